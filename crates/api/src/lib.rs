@@ -1,0 +1,2 @@
+//! The local RPC contract: messages, client, status codes.
+#![forbid(unsafe_code)]

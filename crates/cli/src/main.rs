@@ -1,0 +1,3 @@
+//! The program `hawser`.
+#![forbid(unsafe_code)]
+fn main() {}

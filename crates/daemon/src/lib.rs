@@ -1,0 +1,2 @@
+//! The service: wires engine, store, exports and RPC.
+#![deny(unsafe_code)]

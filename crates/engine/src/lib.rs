@@ -1,0 +1,2 @@
+//! Drives the sans-IO core over real sockets and offers block devices.
+#![deny(unsafe_code)]

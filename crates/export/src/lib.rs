@@ -1,0 +1,1 @@
+//! Shows a BlockDevice as FUSE file, loop device or NBD server.

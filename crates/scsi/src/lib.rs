@@ -1,0 +1,2 @@
+//! Builds SCSI CDBs and reads what comes back.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Keeps records and secrets durably.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! A small real iSCSI target for demos and tests.
+#![forbid(unsafe_code)]

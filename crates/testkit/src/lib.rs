@@ -1,0 +1,2 @@
+//! Scripted peers, virtual time and launchers of foreign servers for tests.
+#![forbid(unsafe_code)]

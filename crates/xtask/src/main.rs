@@ -1,0 +1,3 @@
+//! Workspace tasks.
+#![forbid(unsafe_code)]
+fn main() {}
