@@ -144,14 +144,6 @@ pub trait CompletionSink: Send + Sync {
     fn complete(&self, completion: Completion);
 }
 
-/// What a device tells those who show it, apart from completions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum DeviceEvent {
-    /// [`BlockDevice::geometry`] has changed (the LUN was resized, or became read-only).
-    GeometryChanged,
-}
-
 /// A disk: fixed-size blocks that can be read, written, flushed and discarded.
 ///
 /// `submit` never blocks on I/O: it queues the request and returns; the completion comes through the

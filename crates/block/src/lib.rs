@@ -9,9 +9,7 @@ mod error;
 mod future;
 mod memory;
 
-pub use device::{
-    BlockDevice, Completion, CompletionSink, DeviceEvent, Geometry, Operation, Request,
-};
+pub use device::{BlockDevice, Completion, CompletionSink, Geometry, Operation, Request};
 pub use error::{BlockError, ErrorKind};
 pub use future::{IoFuture, submit};
 pub use memory::MemoryDevice;
