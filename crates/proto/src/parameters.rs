@@ -44,6 +44,14 @@ pub struct Parameters {
     pub protocol_level: u8,
 }
 
+impl Parameters {
+    /// All data of a command comes in rising order (`DataPDUInOrder` and `DataSequenceInOrder`).
+    #[must_use]
+    pub fn in_order(&self) -> bool {
+        self.data_pdu_in_order && self.data_sequence_in_order
+    }
+}
+
 impl Default for Parameters {
     /// The defaults of RFC 7143 §13, in force for what was not negotiated.
     fn default() -> Self {

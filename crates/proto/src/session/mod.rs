@@ -1,1 +1,348 @@
-//! (being written)
+//! A session in the full feature phase: commands go in, each gets exactly one end.
+
+mod connection;
+mod event;
+mod management;
+mod receive;
+mod recovery;
+mod send;
+mod task;
+mod transmit;
+mod window;
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use connection::Connection;
+pub use event::{
+    Action, Answer, ConnectionError, Done, Escalation, Event, Outcome, PeerMisbehaved, Residual,
+};
+pub use management::Management;
+pub use receive::DirectRead;
+pub use recovery::{Backoff, Established};
+use recovery::{Nexus, Phase};
+use task::{Kind, Table, Task};
+pub use task::{MAX_TASKS, TaskId};
+
+pub use transmit::{MAX_SEGMENTS, TaskBuffers, Transmit};
+use window::Window;
+
+use crate::pdu::TaskAttribute;
+use crate::serial::Serial;
+
+/// Which way a command moves data, and the expected data transfer length in bytes
+/// (RFC 7143 §11.3.4), which is also the length of the task's buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// No data.
+    None,
+    /// From the target.
+    Read(u32),
+    /// To the target.
+    Write(u32),
+}
+
+/// A SCSI command to carry out.
+#[derive(Debug, Clone)]
+pub struct Command {
+    /// The command descriptor block, zero-filled to sixteen bytes.
+    pub cdb: [u8; 16],
+    /// The logical unit, in SAM format.
+    pub lun: [u8; 8],
+    /// Data direction and length.
+    pub direction: Direction,
+    /// The task attribute.
+    pub attribute: TaskAttribute,
+    /// It may be sent again after a lost connection, because carrying it out twice in a row is the
+    /// same as once: plain reads and writes. All else ends with [`Outcome::Interrupted`].
+    pub replay: bool,
+    /// It goes out while the gate is closed, ahead of others: for checking who the disk is.
+    pub urgent: bool,
+    /// How long one attempt may take before it is aborted.
+    pub timeout: Duration,
+}
+
+/// How long a session without a connection holds its commands before it fails them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// For ever: for bound volumes.
+    Forever,
+    /// This long from the loss; the session goes on trying to reconnect.
+    For(Duration),
+}
+
+/// How a session behaves. [`Default`] is what a user who says nothing gets.
+#[derive(Debug, Clone)]
+pub struct SessionConfig {
+    /// Commands at once; more are refused with [`Full`].
+    pub max_tasks: u16,
+    /// How long commands wait for a lost session.
+    pub hold: Hold,
+    /// Silence after which the target is pinged; zero switches pings off.
+    pub ping_interval: Duration,
+    /// Further silence after which the connection is given up.
+    pub ping_timeout: Duration,
+    /// How long a task management function or a logout may take.
+    pub management_timeout: Duration,
+    /// Pauses between attempts to reconnect.
+    pub backoff: Backoff,
+}
+
+impl Default for SessionConfig {
+    fn default() -> Self {
+        Self {
+            max_tasks: 256,
+            hold: Hold::For(Duration::from_secs(120)),
+            ping_interval: Duration::from_secs(5),
+            ping_timeout: Duration::from_secs(5),
+            management_timeout: Duration::from_secs(15),
+            backoff: Backoff::default(),
+        }
+    }
+}
+
+/// The task table is full: submit again when a task has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("all task slots of the session are in use")]
+pub struct Full;
+
+/// One session with its connections, from the first login to the last logout.
+///
+/// It owns CmdSN and the command window, the tasks, and N connections with their StatSN, digests
+/// and stream parsers. It owns no payload, no socket and no clock.
+///
+/// # Driving it
+/// 1. After every call, drain [`poll_action`](Self::poll_action) (connect, disconnect) and
+///    [`poll_event`](Self::poll_event) (ended tasks, news).
+/// 2. On `Action::Connect` connect and log in ([`Login`](crate::login::Login)), then call
+///    [`handle_logged_in`](Self::handle_logged_in) or
+///    [`handle_login_failed`](Self::handle_login_failed).
+/// 3. [`Event::Up`] comes with the gate closed: check that the disks are who they were with `urgent`
+///    commands, then [`open_gate`](Self::open_gate). Nothing is sent to the wrong disk.
+/// 4. For each connection: while the socket is writable, [`poll_transmit`](Self::poll_transmit) into
+///    an empty [`Transmit`], write it out, then [`transmit_done`](Self::transmit_done). While it is
+///    readable, read into the place that [`direct_read`](Self::direct_read) names and call
+///    [`handle_direct`](Self::handle_direct), and give all other bytes to
+///    [`handle_input`](Self::handle_input). An error from either, or from the socket, goes to
+///    [`handle_connection_lost`](Self::handle_connection_lost).
+/// 5. At [`poll_timeout`](Self::poll_timeout) call [`handle_timeout`](Self::handle_timeout).
+///
+/// `now` never goes back from call to call.
+///
+/// # What it promises
+/// Each submitted task ends exactly once. Its buffer is not looked at after that, and not given back
+/// while a batch still refers to it. A task that may be replayed is sent again after a lost
+/// connection only when the target can no longer be working on the earlier attempt: after the old
+/// session was reinstated, or its state has expired.
+#[derive(Debug)]
+pub struct Session {
+    config: SessionConfig,
+    phase: Phase,
+    connections: Vec<Connection>,
+    tasks: Table,
+    window: Window,
+    /// Numbered commands that wait for the window and the gate.
+    ready: VecDeque<u16>,
+    /// Numbered commands that wait for the window only.
+    urgent: VecDeque<u16>,
+    /// Requests that are sent immediate: management, pings, logout, text.
+    immediate: VecDeque<u16>,
+    /// Management functions that wait for the one before (RFC 7143 §4.2.2.1: the target has room
+    /// for one).
+    management: VecDeque<Management>,
+    /// The slot of the management function under way.
+    managing: Option<u16>,
+    gate_open: bool,
+    /// Commands of an earlier nexus may still be alive on the target until then.
+    ghosts_until: Option<Instant>,
+    /// The last login, to tell a reinstatement from a new nexus.
+    last_nexus: Option<Nexus>,
+    /// The pause before the next login that the target asked for.
+    wait_announced: Option<Duration>,
+    /// Since when commands are not getting through; `None` while the gate is open.
+    outage_since: Option<Instant>,
+    /// The outage has outlasted the hold time: commands fail at once.
+    failing: bool,
+    /// When deadlines of tasks are looked at next; set while there are tasks.
+    next_scan: Option<Instant>,
+    actions: VecDeque<Action>,
+    events: VecDeque<Event>,
+}
+
+/// How often the deadlines of tasks are looked at: no task pays for a timer of its own.
+const SCAN_INTERVAL: Duration = Duration::from_millis(250);
+
+impl Session {
+    /// A session that wants to connect at once.
+    #[must_use]
+    pub fn new(config: SessionConfig, now: Instant) -> Self {
+        Self {
+            phase: Phase::first(now),
+            connections: Vec::new(),
+            tasks: Table::new(config.max_tasks),
+            window: Window::new(Serial(0), Serial(0), Serial(0)),
+            ready: VecDeque::new(),
+            urgent: VecDeque::new(),
+            immediate: VecDeque::new(),
+            management: VecDeque::new(),
+            managing: None,
+            gate_open: false,
+            ghosts_until: None,
+            last_nexus: None,
+            wait_announced: None,
+            outage_since: Some(now),
+            failing: false,
+            next_scan: None,
+            actions: VecDeque::new(),
+            events: VecDeque::new(),
+            config,
+        }
+    }
+
+    /// Submits a SCSI command. `token` comes back in its [`Done`]. The task's buffer must be in its
+    /// slot before the next [`poll_transmit`](Self::poll_transmit).
+    ///
+    /// # Errors
+    /// [`Full`] when there is no slot; nothing has happened then.
+    pub fn submit(&mut self, now: Instant, command: Command, token: u64) -> Result<TaskId, Full> {
+        let urgent = command.urgent;
+        let id = self
+            .tasks
+            .insert(Task::new(token, Kind::Scsi(command), now))
+            .ok_or(Full)?;
+        if self.phase.is_over() {
+            self.finish(id.slot(), Outcome::Closed);
+        } else if self.failing && !urgent {
+            self.finish(id.slot(), Outcome::Disconnected);
+        } else if urgent {
+            self.urgent.push_back(id.slot());
+        } else {
+            self.ready.push_back(id.slot());
+        }
+        self.watch(now);
+        Ok(id)
+    }
+
+    /// Another task would find a slot.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        !self.tasks.is_full()
+    }
+
+    /// The session has a logged-in connection.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        !self.connections.is_empty()
+    }
+
+    /// Changes how long commands wait for a lost session: a bound volume's wait for ever.
+    pub fn set_hold(&mut self, hold: Hold) {
+        self.config.hold = hold;
+        if hold == Hold::Forever {
+            self.failing = false;
+        }
+    }
+
+    /// Lets commands out after [`Event::Up`]: the disks have been checked. Those that were under way
+    /// on an earlier nexus, and all behind them, wait on until that nexus is known dead.
+    pub fn open_gate(&mut self, now: Instant) {
+        if !self.is_up() {
+            return;
+        }
+        self.gate_open = true;
+        self.failing = false;
+        self.outage_since = None;
+        if self.ghosts_until.is_some_and(|until| until <= now) {
+            self.ghosts_until = None;
+        }
+    }
+
+    /// What the driver must do next, if anything.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// What happened, if anything.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due. It changes seldom, so that a driver need
+    /// not touch its timer for each command.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let pings = self
+            .connections
+            .iter()
+            .filter_map(|c| c.poll_timeout(&self.config))
+            .min();
+        let expiry = match self.config.hold {
+            Hold::For(limit) if !self.failing && !self.tasks.is_empty() => {
+                self.outage_since.map(|since| since + limit)
+            }
+            _ => None,
+        };
+        [
+            self.phase.poll_timeout(),
+            self.next_scan,
+            self.ghosts_until,
+            expiry,
+            pings,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Does what is due at `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.phase_timeout(now);
+        self.expire_held(now);
+        if self.ghosts_until.is_some_and(|until| until <= now) {
+            self.ghosts_until = None;
+        }
+        if self.next_scan.is_some_and(|at| at <= now) {
+            self.scan_deadlines(now);
+            self.next_scan = (!self.tasks.is_empty()).then(|| now + SCAN_INTERVAL);
+        }
+        self.check_life(now);
+    }
+
+    /// Ends a task: gives the slot back and says so, or waits for the batch that refers to it.
+    fn finish(&mut self, slot: u16, outcome: Outcome) {
+        let Some(task) = self.tasks.get_mut(slot) else {
+            return;
+        };
+        if task.in_batch > 0 {
+            task.ended = Some(outcome);
+            return;
+        }
+        let Some(task) = self.tasks.remove(slot) else {
+            return;
+        };
+        if task.is_reported() {
+            self.events.push_back(Event::Done(Done {
+                token: task.token,
+                slot,
+                outcome,
+            }));
+        }
+    }
+
+    /// Starts looking at deadlines, if that is not going on.
+    fn watch(&mut self, now: Instant) {
+        if self.next_scan.is_none() && !self.tasks.is_empty() {
+            self.next_scan = Some(now + SCAN_INTERVAL);
+        }
+    }
+
+    fn commands_may_leave(&self) -> bool {
+        self.gate_open && self.ghosts_until.is_none()
+    }
+
+    fn index(&self, cid: u16) -> Option<usize> {
+        self.connections
+            .iter()
+            .position(|connection| connection.cid == cid)
+    }
+}

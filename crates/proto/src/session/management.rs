@@ -1,0 +1,319 @@
+//! Task management (RFC 7143 §11.5), and how tasks that do not end are made to.
+
+use std::time::Instant;
+
+use super::event::{Action, ConnectionError, Escalation, Event, Outcome};
+use super::task::{Ending, Kind, State, Task, TaskId};
+use super::{Hold, Session};
+use crate::pdu::TmfFunction;
+
+/// A task management request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Management {
+    /// What to do; TASK REASSIGN and the functions of protocol level 2 are not asked for here.
+    pub function: TmfFunction,
+    /// The logical unit; not looked at for target resets.
+    pub lun: [u8; 8],
+    /// The task, for [`TmfFunction::AbortTask`].
+    pub task: Option<TaskId>,
+    /// Who hears of it: `None` when the session asks by itself.
+    pub token: Option<u64>,
+}
+
+/// Management functions that may wait for the one under way.
+const MAX_MANAGEMENT_QUEUE: usize = 64;
+
+const COMPLETE: u8 = 0;
+const TASK_DOES_NOT_EXIST: u8 = 1;
+const NOT_SUPPORTED: u8 = 5;
+
+impl Task {
+    /// Its end is told to the driver.
+    pub(super) fn is_reported(&self) -> bool {
+        match &self.kind {
+            Kind::Scsi(_) => true,
+            Kind::Management(request) => request.token.is_some(),
+            Kind::Ping { .. } | Kind::Text | Kind::Logout { .. } => false,
+        }
+    }
+}
+
+impl Session {
+    /// Asks for a task management function. Functions run one after the other; a `token` comes back
+    /// in the [`Done`](super::Done), with [`Outcome::Managed`] or the reason there was no answer.
+    ///
+    /// # Errors
+    /// [`Full`](super::Full) when too many wait already.
+    pub fn manage(&mut self, now: Instant, request: Management) -> Result<(), super::Full> {
+        if self.management.len() >= MAX_MANAGEMENT_QUEUE {
+            return Err(super::Full);
+        }
+        if request.function.code() > TmfFunction::TargetColdReset.code() {
+            self.report_unmanaged(
+                request,
+                Outcome::Managed {
+                    response: NOT_SUPPORTED,
+                },
+            );
+            return Ok(());
+        }
+        self.management.push_back(request);
+        self.next_management(now);
+        Ok(())
+    }
+
+    /// Aborts a task: it ends with [`Outcome::Aborted`], unless its answer comes first. A task that
+    /// was not sent yet ends at once.
+    ///
+    /// # Errors
+    /// [`Full`](super::Full) when too many management functions wait already.
+    pub fn abort(&mut self, now: Instant, id: TaskId) -> Result<(), super::Full> {
+        let Some(task) = self.tasks.find(id) else {
+            return Ok(());
+        };
+        if task.state == State::Ready {
+            self.unqueue(id.slot());
+            self.finish(id.slot(), Outcome::Aborted);
+            return Ok(());
+        }
+        let Some(lun) = task.command().map(|command| command.lun) else {
+            return Ok(());
+        };
+        task.ending = Ending::Cancelled;
+        let function = TmfFunction::AbortTask;
+        self.manage(
+            now,
+            Management {
+                function,
+                lun,
+                task: Some(id),
+                token: None,
+            },
+        )
+    }
+
+    /// Sends the next waiting function, if none is under way and there is a slot and a connection.
+    pub(super) fn next_management(&mut self, now: Instant) {
+        while self.managing.is_none() && self.is_up() {
+            let Some(request) = self.management.pop_front() else {
+                return;
+            };
+            if request.task.is_some_and(|id| self.tasks.find(id).is_none()) {
+                self.report_unmanaged(
+                    request,
+                    Outcome::Managed {
+                        response: TASK_DOES_NOT_EXIST,
+                    },
+                );
+                continue;
+            }
+            let token = request.token.unwrap_or_default();
+            let mut task = Task::new(token, Kind::Management(request), now);
+            task.deadline = Some(now + self.config.management_timeout);
+            let Some(id) = self.tasks.insert(task) else {
+                self.management.push_front(request);
+                return;
+            };
+            self.managing = Some(id.slot());
+            self.immediate.push_back(id.slot());
+            self.watch(now);
+        }
+    }
+
+    /// Tells the end of a request that never became a task.
+    pub(super) fn report_unmanaged(&mut self, request: Management, outcome: Outcome) {
+        if let Some(token) = request.token {
+            let done = super::Done {
+                token,
+                slot: u16::MAX,
+                outcome,
+            };
+            self.events.push_back(Event::Done(done));
+        }
+    }
+
+    /// A task management response came.
+    pub(super) fn managed(&mut self, now: Instant, slot: u16, request: Management, response: u8) {
+        self.managing = None;
+        self.finish(slot, Outcome::Managed { response });
+        let ended = response == COMPLETE
+            || (response == TASK_DOES_NOT_EXIST && request.function == TmfFunction::AbortTask);
+        if ended {
+            self.conclude(now, request);
+        } else if request.token.is_none() {
+            self.escalate(now, request);
+        }
+        self.next_management(now);
+    }
+
+    /// The target has ended the tasks that `request` names: so they end here, or, where they may be
+    /// sent again and nobody asked for their end, wait to be sent again.
+    fn conclude(&mut self, now: Instant, request: Management) {
+        let affected: Vec<u16> = match (request.function, request.task) {
+            (TmfFunction::AbortTask, Some(id)) => self
+                .tasks
+                .find(id)
+                .is_some()
+                .then_some(id.slot())
+                .into_iter()
+                .collect(),
+            (TmfFunction::AbortTask | TmfFunction::ClearAca, _) => Vec::new(),
+            (
+                TmfFunction::AbortTaskSet
+                | TmfFunction::ClearTaskSet
+                | TmfFunction::LogicalUnitReset,
+                _,
+            ) => self.sent_commands(Some(request.lun)),
+            _ => self.sent_commands(None),
+        };
+        for &slot in affected.iter().rev() {
+            self.end_or_repeat(now, slot, Outcome::Aborted);
+        }
+    }
+
+    /// Commands that were sent, for one logical unit or all, in the order of their CmdSN.
+    pub(super) fn sent_commands(&self, lun: Option<[u8; 8]>) -> Vec<u16> {
+        let mut sent: Vec<_> = self
+            .tasks
+            .iter()
+            .filter_map(|(slot, task)| {
+                let command = task.command()?;
+                let State::Sent { cmd_sn, .. } = task.state else {
+                    return None;
+                };
+                let affected = lun.is_none_or(|lun| lun == command.lun) && task.ended.is_none();
+                affected.then(|| (self.window.current().since(cmd_sn), slot))
+            })
+            .collect();
+        sent.sort_unstable_by(|a, b| b.cmp(a));
+        sent.into_iter().map(|(_, slot)| slot).collect()
+    }
+
+    /// A sent command is no longer alive on the target. It goes back to the front of the queue if it
+    /// may be replayed and still has time, else it ends with `outcome`, or as timed out if that is
+    /// why it was ended.
+    pub(super) fn end_or_repeat(&mut self, now: Instant, slot: u16, outcome: Outcome) {
+        let hold = self.config.hold;
+        let Some(task) = self.tasks.get_mut(slot) else {
+            return;
+        };
+        let in_time = match hold {
+            Hold::Forever => true,
+            Hold::For(limit) => now.saturating_duration_since(task.submitted) < limit,
+        };
+        let (replay, urgent) = task
+            .command()
+            .map_or((false, false), |command| (command.replay, command.urgent));
+        match task.ending {
+            Ending::Cancelled => self.finish(slot, Outcome::Aborted),
+            _ if replay && in_time && !self.phase.is_over() => {
+                task.rewind();
+                self.tasks.renew(slot);
+                let queue = if urgent {
+                    &mut self.urgent
+                } else {
+                    &mut self.ready
+                };
+                queue.push_front(slot);
+            }
+            Ending::TimedOut => self.finish(slot, Outcome::TimedOut),
+            Ending::No => self.finish(slot, outcome),
+        }
+    }
+
+    /// Looks at the deadlines of all tasks.
+    pub(super) fn scan_deadlines(&mut self, now: Instant) {
+        let late: Vec<u16> = self
+            .tasks
+            .iter()
+            .filter(|(_, task)| task.deadline.is_some_and(|deadline| deadline <= now))
+            .map(|(slot, _)| slot)
+            .collect();
+        for slot in late {
+            self.overdue(now, slot);
+        }
+    }
+
+    fn overdue(&mut self, now: Instant, slot: u16) {
+        let id = self.tasks.id(slot);
+        let Some(task) = self.tasks.get_mut(slot) else {
+            return;
+        };
+        task.deadline = None;
+        match task.kind.clone() {
+            Kind::Scsi(command) => {
+                task.ending = Ending::TimedOut;
+                let function = TmfFunction::AbortTask;
+                let lun = command.lun;
+                let request = Management {
+                    function,
+                    lun,
+                    task: Some(id),
+                    token: None,
+                };
+                self.events
+                    .push_back(Event::Escalated(Escalation::AbortTask));
+                if self.manage(now, request).is_err() {
+                    self.drop_session(now, ConnectionError::Stuck);
+                }
+            }
+            Kind::Management(request) => {
+                self.managing = None;
+                self.unqueue(slot);
+                self.finish(slot, Outcome::TimedOut);
+                self.escalate(now, request);
+                self.next_management(now);
+            }
+            // A logout that is not answered is over all the same; so is the connection that does not
+            // answer a text request (asynchronous event 4).
+            Kind::Logout { .. } | Kind::Text => self.drop_session(now, ConnectionError::Stuck),
+            Kind::Ping { .. } => {}
+        }
+    }
+
+    /// A function did not help, or was not answered: the next stronger means.
+    fn escalate(&mut self, now: Instant, request: Management) {
+        let step = match request.function {
+            TmfFunction::AbortTask
+                if request.task.is_some_and(|id| self.tasks.find(id).is_none()) =>
+            {
+                return;
+            }
+            TmfFunction::AbortTask => Escalation::LogicalUnitReset,
+            _ => Escalation::DropConnection,
+        };
+        self.events.push_back(Event::Escalated(step));
+        if step == Escalation::DropConnection {
+            self.drop_session(now, ConnectionError::Stuck);
+            return;
+        }
+        let function = TmfFunction::LogicalUnitReset;
+        self.management.push_front(Management {
+            function,
+            task: None,
+            token: None,
+            ..request
+        });
+        self.next_management(now);
+    }
+
+    /// Takes a slot out of the queues.
+    pub(super) fn unqueue(&mut self, slot: u16) {
+        for queue in [&mut self.ready, &mut self.urgent, &mut self.immediate] {
+            queue.retain(|&queued| queued != slot);
+        }
+    }
+
+    /// Drops all connections by our own decision.
+    pub(super) fn drop_session(&mut self, now: Instant, error: ConnectionError) {
+        let Some(cid) = self.connections.first().map(|connection| connection.cid) else {
+            return;
+        };
+        self.handle_connection_lost(now, cid, error);
+        debug_assert!(
+            self.actions
+                .iter()
+                .any(|a| matches!(a, Action::Disconnect { .. }))
+        );
+    }
+}

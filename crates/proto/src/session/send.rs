@@ -1,0 +1,334 @@
+//! What leaves: PDUs in the order that the numbers and the target's requests demand.
+
+use std::time::Instant;
+
+use super::connection::{Burst, Connection};
+use super::event::Outcome;
+use super::recovery::Phase;
+use super::task::{Kind, State, Task, TaskId};
+use super::transmit::{Payload, TaskBuffers, Transmit};
+use super::{Command, Direction, Management, Session};
+use crate::pdu::{
+    DataDirection, DataOut, LogoutReason, LogoutRequest, NIL, NO_LUN, NopOut, Request, ScsiCommand,
+    TaskManagementRequest, TextRequest, TmfFunction,
+};
+use crate::serial::Serial;
+
+impl Session {
+    /// Fills `out`, which must be empty, with what connection `cid` has to send now; `false` when
+    /// that is nothing. CmdSN is taken here, at the moment of sending, so that a command that was
+    /// only waiting never leaves a hole.
+    pub fn poll_transmit<B: TaskBuffers>(
+        &mut self,
+        now: Instant,
+        cid: u16,
+        buffers: &B,
+        out: &mut Transmit,
+    ) -> bool {
+        out.clear();
+        let Some(index) = self.index(cid) else {
+            return false;
+        };
+        while out.has_room()
+            && (self.send_pong(index, out)
+                || self.send_immediate(now, index, out)
+                || self.send_burst(index, buffers, out)
+                || self.send_command(now, index, buffers, out))
+        {}
+        for slot in out.referenced() {
+            if let Some(task) = self.tasks.get_mut(slot) {
+                task.in_batch += 1;
+            }
+        }
+        !out.is_empty()
+    }
+
+    /// The batch is written completely: tasks that ended meanwhile are given back.
+    pub fn transmit_done(&mut self, batch: &mut Transmit) {
+        for slot in batch.referenced() {
+            let Some(task) = self.tasks.get_mut(slot) else {
+                continue;
+            };
+            task.in_batch = task.in_batch.saturating_sub(1);
+            if task.in_batch == 0
+                && let Some(outcome) = task.ended.take()
+            {
+                self.finish(slot, outcome);
+            }
+        }
+        batch.clear();
+    }
+
+    fn send_pong(&mut self, index: usize, out: &mut Transmit) -> bool {
+        let cmd_sn = self.window.current();
+        let Some(connection) = self.connections.get_mut(index) else {
+            return false;
+        };
+        let Some(pong) = connection.pongs.pop_front() else {
+            return false;
+        };
+        let mut pdu = NopOut::default();
+        pdu.lun = pong.lun;
+        pdu.ttt = pong.ttt.into();
+        pdu.cmd_sn = cmd_sn.0.into();
+        pdu.exp_stat_sn = connection.exp_stat_sn.into();
+        out.push(connection.digests, &mut pdu, &[]);
+        true
+    }
+
+    /// Management, pings, text and logout: immediate, so they need no window.
+    fn send_immediate(&mut self, now: Instant, index: usize, out: &mut Transmit) -> bool {
+        let Some(slot) = self.immediate.pop_front() else {
+            return false;
+        };
+        let id = self.tasks.id(slot);
+        let cmd_sn = self.window.current();
+        let limit = self.config.management_timeout;
+        let (Some(task), Some(connection)) =
+            (self.tasks.get_mut(slot), self.connections.get_mut(index))
+        else {
+            return false;
+        };
+        task.state = State::Sent {
+            cid: connection.cid,
+            cmd_sn,
+        };
+        if task.deadline.is_some() {
+            task.deadline = Some(now + limit);
+        }
+        match task.kind.clone() {
+            Kind::Management(request) => return self.send_management(index, id, request, out),
+            Kind::Ping { plug } => send_ping(connection, id, cmd_sn, plug, out),
+            Kind::Text => send_text(connection, id, cmd_sn, out),
+            Kind::Logout { reason } => send_logout(connection, id, cmd_sn, reason, out),
+            Kind::Scsi(_) => {}
+        }
+        true
+    }
+
+    fn send_management(
+        &mut self,
+        index: usize,
+        id: TaskId,
+        request: Management,
+        out: &mut Transmit,
+    ) -> bool {
+        let cmd_sn = self.window.current();
+        let mut lun = request.lun;
+        if matches!(
+            request.function,
+            TmfFunction::TargetWarmReset | TmfFunction::TargetColdReset
+        ) {
+            lun = NO_LUN;
+        }
+        let mut pdu = TaskManagementRequest::new(id.itt(), request.function, lun);
+        pdu.set_immediate(true);
+        if let Some(referenced) = request.task {
+            let sent = self.tasks.find(referenced).map(|task| task.state);
+            let Some(State::Sent { cmd_sn, .. }) = sent else {
+                // It ended while the request waited.
+                self.managing = None;
+                self.finish(id.slot(), Outcome::Managed { response: 1 });
+                return true;
+            };
+            pdu.referenced_task_tag = referenced.itt().into();
+            pdu.ref_cmd_sn = cmd_sn.0.into();
+        }
+        pdu.cmd_sn = cmd_sn.0.into();
+        let Some(connection) = self.connections.get(index) else {
+            return false;
+        };
+        pdu.exp_stat_sn = connection.exp_stat_sn.into();
+        out.push(connection.digests, &mut pdu, &[]);
+        true
+    }
+
+    /// One Data-Out PDU of the oldest burst.
+    fn send_burst<B: TaskBuffers>(
+        &mut self,
+        index: usize,
+        buffers: &B,
+        out: &mut Transmit,
+    ) -> bool {
+        let Some(connection) = self.connections.get_mut(index) else {
+            return false;
+        };
+        let Some(burst) = connection.bursts.front_mut() else {
+            return false;
+        };
+        let alive = self
+            .tasks
+            .find(burst.task)
+            .filter(|task| task.ended.is_none() && task.is_sent_on(connection.cid));
+        let Some(task) = alive else {
+            connection.bursts.pop_front();
+            return true;
+        };
+        let limit = segment_limit(connection.parameters.max_send_data_segment);
+        let len = (burst.end - burst.offset).min(limit);
+        let last = burst.offset + len == burst.end;
+        let mut pdu = DataOut::unsolicited(burst.task.itt());
+        pdu.lun = burst.lun;
+        pdu.ttt = burst.ttt.into();
+        pdu.exp_stat_sn = connection.exp_stat_sn.into();
+        pdu.data_sn = burst.data_sn.into();
+        pdu.buffer_offset = burst.offset.into();
+        pdu.set_final(last);
+        let (slot, offset) = (burst.task.slot(), burst.offset as usize);
+        let payload = Payload {
+            slot,
+            offset,
+            len: len as usize,
+        };
+        out.push_payload(connection.digests, &mut pdu, payload, buffers);
+        burst.offset += len;
+        burst.data_sn = burst.data_sn.wrapping_add(1);
+        if last {
+            if burst.ttt != NIL {
+                task.open_r2ts = task.open_r2ts.saturating_sub(1);
+            }
+            connection.bursts.pop_front();
+        }
+        true
+    }
+
+    /// The next command, if the window and the gate let it out.
+    fn send_command<B: TaskBuffers>(
+        &mut self,
+        now: Instant,
+        index: usize,
+        buffers: &B,
+        out: &mut Transmit,
+    ) -> bool {
+        if !self.window.is_open() || !matches!(self.phase, Phase::Up { .. }) {
+            return false;
+        }
+        let gated = !self.commands_may_leave();
+        let next = self.urgent.pop_front();
+        let Some(slot) = next.or_else(|| if gated { None } else { self.ready.pop_front() }) else {
+            return false;
+        };
+        let id = self.tasks.id(slot);
+        let (Some(task), Some(connection)) =
+            (self.tasks.get_mut(slot), self.connections.get_mut(index))
+        else {
+            return true;
+        };
+        let Kind::Scsi(command) = &task.kind else {
+            return true;
+        };
+        let cmd_sn = self.window.take();
+        task.state = State::Sent {
+            cid: connection.cid,
+            cmd_sn,
+        };
+        task.deadline = Some(now + command.timeout);
+        push_command(connection, id, cmd_sn, command, buffers, out);
+        true
+    }
+}
+
+/// The longest data segment to send: a multiple of four, so that only the last one of a sequence
+/// needs padding (RFC 7143 §11.7.7).
+fn segment_limit(max_send_data_segment: u32) -> u32 {
+    (max_send_data_segment & !3).max(512)
+}
+
+/// A SCSI Command PDU with its immediate data; queues its unsolicited Data-Out (RFC 7143 §11.3,
+/// §13.10, §13.11).
+fn push_command<B: TaskBuffers>(
+    connection: &mut Connection,
+    id: TaskId,
+    cmd_sn: Serial,
+    command: &Command,
+    buffers: &B,
+    out: &mut Transmit,
+) {
+    let (direction, edtl) = match command.direction {
+        Direction::None => (DataDirection::None, 0),
+        Direction::Read(length) => (DataDirection::Read, length),
+        Direction::Write(length) => (DataDirection::Write, length),
+    };
+    let mut pdu = ScsiCommand::new(id.itt(), command.lun, direction, edtl, command.cdb);
+    pdu.set_attribute(command.attribute);
+    pdu.cmd_sn = cmd_sn.0.into();
+    pdu.exp_stat_sn = connection.exp_stat_sn.into();
+    let write = if matches!(command.direction, Direction::Write(_)) {
+        edtl
+    } else {
+        0
+    };
+    let parameters = &connection.parameters;
+    let unsolicited = write.min(parameters.first_burst);
+    let immediate = match parameters.immediate_data {
+        true => unsolicited.min(segment_limit(parameters.max_send_data_segment)),
+        false => 0,
+    };
+    let more_unsolicited = !parameters.initial_r2t && unsolicited > immediate;
+    pdu.set_final(!more_unsolicited);
+    let payload = Payload {
+        slot: id.slot(),
+        offset: 0,
+        len: immediate as usize,
+    };
+    out.push_payload(connection.digests, &mut pdu, payload, buffers);
+    if more_unsolicited {
+        connection.bursts.push_back(Burst {
+            task: id,
+            lun: NO_LUN,
+            ttt: NIL,
+            offset: immediate,
+            end: unsolicited,
+            data_sn: 0,
+        });
+    }
+}
+
+/// Our ping: immediate, unless it fills in the CmdSN of a rejected command (RFC 7143 §11.17.1).
+fn send_ping(
+    connection: &Connection,
+    id: TaskId,
+    cmd_sn: Serial,
+    plug: Option<Serial>,
+    out: &mut Transmit,
+) {
+    let mut pdu = NopOut::ping(id.itt());
+    pdu.set_immediate(plug.is_none());
+    pdu.cmd_sn = plug.unwrap_or(cmd_sn).0.into();
+    pdu.exp_stat_sn = connection.exp_stat_sn.into();
+    out.push(connection.digests, &mut pdu, &[]);
+}
+
+fn send_text(connection: &Connection, id: TaskId, cmd_sn: Serial, out: &mut Transmit) {
+    let mut pdu = TextRequest::new(id.itt());
+    pdu.set_immediate(true);
+    pdu.cmd_sn = cmd_sn.0.into();
+    pdu.exp_stat_sn = connection.exp_stat_sn.into();
+    out.push(connection.digests, &mut pdu, &[]);
+}
+
+fn send_logout(
+    connection: &Connection,
+    id: TaskId,
+    cmd_sn: Serial,
+    reason: LogoutReason,
+    out: &mut Transmit,
+) {
+    let cid = if reason == LogoutReason::CloseSession {
+        0
+    } else {
+        connection.cid
+    };
+    let mut pdu = LogoutRequest::new(id.itt(), reason, cid);
+    pdu.set_immediate(true);
+    pdu.cmd_sn = cmd_sn.0.into();
+    pdu.exp_stat_sn = connection.exp_stat_sn.into();
+    out.push(connection.digests, &mut pdu, &[]);
+}
+
+impl Task {
+    /// It is a ping of ours.
+    pub(super) fn is_ping(&self) -> bool {
+        matches!(self.kind, Kind::Ping { .. })
+    }
+}

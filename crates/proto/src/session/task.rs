@@ -1,0 +1,312 @@
+//! Tasks and the table they live in.
+
+use std::time::Instant;
+
+use super::event::Outcome;
+use super::{Command, Direction, Management};
+use crate::pdu::{LogoutReason, Opcode};
+use crate::serial::Serial;
+
+/// The most tasks one table can hold: slots stay below this, so that no tag is ever the reserved
+/// 0xffffffff (RFC 7143 §11.2.1.8).
+pub const MAX_TASKS: u16 = 0x7fff;
+
+/// How many generations of a slot back a late PDU is still believed to be one.
+const STALE_GENERATIONS: u16 = 1 << 10;
+
+/// Names one task of one session for as long as it lives: its slot and the slot's generation. On
+/// the wire it is the initiator task tag, `generation << 16 | slot`, so a late PDU of an earlier
+/// task in the same slot is told from the present one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TaskId {
+    slot: u16,
+    generation: u16,
+}
+
+impl TaskId {
+    /// The slot, by which the driver keeps the buffer.
+    #[must_use]
+    pub fn slot(self) -> u16 {
+        self.slot
+    }
+
+    /// The initiator task tag.
+    #[must_use]
+    pub fn itt(self) -> u32 {
+        u32::from(self.generation) << 16 | u32::from(self.slot)
+    }
+
+    pub(super) fn from_itt(itt: u32) -> Self {
+        let [g1, g0, s1, s0] = itt.to_be_bytes();
+        Self {
+            slot: u16::from_be_bytes([s1, s0]),
+            generation: u16::from_be_bytes([g1, g0]),
+        }
+    }
+}
+
+/// What a task is.
+#[derive(Debug, Clone)]
+pub(super) enum Kind {
+    Scsi(Command),
+    Management(Management),
+    /// Our own NOP-Out; `plug` is the CmdSN it fills in for a rejected command.
+    Ping {
+        plug: Option<Serial>,
+    },
+    /// The empty text request that answers asynchronous event 4.
+    Text,
+    Logout {
+        reason: LogoutReason,
+    },
+}
+
+/// How far a task is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// Waits to be sent.
+    Ready,
+    /// Sent; allegiant to this connection.
+    Sent { cid: u16, cmd_sn: Serial },
+}
+
+/// Why a sent task is being ended before its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    No,
+    /// Its time is over and the target is being made to forget it.
+    TimedOut,
+    /// The caller asked for it.
+    Cancelled,
+}
+
+#[derive(Debug)]
+pub(super) struct Task {
+    pub(super) token: u64,
+    pub(super) kind: Kind,
+    pub(super) state: State,
+    pub(super) ending: Ending,
+    /// When the present attempt has taken too long.
+    pub(super) deadline: Option<Instant>,
+    /// When it was submitted: replays keep it.
+    pub(super) submitted: Instant,
+    /// Data-In bytes received.
+    pub(super) received: u32,
+    /// DataSN or R2TSN due next: they share one counter (RFC 7143 §11.7.5).
+    pub(super) next_data_sn: u32,
+    /// Data-In PDUs received, as ExpDataSN counts them.
+    pub(super) data_pdus: u32,
+    /// R2Ts that are not answered in full yet.
+    pub(super) open_r2ts: u16,
+    /// References of the batches being written to this task's buffer.
+    pub(super) in_batch: u16,
+    /// It has ended, but a batch still refers to its buffer.
+    pub(super) ended: Option<Outcome>,
+}
+
+impl Task {
+    pub(super) fn new(token: u64, kind: Kind, now: Instant) -> Self {
+        Self {
+            token,
+            kind,
+            state: State::Ready,
+            ending: Ending::No,
+            deadline: None,
+            submitted: now,
+            received: 0,
+            next_data_sn: 0,
+            data_pdus: 0,
+            open_r2ts: 0,
+            in_batch: 0,
+            ended: None,
+        }
+    }
+
+    /// Makes it as if it had never been sent.
+    pub(super) fn rewind(&mut self) {
+        self.state = State::Ready;
+        self.ending = Ending::No;
+        self.deadline = None;
+        self.received = 0;
+        self.next_data_sn = 0;
+        self.data_pdus = 0;
+        self.open_r2ts = 0;
+        self.in_batch = 0;
+    }
+
+    pub(super) fn command(&self) -> Option<&Command> {
+        match &self.kind {
+            Kind::Scsi(command) => Some(command),
+            _ => None,
+        }
+    }
+
+    /// Expected data transfer length of a read, 0 for all else.
+    pub(super) fn read_length(&self) -> u32 {
+        match self.command().map(|command| command.direction) {
+            Some(Direction::Read(length)) => length,
+            _ => 0,
+        }
+    }
+
+    /// Expected data transfer length of a write, 0 for all else.
+    pub(super) fn write_length(&self) -> u32 {
+        match self.command().map(|command| command.direction) {
+            Some(Direction::Write(length)) => length,
+            _ => 0,
+        }
+    }
+
+    /// The PDU with this opcode byte is the request itself.
+    pub(super) fn is_request(&self, opcode: u8) -> bool {
+        let own = match self.kind {
+            Kind::Scsi(_) => Opcode::ScsiCommand,
+            Kind::Management(_) => Opcode::TaskManagementRequest,
+            Kind::Ping { .. } => Opcode::NopOut,
+            Kind::Text => Opcode::TextRequest,
+            Kind::Logout { .. } => Opcode::LogoutRequest,
+        };
+        Opcode::try_from(opcode) == Ok(own)
+    }
+
+    pub(super) fn is_sent_on(&self, cid: u16) -> bool {
+        matches!(self.state, State::Sent { cid: on, .. } if on == cid)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    generation: u16,
+    task: Option<Task>,
+}
+
+/// The tasks of a session, by slot. It grows as slots are first used, so an idle session is small.
+#[derive(Debug)]
+pub(super) struct Table {
+    entries: Vec<Entry>,
+    free: Vec<u16>,
+    capacity: u16,
+}
+
+impl Table {
+    /// A table of at most `capacity` slots, itself at most [`MAX_TASKS`].
+    pub(super) fn new(capacity: u16) -> Self {
+        let capacity = capacity.clamp(1, MAX_TASKS);
+        Self {
+            entries: Vec::new(),
+            free: Vec::new(),
+            capacity,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.free.len() == self.entries.len()
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.free.is_empty() && self.entries.len() >= usize::from(self.capacity)
+    }
+
+    pub(super) fn insert(&mut self, task: Task) -> Option<TaskId> {
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None if self.is_full() => return None,
+            None => {
+                self.entries.push(Entry::default());
+                u16::try_from(self.entries.len() - 1).ok()?
+            }
+        };
+        let entry = self.entries.get_mut(usize::from(slot))?;
+        entry.generation = entry.generation.wrapping_add(1);
+        entry.task = Some(task);
+        Some(TaskId {
+            slot,
+            generation: entry.generation,
+        })
+    }
+
+    pub(super) fn remove(&mut self, slot: u16) -> Option<Task> {
+        let task = self.entries.get_mut(usize::from(slot))?.task.take()?;
+        self.free.push(slot);
+        Some(task)
+    }
+
+    pub(super) fn get_mut(&mut self, slot: u16) -> Option<&mut Task> {
+        self.entries.get_mut(usize::from(slot))?.task.as_mut()
+    }
+
+    /// The task that `id` names, if it still lives.
+    pub(super) fn find(&mut self, id: TaskId) -> Option<&mut Task> {
+        let entry = self.entries.get_mut(usize::from(id.slot))?;
+        if entry.generation == id.generation {
+            entry.task.as_mut()
+        } else {
+            None
+        }
+    }
+
+    /// `id` named a task of this table that has ended: its slot has since had a later generation, or
+    /// is free.
+    pub(super) fn has_been(&self, id: TaskId) -> bool {
+        self.entries.get(usize::from(id.slot)).is_some_and(|entry| {
+            let age = entry.generation.wrapping_sub(id.generation);
+            (age > 0 && age < STALE_GENERATIONS) || (age == 0 && entry.task.is_none())
+        })
+    }
+
+    /// Gives the slot's task a new tag, so that PDUs of its earlier life are told from the new.
+    pub(super) fn renew(&mut self, slot: u16) {
+        if let Some(entry) = self.entries.get_mut(usize::from(slot)) {
+            entry.generation = entry.generation.wrapping_add(1);
+        }
+    }
+
+    pub(super) fn id(&self, slot: u16) -> TaskId {
+        let generation = self
+            .entries
+            .get(usize::from(slot))
+            .map_or(0, |entry| entry.generation);
+        TaskId { slot, generation }
+    }
+
+    /// Live tasks with their slots, in no order of meaning.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u16, &Task)> {
+        let slots = 0..=MAX_TASKS;
+        slots
+            .zip(&self.entries)
+            .filter_map(|(slot, entry)| Some((slot, entry.task.as_ref()?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ping() -> Task {
+        Task::new(0, Kind::Ping { plug: None }, Instant::now())
+    }
+
+    #[test]
+    fn a_late_tag_names_nothing() {
+        let mut table = Table::new(1);
+        let first = table.insert(ping()).unwrap();
+        assert!(table.insert(ping()).is_none(), "full");
+        table.remove(first.slot());
+        let second = table.insert(ping()).unwrap();
+        assert_eq!(first.slot(), second.slot());
+        assert!(table.find(first).is_none());
+        assert!(table.find(TaskId::from_itt(second.itt())).is_some());
+    }
+
+    #[test]
+    fn tags_never_repeat_soon_and_are_never_reserved() {
+        let mut table = Table::new(2);
+        let mut seen = std::collections::HashSet::new();
+        for _ in 0..60_000 {
+            let id = table.insert(ping()).unwrap();
+            assert_ne!(id.itt(), 0xffff_ffff);
+            assert!(seen.insert(id.itt()));
+            table.remove(id.slot());
+        }
+    }
+}
