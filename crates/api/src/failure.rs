@@ -1,6 +1,7 @@
 //! A failed call: status, what failed, where, what the other side said, what to do; and its way over gRPC.
 use std::error::Error;
 use std::fmt;
+use std::ops::Deref;
 
 use prost::Message;
 use tonic::Code;
@@ -19,13 +20,17 @@ const MAX_MESSAGE_LEN: usize = 512;
 /// Metadata key that carries the status in hexadecimal, for tools that do not decode the details.
 const STATUS_KEY: &str = "hawser-status";
 
-/// Why a call failed, told so that a person can act on it and a program can match on [`Failure::status`].
+/// Why a call failed, told so that a person can act on it and a program can match on its `status`.
 ///
 /// The daemon makes one with [`Failure::new`] and the setters and converts it into a [`tonic::Status`]; the
-/// client converts that back. Texts may come from a hostile target: they are kept as they are, and
-/// `Display` escapes them.
+/// client converts that back. It reads like a [`FailureReport`] (it derefs to one) and is one pointer
+/// wide. Texts may come from a hostile target: they are kept as they are, and `Display` escapes them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
+pub struct Failure(Box<FailureReport>);
+
+/// What a [`Failure`] tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailureReport {
     /// What kind of failure.
     pub status: Status,
     /// What failed, in a sentence.
@@ -40,6 +45,14 @@ pub struct Failure {
     pub advice: String,
 }
 
+impl Deref for Failure {
+    type Target = FailureReport;
+
+    fn deref(&self) -> &FailureReport {
+        &self.0
+    }
+}
+
 impl Failure {
     /// A failure with its kind and what failed; an empty message becomes the status's own text.
     #[must_use]
@@ -48,47 +61,62 @@ impl Failure {
         if message.is_empty() {
             status.text().clone_into(&mut message);
         }
-        Self {
+        Self(Box::new(FailureReport {
             status,
             message,
             target: String::new(),
             portal: String::new(),
             peer_said: String::new(),
             advice: String::new(),
-        }
+        }))
     }
 
     /// Names the target concerned.
     #[must_use]
     pub fn with_target(mut self, target: impl Into<String>) -> Self {
-        self.target = target.into();
+        self.0.target = target.into();
         self
     }
 
     /// Names the portal concerned.
     #[must_use]
     pub fn with_portal(mut self, portal: impl fmt::Display) -> Self {
-        self.portal = portal.to_string();
+        self.0.portal = portal.to_string();
         self
     }
 
     /// Adds what the other side said.
     #[must_use]
     pub fn with_peer_said(mut self, said: impl Into<String>) -> Self {
-        self.peer_said = said.into();
+        self.0.peer_said = said.into();
         self
     }
 
     /// Adds what to do.
     #[must_use]
     pub fn with_advice(mut self, advice: impl Into<String>) -> Self {
-        self.advice = advice.into();
+        self.0.advice = advice.into();
         self
     }
 
     /// Reads what a gRPC status without our details can tell.
     fn from_bare(status: &tonic::Status) -> Self {
-        let (code, advice) = match status.code() {
+        let broken = status
+            .source()
+            .is_some_and(|cause| cause.is::<tonic::transport::Error>());
+        // tonic tells an expired deadline as a cancelled call, by this text (`tonic::TimeoutExpired`).
+        let late = status.code() == Code::Cancelled
+            && status.message() == tonic::TimeoutExpired(()).to_string();
+        let code = if late {
+            Code::DeadlineExceeded
+        } else {
+            status.code()
+        };
+        let (code, advice) = match code {
+            Code::Unknown if broken => (
+                Status::SERVICE_NOT_RUNNING,
+                "the daemon ended during the call, which may have been carried out: see its log",
+            ),
             Code::Unavailable => (
                 Status::SERVICE_NOT_RUNNING,
                 "start hawserd, or look at its log",
@@ -158,14 +186,14 @@ impl From<Failure> for ErrorDetail {
 
 impl From<ErrorDetail> for Failure {
     fn from(detail: ErrorDetail) -> Self {
-        Self {
+        Self(Box::new(FailureReport {
             status: Status::from_code(detail.status),
             message: detail.message,
             target: detail.target,
             portal: detail.portal,
             peer_said: detail.peer_said,
             advice: detail.advice,
-        }
+        }))
     }
 }
 

@@ -1,16 +1,22 @@
 //! The local RPC contract: messages, client, status codes.
 #![forbid(unsafe_code)]
 
+mod client;
 mod failure;
 mod ids;
+mod places;
 mod secret;
 mod status;
 mod text;
 
-pub use failure::Failure;
+pub use client::{
+    BlockingClient, Client, ConnectError, Deadlines, MAX_MESSAGE_SIZE, Transport, default_deadline,
+};
+pub use failure::{Failure, FailureReport};
 pub use ids::{
     DEFAULT_PORT, MAX_LUN_NUMBER, ParseError, lun_as_discovery_library, lun_from_number,
 };
+pub use places::{MAX_SOCKET_PATH_LEN, NoPlace, Places, SOCKET_VARIABLE, find_socket};
 pub use status::{Status, StatusInfo};
 pub use text::printable;
 
