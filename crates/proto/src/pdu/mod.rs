@@ -39,3 +39,6 @@ pub use snack::{Snack, SnackType};
 pub use task::{TaskManagementRequest, TaskManagementResponse, TmfFunction, TmfResponse};
 pub use text::{TextRequest, TextResponse};
 pub use zerocopy::big_endian::{U16, U32};
+
+#[cfg(test)]
+mod tests;
