@@ -401,3 +401,6 @@ fn check_header_digest(header: &[u8], received: [u8; DIGEST_LENGTH]) -> Result<(
         opcode,
     })
 }
+
+#[cfg(test)]
+mod tests;
