@@ -1,2 +1,4 @@
 //! Scripted peers, virtual time and launchers of foreign servers for tests.
 #![forbid(unsafe_code)]
+
+pub mod peers;
