@@ -270,7 +270,7 @@ pub trait Response: Pdu {
     fn set_sequence_numbers(&mut self, numbers: SequenceNumbers);
 }
 
-/// An all-zero header with the opcode and, if `final_bit`, the F bit set.
+/// A header with its opcode and the flags of byte 1 set and zeros elsewhere.
 pub(super) fn blank<P: Pdu>(flags: u8) -> P {
     let mut pdu = <P as FromZeros>::new_zeroed();
     pdu.basic_mut().opcode = P::OPCODE.code();
