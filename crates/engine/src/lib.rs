@@ -1,2 +1,30 @@
-//! Drives the sans-IO core over real sockets and offers block devices.
+//! Drives the sans-IO core over real sockets and timers, and offers LUNs as block devices.
+//!
+//! [`discovery`] asks a portal for its targets; [`Session`] logs in to one and stays logged in;
+//! [`Lun`] is one of its disks, a [`BlockDevice`](hawser_block::BlockDevice). In the order of the
+//! data's way: [`lun`] turns a block request into SCSI commands, `session` carries them, and
+//! `session::socket` moves the bytes.
 #![deny(unsafe_code)]
+
+mod connect;
+pub mod discovery;
+mod error;
+mod login;
+pub mod lun;
+mod options;
+mod session;
+
+pub use error::{ConnectFailure, LoginFailure, LoginFailureKind, ScsiError, SessionError};
+pub use hawser_proto::names::{Isid, IscsiName, Portal};
+pub use hawser_proto::parameters::Parameters;
+pub use hawser_proto::pdu::TmfFunction;
+pub use hawser_proto::session::{Hold, Residual};
+pub use hawser_scsi::{DiskIdentity, Lun as LunNumber};
+pub use lun::Lun;
+pub use options::{
+    ChapCredentials, DigestPolicy, LoginOptions, Secret, SessionOptions, Timeouts,
+};
+pub use session::{
+    ManagementRequest, ScsiAnswer, ScsiRequest, Session, SessionEvent, SessionState, SessionView,
+    Transfer,
+};

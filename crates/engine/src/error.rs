@@ -1,0 +1,115 @@
+//! What goes wrong in the engine, with target, portal and what the peer said.
+
+use hawser_proto::login::LoginError;
+use hawser_proto::names::{IscsiName, Portal};
+use hawser_scsi::Sense;
+
+/// One failed attempt to connect and log in.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("login to {target}{} failed: {kind}", .portal.as_ref().map(|p| format!(" at {p}")).unwrap_or_default())]
+pub struct LoginFailure {
+    /// The target, or `discovery`.
+    pub target: String,
+    /// The portal that was tried, if one was.
+    pub portal: Option<Portal>,
+    /// What happened.
+    pub kind: LoginFailureKind,
+}
+
+impl LoginFailure {
+    /// Trying the same again cannot help: the configuration must change first.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        match &self.kind {
+            LoginFailureKind::Connect(_) => false,
+            LoginFailureKind::Login(error) => error.is_final(),
+            LoginFailureKind::TooManyRedirects(_) => true,
+        }
+    }
+}
+
+/// What made an attempt fail.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoginFailureKind {
+    /// No connection, or it ended during login.
+    #[error(transparent)]
+    Connect(#[from] ConnectFailure),
+    /// The target refused, or broke the protocol, or failed to prove itself.
+    #[error(transparent)]
+    Login(Box<LoginError>),
+    /// The target redirected us more often than the limit.
+    #[error("redirected more than {0} times")]
+    TooManyRedirects(u32),
+}
+
+/// Why there is no connection.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectFailure {
+    /// The name could not be resolved.
+    #[error("cannot resolve the address: {0}")]
+    Resolve(String),
+    /// TCP said no.
+    #[error("cannot connect: {0}")]
+    Connect(String),
+    /// The connection ended or failed.
+    #[error("the connection ended: {0}")]
+    Lost(String),
+    /// The limit was reached.
+    #[error("no answer within {0} s")]
+    TimedOut(u64),
+}
+
+/// Why a request to a session failed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// The session is closed.
+    #[error("the session with {0} is closed")]
+    Closed(IscsiName),
+    /// There was no connection for longer than the hold time.
+    #[error("no connection to {0} for longer than the hold time")]
+    Disconnected(IscsiName),
+    /// The connection was lost while the command was under way; it may or may not have been carried
+    /// out, and commands of its kind are never sent again.
+    #[error("the connection to {0} was lost while the command was under way")]
+    Interrupted(IscsiName),
+    /// It did not end in its time and was aborted.
+    #[error("no answer from {0} in time; the command was aborted")]
+    TimedOut(IscsiName),
+    /// A reset or an abort ended it.
+    #[error("the command to {0} was aborted")]
+    Aborted(IscsiName),
+    /// The target could not or would not take the request.
+    #[error("{target} refused the request: {what}")]
+    Refused {
+        /// The target.
+        target: IscsiName,
+        /// What it said.
+        what: String,
+    },
+    /// The command ended with an error status.
+    #[error(transparent)]
+    Scsi(#[from] ScsiError),
+    /// The answer makes no sense.
+    #[error("{target} answered {command} with what cannot be read: {what}")]
+    BadAnswer {
+        /// The target.
+        target: IscsiName,
+        /// The command.
+        command: &'static str,
+        /// What is wrong with it.
+        what: String,
+    },
+}
+
+/// A SCSI status other than GOOD.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("SCSI status {status:#04x}{}", .sense.as_ref().map(|s| format!(", {s}")).unwrap_or_default())]
+pub struct ScsiError {
+    /// The status byte.
+    pub status: u8,
+    /// Sense data, when there was any that can be read.
+    pub sense: Option<Sense>,
+}

@@ -1,0 +1,288 @@
+//! Carries a login out: connect, negotiate, follow redirects, once more with MD5 alone.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use hawser_proto::chap::{ChallengeLedger, SecretPolicy};
+use hawser_proto::login::{
+    ChapConfig, ChapUsed, DigestChoice, LOGIN_RANDOM_BYTES, LoggedIn, Login, LoginConfig,
+    LoginError, LoginOutcome, MutualChap, Offers,
+};
+use hawser_proto::names::{Isid, IscsiName, Portal};
+use hawser_proto::session::Established;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::connect::connect;
+use crate::error::{ConnectFailure, LoginFailure, LoginFailureKind};
+use crate::options::{DigestPolicy, LoginOptions, SessionOptions};
+
+/// Redirects followed in one attempt: a group address leads to a member, which may lead on once;
+/// more is a loop.
+const MAX_REDIRECTS: u32 = 4;
+
+/// Bytes read at once during a login; its PDUs hold at most 8192 bytes of text.
+const READ_SIZE: usize = 16 * 1024;
+
+/// The challenges that all logins of this process have out (RFC 7143 §9.2.1): a target that sends
+/// one of them back, on whatever connection, is refused.
+static OUTSTANDING: Mutex<Option<ChallengeLedger>> = Mutex::new(None);
+
+/// A connection in the full feature phase.
+pub(crate) struct LoggedInStream {
+    pub(crate) stream: TcpStream,
+    pub(crate) established: Established,
+    pub(crate) portal: Portal,
+    pub(crate) isid: Isid,
+    pub(crate) tsih: u16,
+    pub(crate) target_alias: Option<String>,
+    pub(crate) chap: Option<ChapUsed>,
+    pub(crate) md5_fallback: bool,
+    pub(crate) unusual: Vec<String>,
+    /// Where the target says it lives from now on.
+    pub(crate) moved_permanently: Option<Portal>,
+    /// Bytes of the full feature phase that were read with the last login PDU.
+    pub(crate) beyond: Vec<u8>,
+}
+
+/// Makes the connections of a session: remembers what worked.
+pub(crate) struct Dialer {
+    target: IscsiName,
+    config: LoginConfig,
+    portals: Vec<Portal>,
+    allow_md5: bool,
+    limit: Duration,
+}
+
+impl Dialer {
+    pub(crate) fn new(options: &SessionOptions) -> Self {
+        let name = options.login.initiator_name.clone();
+        let config = LoginConfig::normal(name, options.target.clone(), options.isid);
+        Self {
+            target: options.target.clone(),
+            config: with_options(config, &options.login),
+            portals: options.portals.clone(),
+            allow_md5: allows_md5(&options.login),
+            limit: options.timeouts.login,
+        }
+    }
+
+    /// One attempt: the portals in turn, one for each failure.
+    pub(crate) fn dial(
+        &self,
+        failures: u32,
+    ) -> Pin<Box<dyn Future<Output = Result<LoggedInStream, LoginFailure>> + Send>> {
+        let count = self.portals.len().max(1);
+        let Some(portal) = self.portals.get(failures as usize % count).cloned() else {
+            let failure = LoginFailure::closed(&self.target);
+            return Box::pin(async { Err(failure) });
+        };
+        Box::pin(log_in(self.config.clone(), portal, self.allow_md5, self.limit))
+    }
+
+    /// Begins with this portal next time, and adopts what the login taught.
+    pub(crate) fn remember(&mut self, login: &LoggedInStream) {
+        self.config.expected_tpgt = login.established.tpgt;
+        self.config.md5_only = login.md5_fallback;
+        if let Some(moved) = &login.moved_permanently {
+            self.portals.retain(|portal| portal != moved);
+            self.portals.insert(0, moved.clone());
+        } else if let Some(at) = self.portals.iter().position(|p| *p == login.portal) {
+            self.portals.rotate_left(at);
+        }
+    }
+}
+
+/// The offers and credentials of `options` in a login's configuration.
+pub(crate) fn with_options(mut config: LoginConfig, options: &LoginOptions) -> LoginConfig {
+    config.initiator_alias.clone_from(&options.initiator_alias);
+    config.offers = Offers {
+        header_digest: digests(options.header_digest),
+        data_digest: digests(options.data_digest),
+        initial_r2t: options.initial_r2t,
+        immediate_data: options.immediate_data,
+        max_recv_data_segment: options.max_recv_data_segment,
+        max_burst: options.max_burst,
+        first_burst: options.first_burst,
+        time2wait: options.time2wait,
+        time2retain: options.time2retain,
+        max_outstanding_r2t: options.max_outstanding_r2t,
+        ..Offers::default()
+    };
+    config.chap = options.chap.as_ref().map(|chap| {
+        let mut config = ChapConfig::one_way(chap.user.clone(), chap.secret.clone());
+        config.mutual = chap.mutual.as_ref().map(|(name, secret)| MutualChap {
+            expected_name: name.clone(),
+            secret: secret.clone(),
+        });
+        if chap.allow_short_secrets {
+            config.policy = SecretPolicy { minimum: 1 };
+        }
+        config
+    });
+    config
+}
+
+pub(crate) fn allows_md5(options: &LoginOptions) -> bool {
+    options.chap.as_ref().is_some_and(|chap| chap.allow_md5)
+}
+
+fn digests(policy: DigestPolicy) -> Vec<DigestChoice> {
+    match policy {
+        DigestPolicy::None => vec![DigestChoice::None],
+        DigestPolicy::PreferNone => vec![DigestChoice::None, DigestChoice::Crc32c],
+        DigestPolicy::PreferCrc32c => vec![DigestChoice::Crc32c, DigestChoice::None],
+        DigestPolicy::Crc32c => vec![DigestChoice::Crc32c],
+    }
+}
+
+/// Logs in at `portal`, within `limit` for each connection; follows redirects and, if `allow_md5`,
+/// tries MD5 alone where the target cannot take the list of algorithms.
+pub(crate) async fn log_in(
+    mut config: LoginConfig,
+    portal: Portal,
+    allow_md5: bool,
+    limit: Duration,
+) -> Result<LoggedInStream, LoginFailure> {
+    let mut at = portal.clone();
+    let mut moved_permanently = None;
+    for _ in 0..=MAX_REDIRECTS {
+        match log_in_once(&config, &at, limit).await {
+            Ok((stream, beyond, LoginOutcome::FullFeature(logged_in))) => {
+                let mut done = LoggedInStream::new(stream, *logged_in, portal, beyond);
+                done.md5_fallback = config.md5_only;
+                done.moved_permanently = moved_permanently;
+                return Ok(done);
+            }
+            Ok((_, _, LoginOutcome::Redirect { address, permanent })) => {
+                tracing::info!(from = %at, to = %address, permanent, "login redirected");
+                at = address.portal;
+                moved_permanently = permanent.then(|| at.clone());
+            }
+            Err(LoginFailureKind::Login(error))
+                if allow_md5 && !config.md5_only && error.wants_md5_only_retry() =>
+            {
+                tracing::warn!(portal = %at, %error,
+                    "the target does not take the list of CHAP algorithms: MD5 alone");
+                config.md5_only = true;
+            }
+            Err(kind) => return Err(LoginFailure::new(&config, at, kind)),
+        }
+    }
+    let kind = LoginFailureKind::TooManyRedirects(MAX_REDIRECTS);
+    Err(LoginFailure::new(&config, at, kind))
+}
+
+async fn log_in_once(
+    config: &LoginConfig,
+    portal: &Portal,
+    limit: Duration,
+) -> Result<(TcpStream, Vec<u8>, LoginOutcome), LoginFailureKind> {
+    let mut random = [0; LOGIN_RANDOM_BYTES];
+    getrandom::fill(&mut random).map_err(|error| ConnectFailure::Lost(error.to_string()))?;
+    let mut login = Login::new(config.clone(), &random)?;
+    let _outstanding = Outstanding::enter(&mut login);
+    let mut stream = connect(portal, limit).await?;
+    let exchange = exchange(&mut login, &mut stream);
+    let (beyond, outcome) = match timeout(limit, exchange).await {
+        Ok(result) => result?,
+        Err(_) => return Err(ConnectFailure::TimedOut(limit.as_secs()).into()),
+    };
+    Ok((stream, beyond, outcome))
+}
+
+/// Sends and receives until the login has an outcome; also gives what was read beyond it.
+async fn exchange(
+    login: &mut Login,
+    stream: &mut TcpStream,
+) -> Result<(Vec<u8>, LoginOutcome), LoginFailureKind> {
+    let lost = |error: std::io::Error| ConnectFailure::Lost(error.to_string());
+    let mut input = vec![0; READ_SIZE];
+    let mut output = Vec::new();
+    loop {
+        output.clear();
+        while login.poll_transmit(&mut output) {}
+        stream.write_all(&output).await.map_err(lost)?;
+        let read = stream.read(&mut input).await.map_err(lost)?;
+        if read == 0 {
+            return Err(login.handle_close().into());
+        }
+        let bytes = input.get(..read).unwrap_or_default();
+        if let (used, Some(outcome)) = login.handle_input(bytes)? {
+            return Ok((bytes.get(used..).unwrap_or_default().to_vec(), outcome));
+        }
+    }
+}
+
+/// Keeps a login's own challenge in the ledger of the process for as long as it is out.
+struct Outstanding(Vec<u8>);
+
+impl Outstanding {
+    fn enter(login: &mut Login) -> Self {
+        let own = login.own_challenge().to_vec();
+        let mut ledger = OUTSTANDING.lock().unwrap_or_else(PoisonError::into_inner);
+        let ledger = ledger.get_or_insert_with(ChallengeLedger::new);
+        ledger.insert(&own);
+        login.refuse_challenges(ledger);
+        Self(own)
+    }
+}
+
+impl Drop for Outstanding {
+    fn drop(&mut self) {
+        let mut ledger = OUTSTANDING.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(ledger) = ledger.as_mut() {
+            ledger.remove(&self.0);
+        }
+    }
+}
+
+impl LoggedInStream {
+    fn new(stream: TcpStream, login: LoggedIn, portal: Portal, beyond: Vec<u8>) -> Self {
+        Self {
+            stream,
+            isid: login.isid,
+            tsih: login.tsih,
+            target_alias: login.target_alias,
+            chap: login.chap,
+            md5_fallback: false,
+            unusual: login.unusual.iter().map(ToString::to_string).collect(),
+            moved_permanently: None,
+            portal,
+            beyond,
+            established: Established {
+                cid: login.cid,
+                tpgt: login.tpgt,
+                parameters: login.parameters,
+                cmd_sn: login.cmd_sn,
+                exp_cmd_sn: login.exp_cmd_sn,
+                max_cmd_sn: login.max_cmd_sn,
+                exp_stat_sn: login.exp_stat_sn,
+            },
+        }
+    }
+}
+
+impl LoginFailure {
+    fn new(config: &LoginConfig, portal: Portal, kind: LoginFailureKind) -> Self {
+        let target = config.target_name.as_ref().map_or("discovery".to_owned(), |name| {
+            name.as_str().to_owned()
+        });
+        Self { target, portal: Some(portal), kind }
+    }
+
+    /// The session was closed before it was ever up.
+    pub(crate) fn closed(target: &IscsiName) -> Self {
+        let kind = ConnectFailure::Lost("the session was closed".to_owned()).into();
+        Self { target: target.as_str().to_owned(), portal: None, kind }
+    }
+}
+
+impl From<LoginError> for LoginFailureKind {
+    fn from(error: LoginError) -> Self {
+        Self::Login(Box::new(error))
+    }
+}

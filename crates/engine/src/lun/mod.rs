@@ -1,0 +1,214 @@
+//! One logical unit of a session as a disk.
+
+mod command;
+mod probe;
+mod split;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub(crate) use command::prepare;
+use hawser_block::{BlockDevice, BlockError, ErrorKind, Geometry, Operation, Request};
+use hawser_proto::names::IscsiName;
+use hawser_scsi::{DiskIdentity, Inquiry, Lun as LunNumber};
+pub(crate) use probe::identify;
+
+use crate::error::SessionError;
+use crate::session::{Handle, Message, Shared};
+
+/// A logical unit, opened. Clones share it. As a [`BlockDevice`] it splits requests that are too
+/// large for the unit, carries them as SCSI commands, repeats what a unit attention or a busy unit
+/// turned away, and holds them through a lost connection as the session's options say.
+///
+/// Its identity is checked after each new login of the session, before anything else is sent: if
+/// another disk answers at its LUN, every request fails.
+#[derive(Debug, Clone)]
+pub struct Lun {
+    state: Arc<LunState>,
+    session: Arc<Handle>,
+}
+
+/// What the handles of a LUN share with the driver.
+#[derive(Debug)]
+pub(crate) struct LunState {
+    pub(crate) target: IscsiName,
+    pub(crate) number: LunNumber,
+    pub(crate) identity: Option<DiskIdentity>,
+    inquiry: Inquiry,
+    serial: Option<String>,
+    medium: Mutex<Medium>,
+}
+
+/// What can change while a LUN is open.
+#[derive(Debug, Clone, Copy)]
+struct Medium {
+    geometry: Geometry,
+    limits: Limits,
+    /// It is not the disk it was opened as.
+    wrong_disk: bool,
+}
+
+/// What one command may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Limits {
+    /// Most bytes of one read or write.
+    pub(crate) transfer: u64,
+    /// Most blocks of one UNMAP; 0: the unit has none.
+    pub(crate) unmap_blocks: u32,
+    /// Most blocks of one WRITE SAME (16); 0: it is not used.
+    pub(crate) write_same_blocks: u32,
+    /// WRITE SAME (16) may unmap, and what is unmapped reads as zeroes.
+    pub(crate) write_same_unmaps: bool,
+    /// FUA is understood.
+    pub(crate) fua: bool,
+}
+
+/// A block request on its way.
+#[derive(Debug)]
+pub(crate) struct BlockIo {
+    pub(crate) request: Request,
+    pub(crate) lun: Arc<LunState>,
+    /// How often the unit has turned it away.
+    pub(crate) attempts: u32,
+    /// Its write is done and must be made durable by a flush, as the unit has no FUA.
+    pub(crate) flushing: bool,
+}
+
+impl BlockIo {
+    /// Ends it: the session is closed.
+    pub(crate) fn refuse(self) {
+        let text = format!("LUN {} of {}: the session is closed", self.lun.number, self.lun.target);
+        self.request.complete(Err(BlockError::new(ErrorKind::Closed, text)));
+    }
+}
+
+impl LunState {
+    fn medium(&self) -> Medium {
+        *self.medium.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.medium().limits
+    }
+
+    pub(crate) fn geometry(&self) -> Geometry {
+        self.medium().geometry
+    }
+
+    pub(crate) fn is_wrong_disk(&self) -> bool {
+        self.medium().wrong_disk
+    }
+
+    pub(crate) fn set_wrong_disk(&self) {
+        self.medium.lock().unwrap_or_else(PoisonError::into_inner).wrong_disk = true;
+    }
+}
+
+impl Lun {
+    /// Asks the unit who and how large it is.
+    pub(crate) async fn open(
+        session: &Arc<Handle>,
+        number: LunNumber,
+    ) -> Result<Self, SessionError> {
+        let state = Arc::new(probe::open(session, number).await?);
+        session.inbox.send(Message::Opened(Arc::clone(&state)));
+        Ok(Self { state, session: Arc::clone(session) })
+    }
+
+    /// Its LUN.
+    #[must_use]
+    pub fn number(&self) -> LunNumber {
+        self.state.number
+    }
+
+    /// The target it belongs to.
+    #[must_use]
+    pub fn target(&self) -> &IscsiName {
+        &self.state.target
+    }
+
+    /// Who it is, when it says so (VPD 0x83, else 0x80).
+    #[must_use]
+    pub fn identity(&self) -> Option<&DiskIdentity> {
+        self.state.identity.as_ref()
+    }
+
+    /// Its standard INQUIRY data.
+    #[must_use]
+    pub fn inquiry(&self) -> &Inquiry {
+        &self.state.inquiry
+    }
+
+    /// Its unit serial number (VPD 0x80), made printable.
+    #[must_use]
+    pub fn serial(&self) -> Option<&str> {
+        self.state.serial.as_deref()
+    }
+
+    /// It is a disk with a size; other devices only take raw commands.
+    #[must_use]
+    pub fn is_disk(&self) -> bool {
+        probe::is_disk(&self.state.inquiry) && self.state.geometry().size > 0
+    }
+
+    /// Another disk was found at its LUN after a reconnect: every request fails.
+    #[must_use]
+    pub fn is_wrong_disk(&self) -> bool {
+        self.state.is_wrong_disk()
+    }
+
+    /// Asks for size and limits again, after a change of capacity.
+    ///
+    /// # Errors
+    /// A command failed; the old geometry stays.
+    pub async fn refresh(&self) -> Result<Geometry, SessionError> {
+        let (geometry, limits) = probe::medium(&self.session, self.state.number).await?;
+        let mut medium = self.state.medium.lock().unwrap_or_else(PoisonError::into_inner);
+        medium.geometry = geometry;
+        medium.limits = limits;
+        Ok(geometry)
+    }
+}
+
+impl BlockDevice for Lun {
+    fn geometry(&self) -> Geometry {
+        self.state.geometry()
+    }
+
+    fn submit(&self, request: Request) {
+        let medium = self.state.medium();
+        if let Err(error) = request.check(&medium.geometry) {
+            return request.complete(Err(error));
+        }
+        // A length of 0 means "all the rest" to some commands.
+        if request.length() == 0 && request.operation != Operation::Flush {
+            return request.complete(Ok(()));
+        }
+        if split::is_needed(&request, &medium.geometry, medium.limits) {
+            return split::submit(self, request, &medium.geometry, medium.limits);
+        }
+        self.submit_one(request);
+    }
+}
+
+impl Lun {
+    /// Submits a request that fits one command.
+    fn submit_one(&self, request: Request) {
+        let lun = Arc::clone(&self.state);
+        let io = BlockIo { request, lun, attempts: 0, flushing: false };
+        self.session.inbox.send(Message::Block(io));
+    }
+}
+
+impl Shared {
+    pub(crate) fn bad_answer(
+        &self,
+        command: &'static str,
+        what: impl std::fmt::Display,
+    ) -> SessionError {
+        SessionError::BadAnswer {
+            target: self.target.clone(),
+            command,
+            what: what.to_string(),
+        }
+    }
+}

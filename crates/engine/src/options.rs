@@ -1,0 +1,173 @@
+//! What a caller says about a login and a session.
+
+use std::time::Duration;
+
+pub use hawser_proto::chap::ChapSecret as Secret;
+use hawser_proto::names::{Isid, IscsiName, Portal};
+use hawser_proto::session::Hold;
+
+/// Which digests are offered (RFC 7143 §13.1), in the order of preference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DigestPolicy {
+    /// `None` alone.
+    #[default]
+    None,
+    /// `None`, else `CRC32C`.
+    PreferNone,
+    /// `CRC32C`, else `None`.
+    PreferCrc32c,
+    /// `CRC32C` alone.
+    Crc32c,
+}
+
+/// CHAP names and secrets of one target (RFC 7143 §12.1.3).
+#[derive(Debug, Clone)]
+pub struct ChapCredentials {
+    /// CHAP_N we answer with.
+    pub user: String,
+    /// The secret that proves us to the target.
+    pub secret: Secret,
+    /// The secret that proves the target to us (mutual CHAP), and the CHAP_N it must use, if that
+    /// is to be checked.
+    pub mutual: Option<(Option<String>, Secret)>,
+    /// Take secrets under 96 bits, for old targets (RFC 7143 §9.2.1).
+    pub allow_short_secrets: bool,
+    /// Where a target cannot take the list of algorithms, try once more with MD5 alone.
+    pub allow_md5: bool,
+}
+
+impl ChapCredentials {
+    /// One-way CHAP of `user` with `secret`, MD5 allowed, short secrets refused.
+    #[must_use]
+    pub fn one_way(user: impl Into<String>, secret: Secret) -> Self {
+        Self {
+            user: user.into(),
+            secret,
+            mutual: None,
+            allow_short_secrets: false,
+            allow_md5: true,
+        }
+    }
+}
+
+/// How to log in.
+#[derive(Debug, Clone)]
+pub struct LoginOptions {
+    /// Our own name.
+    pub initiator_name: IscsiName,
+    /// Our alias, shown by targets; may be empty.
+    pub initiator_alias: Option<String>,
+    /// Header digest.
+    pub header_digest: DigestPolicy,
+    /// Data digest.
+    pub data_digest: DigestPolicy,
+    /// CHAP, if the target wants it or must prove itself.
+    pub chap: Option<ChapCredentials>,
+    /// `MaxRecvDataSegmentLength` we declare, bytes.
+    pub max_recv_data_segment: u32,
+    /// `MaxBurstLength` offered, bytes.
+    pub max_burst: u32,
+    /// `FirstBurstLength` offered, bytes.
+    pub first_burst: u32,
+    /// `MaxOutstandingR2T` offered.
+    pub max_outstanding_r2t: u16,
+    /// `InitialR2T` offered: `false` lets unsolicited data go out at once.
+    pub initial_r2t: bool,
+    /// `ImmediateData` offered.
+    pub immediate_data: bool,
+    /// `DefaultTime2Wait` offered, seconds.
+    pub time2wait: u16,
+    /// `DefaultTime2Retain` offered, seconds.
+    pub time2retain: u16,
+}
+
+impl LoginOptions {
+    /// The defaults for `initiator_name`: no CHAP, no digests, sizes made for speed.
+    #[must_use]
+    pub fn new(initiator_name: IscsiName) -> Self {
+        Self {
+            initiator_name,
+            initiator_alias: None,
+            header_digest: DigestPolicy::None,
+            data_digest: DigestPolicy::None,
+            chap: None,
+            max_recv_data_segment: 256 * 1024,
+            max_burst: 1024 * 1024,
+            first_burst: 256 * 1024,
+            max_outstanding_r2t: 8,
+            initial_r2t: false,
+            immediate_data: true,
+            time2wait: 0,
+            time2retain: 20,
+        }
+    }
+}
+
+/// The time limits of a session.
+#[derive(Debug, Clone)]
+pub struct Timeouts {
+    /// TCP connect and login together, for one portal.
+    pub login: Duration,
+    /// One attempt of a command.
+    pub command: Duration,
+    /// Silence before a ping; zero: never ping.
+    pub ping_interval: Duration,
+    /// Silence after a ping before the connection is given up.
+    pub ping_timeout: Duration,
+    /// A task management function, a logout.
+    pub management: Duration,
+    /// The first pause between attempts to reconnect; it doubles.
+    pub backoff_first: Duration,
+    /// The longest pause between attempts to reconnect.
+    pub backoff_longest: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            login: Duration::from_secs(15),
+            command: Duration::from_secs(60),
+            ping_interval: Duration::from_secs(5),
+            ping_timeout: Duration::from_secs(5),
+            management: Duration::from_secs(15),
+            backoff_first: Duration::from_millis(500),
+            backoff_longest: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Everything a session needs to know.
+#[derive(Debug, Clone)]
+pub struct SessionOptions {
+    /// The target.
+    pub target: IscsiName,
+    /// Where it can be reached, tried in this order.
+    pub portals: Vec<Portal>,
+    /// The session's ISID; keep it for the next session to the same portal group, so that a new
+    /// login reinstates this one (RFC 7143 §4.4.3).
+    pub isid: Isid,
+    /// How to log in.
+    pub login: LoginOptions,
+    /// Time limits.
+    pub timeouts: Timeouts,
+    /// How long commands wait for a lost session.
+    pub hold: Hold,
+    /// Commands at once.
+    pub queue_depth: u16,
+}
+
+impl SessionOptions {
+    /// A session to `target` at `portal` with defaults: commands are held for 120 s, 256 at once.
+    #[must_use]
+    pub fn new(login: LoginOptions, target: IscsiName, portal: Portal, isid: Isid) -> Self {
+        Self {
+            target,
+            portals: vec![portal],
+            isid,
+            login,
+            timeouts: Timeouts::default(),
+            hold: Hold::For(Duration::from_secs(120)),
+            queue_depth: 256,
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! The one task that drives a session: core, sockets, timer, login.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use hawser_proto::session::{
+    Action, Backoff, ConnectionError, Event, Outcome, Session as Core, SessionConfig,
+};
+use tokio::time::Sleep;
+
+use super::retry::Retries;
+use super::slots::{Owner, Slots};
+use super::socket::Socket;
+use super::verify::{Verdict, verify};
+use super::{Message, SessionEvent, SessionState, SessionView, Shared};
+use crate::error::LoginFailure;
+use crate::login::{Dialer, LoggedInStream};
+use crate::lun::{LunState, prepare};
+use crate::options::SessionOptions;
+
+type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Rounds of work before the task lets others of its runtime run.
+const ROUNDS_AT_ONCE: u32 = 64;
+
+/// Owns everything of a session that lives between two awaits; nothing in it is shared but the inbox.
+///
+/// One loop, [`poll`](Self::poll): take messages, move bytes both ways, carry out what the core
+/// wants, hand out what has ended; sleep when nothing moved. No task is spawned and nothing is
+/// allocated for an I/O: a request waits in the inbox, then in its slot.
+pub(super) struct Driver {
+    pub(super) options: SessionOptions,
+    pub(super) shared: Arc<Shared>,
+    pub(super) core: Core,
+    pub(super) slots: Slots,
+    sockets: Vec<Socket>,
+    /// Messages taken from the inbox and not yet carried out: the task table was full.
+    pub(super) waiting: VecDeque<Message>,
+    pub(super) retries: Retries,
+    /// The LUNs that were opened.
+    pub(super) luns: Vec<Arc<LunState>>,
+    dialer: Dialer,
+    dialing: Option<BoxFuture<Result<LoggedInStream, LoginFailure>>>,
+    verifying: Option<BoxFuture<Verdict>>,
+    timer: Pin<Box<Sleep>>,
+    timer_at: Option<Instant>,
+    logins: u64,
+    next_manager: u64,
+    closed: bool,
+}
+
+impl Driver {
+    pub(super) fn new(options: SessionOptions, shared: Arc<Shared>) -> Self {
+        let timeouts = &options.timeouts;
+        let config = SessionConfig {
+            max_tasks: options.queue_depth,
+            hold: options.hold,
+            ping_interval: timeouts.ping_interval,
+            ping_timeout: timeouts.ping_timeout,
+            management_timeout: timeouts.management,
+            backoff: Backoff {
+                first: timeouts.backoff_first,
+                longest: timeouts.backoff_longest,
+            },
+        };
+        Self {
+            core: Core::new(config, Instant::now()),
+            slots: Slots::default(),
+            sockets: Vec::new(),
+            waiting: VecDeque::new(),
+            retries: Retries::default(),
+            luns: Vec::new(),
+            dialer: Dialer::new(&options),
+            dialing: None,
+            verifying: None,
+            timer: Box::pin(tokio::time::sleep(std::time::Duration::ZERO)),
+            timer_at: None,
+            logins: 0,
+            next_manager: 0,
+            closed: false,
+            options,
+            shared,
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        std::future::poll_fn(|cx| self.poll(cx)).await;
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        for _ in 0..ROUNDS_AT_ONCE {
+            let mut moved = self.poll_messages(cx);
+            moved |= self.poll_dialing(cx);
+            moved |= self.poll_verifying(cx);
+            moved |= self.poll_sockets(cx);
+            moved |= self.carry_out_actions();
+            moved |= self.hand_out_events();
+            if self.closed {
+                return Poll::Ready(());
+            }
+            if !moved && self.poll_timer(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Takes messages from the inbox, or those that wait for a slot.
+    fn poll_messages(&mut self, cx: &Context<'_>) -> bool {
+        if self.waiting.is_empty() {
+            self.shared.inbox.take(cx, &mut self.waiting);
+        }
+        let mut moved = false;
+        while let Some(message) = self.waiting.pop_front() {
+            if matches!(message, Message::Block(_) | Message::Raw(_)) && !self.core.has_room() {
+                self.waiting.push_front(message);
+                break;
+            }
+            self.handle_message(message);
+            moved = true;
+        }
+        moved
+    }
+
+    fn handle_message(&mut self, message: Message) {
+        let now = Instant::now();
+        match message {
+            Message::Block(io) => self.start_block(io),
+            Message::Raw(mut io) => {
+                let (command, data) = io.prepare(self.options.timeouts.command);
+                // There is room: it was asked for.
+                if let Ok(id) = self.core.submit(now, command, 0) {
+                    self.slots.put(id.slot(), data, Owner::Raw(io));
+                }
+            }
+            Message::Manage(request, reply) => {
+                self.next_manager += 1;
+                let token = Some(self.next_manager);
+                let (function, lun) = (request.function, request.lun.0);
+                let request =
+                    hawser_proto::session::Management { function, lun, task: None, token };
+                self.slots.managers.push((self.next_manager, reply));
+                if self.core.manage(now, request).is_err() {
+                    self.managed(self.next_manager, Outcome::Disconnected);
+                }
+            }
+            Message::Opened(lun) => self.luns.push(lun),
+            Message::SetHold(hold) => self.core.set_hold(hold),
+            Message::Reconnect => self.lose(0, ConnectionError::Requested),
+            Message::Logout => self.core.logout(now),
+            Message::Abandon => self.core.close(),
+        }
+    }
+
+    /// Submits a block request; there is room for it.
+    pub(super) fn start_block(&mut self, mut io: crate::lun::BlockIo) {
+        if io.lun.is_wrong_disk() {
+            return self.refuse_wrong_disk(io);
+        }
+        let prepared = prepare(&mut io, self.options.timeouts.command);
+        if let Ok(id) = self.core.submit(Instant::now(), prepared.command, 0) {
+            self.slots.put(id.slot(), prepared.data, Owner::Block(io));
+        }
+    }
+
+    fn poll_dialing(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(dialing) = &mut self.dialing else { return false };
+        let Poll::Ready(result) = dialing.as_mut().poll(cx) else { return false };
+        self.dialing = None;
+        match result {
+            Ok(login) => self.logged_in(login),
+            Err(failure) => {
+                self.shared.login_failed(&failure);
+                self.core.handle_login_failed(Instant::now());
+            }
+        }
+        true
+    }
+
+    fn logged_in(&mut self, login: LoggedInStream) {
+        self.dialer.remember(&login);
+        if let Some(moved) = &login.moved_permanently {
+            self.shared.tell(SessionEvent::MovedPermanently(moved.clone()));
+        }
+        let view = Arc::new(login.view(self.logins));
+        self.logins += 1;
+        self.shared.state.send_replace(SessionState::Up(Arc::clone(&view)));
+        self.shared.tell(SessionEvent::Up(view));
+        self.sockets.push(Socket::new(login.established.cid, login.stream));
+        self.core.handle_logged_in(Instant::now(), login.established);
+        if !login.beyond.is_empty() {
+            let cid = self.sockets.last().map_or(0, |socket| socket.cid);
+            let now = Instant::now();
+            if let Err(error) = self.core.handle_input(now, cid, &login.beyond, &mut self.slots) {
+                self.lose(cid, error);
+            }
+        }
+    }
+
+    fn poll_verifying(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(verifying) = &mut self.verifying else { return false };
+        let Poll::Ready(verdict) = verifying.as_mut().poll(cx) else { return false };
+        self.verifying = None;
+        if let Verdict::Checked { wrong } = verdict {
+            for (lun, found) in wrong {
+                self.disown(&lun, found);
+            }
+            self.core.open_gate(Instant::now());
+        }
+        true
+    }
+
+    fn poll_sockets(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut moved = false;
+        let mut lost = None;
+        for socket in &mut self.sockets {
+            let received = socket.poll_receive(cx, &mut self.core, &mut self.slots);
+            let sent = match received {
+                Poll::Ready(Err(_)) => Poll::Pending,
+                _ => socket.poll_send(cx, &mut self.core, &self.slots),
+            };
+            for result in [received, sent] {
+                match result {
+                    Poll::Ready(Ok(())) => moved = true,
+                    Poll::Ready(Err(error)) => lost = Some((socket.cid, error)),
+                    Poll::Pending => {}
+                }
+            }
+        }
+        if let Some((cid, error)) = lost {
+            self.lose(cid, error);
+            moved = true;
+        }
+        moved
+    }
+
+    fn lose(&mut self, cid: u16, error: ConnectionError) {
+        self.core.handle_connection_lost(Instant::now(), cid, error);
+    }
+
+    fn carry_out_actions(&mut self) -> bool {
+        let mut moved = false;
+        while let Some(action) = self.core.poll_action() {
+            moved = true;
+            match action {
+                Action::Disconnect { cid } => self.sockets.retain(|socket| socket.cid != cid),
+                Action::Connect { failures, .. } => {
+                    self.verifying = None;
+                    self.dialing = Some(self.dialer.dial(failures));
+                }
+            }
+        }
+        moved
+    }
+
+    fn hand_out_events(&mut self) -> bool {
+        let mut moved = false;
+        while let Some(event) = self.core.poll_event() {
+            moved = true;
+            self.handle_event(event);
+        }
+        moved
+    }
+
+    fn handle_event(&mut self, event: Event) {
+        match event {
+            Event::Done(done) => match self.slots.take(done.slot) {
+                Some((data, Owner::Raw(io))) => io.answer(done.outcome, data),
+                Some((data, Owner::Block(io))) => self.block_done(io, data, done.outcome),
+                None => self.managed(done.token, done.outcome),
+            },
+            Event::Up { .. } => {
+                self.verifying = Some(Box::pin(verify(Arc::clone(&self.shared), self.luns.clone())));
+            }
+            Event::Lost(error) => {
+                self.verifying = None;
+                self.shared.lost(&error);
+            }
+            Event::Closed => {
+                self.shared.inbox.close();
+                self.waiting.drain(..).for_each(Message::refuse);
+                self.retries.refuse_all();
+                self.shared.state.send_replace(SessionState::Closed);
+                self.shared.tell(SessionEvent::Closed);
+                self.closed = true;
+            }
+            other => self.shared.news(other),
+        }
+    }
+
+    fn managed(&mut self, token: u64, outcome: Outcome) {
+        let managers = &mut self.slots.managers;
+        let Some(at) = managers.iter().position(|(waiting, _)| *waiting == token) else { return };
+        let (_, reply) = managers.swap_remove(at);
+        // Nobody may wait for it any more.
+        drop(reply.send(super::raw::managed(&self.shared, outcome)));
+    }
+
+    /// Sleeps until the next deadline; `Ready` when one has passed and was handled.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let due = [self.core.poll_timeout(), self.retries.next_due()].into_iter().flatten().min();
+        let Some(due) = due else { return Poll::Pending };
+        if self.timer_at != Some(due) {
+            self.timer_at = Some(due);
+            self.timer.as_mut().reset(due.into());
+        }
+        if self.timer.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        self.timer_at = None;
+        let now = Instant::now();
+        self.core.handle_timeout(now);
+        while self.core.has_room()
+            && let Some(io) = self.retries.take_due(now)
+        {
+            self.start_block(io);
+        }
+        Poll::Ready(())
+    }
+}
+
+impl LoggedInStream {
+    /// What is told of the session; `reconnects` counts the logins before this one.
+    fn view(&self, reconnects: u64) -> SessionView {
+        SessionView {
+            portal: self.portal.clone(),
+            local_address: address(self.stream.local_addr()),
+            remote_address: address(self.stream.peer_addr()),
+            isid: self.isid,
+            tsih: self.tsih,
+            cid: self.established.cid,
+            tpgt: self.established.tpgt,
+            target_alias: self.target_alias.clone(),
+            parameters: self.established.parameters.clone(),
+            chap: self.chap,
+            md5_fallback: self.md5_fallback,
+            unusual: self.unusual.clone(),
+            since: std::time::SystemTime::now(),
+            reconnects,
+        }
+    }
+}
+
+fn address(address: std::io::Result<std::net::SocketAddr>) -> String {
+    address.map(|address| address.to_string()).unwrap_or_default()
+}

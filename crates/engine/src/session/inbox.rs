@@ -1,0 +1,101 @@
+//! What the handles tell the driver, and how it is woken.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Waker};
+
+use hawser_proto::session::Hold;
+use tokio::sync::oneshot;
+
+use super::ManagementRequest;
+use super::raw::RawIo;
+use crate::error::SessionError;
+use crate::lun::{BlockIo, LunState};
+
+/// One thing for the driver to do.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// A block request.
+    Block(BlockIo),
+    /// A raw SCSI command.
+    Raw(RawIo),
+    /// A task management request; the response code comes back.
+    Manage(ManagementRequest, oneshot::Sender<Result<u8, SessionError>>),
+    /// A LUN was opened: from now on its identity is checked after each login.
+    Opened(Arc<LunState>),
+    SetHold(Hold),
+    Reconnect,
+    Logout,
+    /// The last handle is gone.
+    Abandon,
+}
+
+/// The queue to the driver. A lock is held for a few instructions only; the driver is woken only
+/// when it sleeps.
+#[derive(Debug, Default)]
+pub(crate) struct Inbox(Mutex<Queue>);
+
+#[derive(Debug, Default)]
+struct Queue {
+    messages: VecDeque<Message>,
+    /// Set while the driver sleeps.
+    sleeper: Option<Waker>,
+    closed: bool,
+}
+
+impl Inbox {
+    /// Gives the driver a message. After [`close`](Self::close) requests in it are answered here.
+    pub(crate) fn send(&self, message: Message) {
+        let mut queue = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if queue.closed {
+            drop(queue);
+            message.refuse();
+            return;
+        }
+        queue.messages.push_back(message);
+        let sleeper = queue.sleeper.take();
+        drop(queue);
+        if let Some(sleeper) = sleeper {
+            sleeper.wake();
+        }
+    }
+
+    /// Moves all messages to `into`, which is empty; with none, the driver's task is woken by the
+    /// next.
+    pub(super) fn take(&self, cx: &Context<'_>, into: &mut VecDeque<Message>) {
+        let mut queue = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if queue.messages.is_empty() {
+            match &mut queue.sleeper {
+                Some(sleeper) => sleeper.clone_from(cx.waker()),
+                sleeper => *sleeper = Some(cx.waker().clone()),
+            }
+        } else {
+            std::mem::swap(&mut queue.messages, into);
+        }
+    }
+
+    /// Ends the queue: what is in it and what comes is refused.
+    pub(super) fn close(&self) {
+        let mut queue = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.closed = true;
+        let left = std::mem::take(&mut queue.messages);
+        drop(queue);
+        left.into_iter().for_each(Message::refuse);
+    }
+}
+
+impl Message {
+    /// Answers it without carrying it out: the session is closed.
+    pub(super) fn refuse(self) {
+        match self {
+            Self::Block(io) => io.refuse(),
+            // A dropped sender tells the receiver that the session is closed.
+            Self::Raw(_) | Self::Manage(..) => {}
+            Self::Opened(_)
+            | Self::SetHold(_)
+            | Self::Reconnect
+            | Self::Logout
+            | Self::Abandon => {}
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! A session that stays: [`Session`] is the handle, one task drives it.
+
+mod driver;
+mod inbox;
+mod news;
+mod raw;
+mod retry;
+mod slots;
+mod socket;
+mod verify;
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use hawser_proto::login::ChapUsed;
+use hawser_proto::names::{Isid, IscsiName, Portal};
+use hawser_proto::parameters::Parameters;
+use hawser_proto::pdu::TmfFunction;
+use hawser_proto::session::{Hold, Residual};
+use hawser_scsi::{Cdb, DiskIdentity, Lun as LunNumber, Sense, Status};
+pub(crate) use inbox::{Inbox, Message};
+pub(crate) use raw::{read as read_command, sixteen};
+use tokio::sync::{broadcast, watch};
+
+use crate::error::{LoginFailure, SessionError};
+use crate::lun::Lun;
+use crate::options::SessionOptions;
+
+/// Events kept for a subscriber that lags.
+const EVENT_BACKLOG: usize = 256;
+
+/// How a session is.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum SessionState {
+    /// It has never been logged in; it goes on trying.
+    Connecting {
+        /// Why the last attempt failed.
+        last_failure: Option<LoginFailure>,
+    },
+    /// Logged in.
+    Up(Arc<SessionView>),
+    /// The connection was lost; commands wait while it is made again.
+    Lost {
+        /// Why it was lost, in words.
+        why: String,
+        /// Why the last attempt to log in again failed.
+        last_failure: Option<LoginFailure>,
+    },
+    /// Logged out or given up.
+    Closed,
+}
+
+/// What a logged-in session is made of.
+#[derive(Debug, Clone)]
+pub struct SessionView {
+    /// The portal in use.
+    pub portal: Portal,
+    /// Our end of the connection, as `address:port`.
+    pub local_address: String,
+    /// The other end, as `address:port`.
+    pub remote_address: String,
+    /// Our half of the session's identity.
+    pub isid: Isid,
+    /// The target's half.
+    pub tsih: u16,
+    /// The connection.
+    pub cid: u16,
+    /// Target portal group tag.
+    pub tpgt: Option<u16>,
+    /// The target's alias.
+    pub target_alias: Option<String>,
+    /// What was negotiated.
+    pub parameters: Parameters,
+    /// The CHAP algorithm used, if any.
+    pub chap: Option<ChapUsed>,
+    /// MD5 was used only because the target could not take the list of algorithms.
+    pub md5_fallback: bool,
+    /// Oddities of the target that were tolerated.
+    pub unusual: Vec<String>,
+    /// When it was logged in.
+    pub since: SystemTime,
+    /// How many times the session was made again.
+    pub reconnects: u64,
+}
+
+/// News from a session, for logs and for the daemon's decisions.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum SessionEvent {
+    /// Logged in (again).
+    Up(Arc<SessionView>),
+    /// The connection was lost, for the reason in words.
+    Lost(String),
+    /// An attempt to log in failed.
+    LoginFailed(LoginFailure),
+    /// A permanent redirect: the stored portal should be replaced.
+    MovedPermanently(Portal),
+    /// The target has other LUNs now (unit attention 3F/0E).
+    LunsChanged,
+    /// The capacity of a LUN has changed (unit attention 2A/09).
+    CapacityChanged(LunNumber),
+    /// A LUN is not the disk it was; it takes no more requests.
+    WrongDisk {
+        /// The LUN.
+        lun: LunNumber,
+        /// Who it was.
+        expected: DiskIdentity,
+        /// Who it says it is, when it says so.
+        found: Option<DiskIdentity>,
+    },
+    /// Sense data that came without a command.
+    AsyncSense {
+        /// The LUN.
+        lun: LunNumber,
+        /// What it says.
+        sense: Option<Sense>,
+    },
+    /// An asynchronous message of the target, by its event code (RFC 7143 §11.9.1).
+    AsyncNotice {
+        /// The event code.
+        event: u8,
+    },
+    /// A command timed out and the session is ending it; what is done, in words.
+    Escalated(&'static str),
+    /// The session is closed.
+    Closed,
+}
+
+/// Which way a raw command moves data.
+#[derive(Debug, Clone)]
+pub enum Transfer {
+    /// No data.
+    None,
+    /// At most so many bytes from the target.
+    Read(u32),
+    /// These bytes to the target.
+    Write(Vec<u8>),
+}
+
+/// A raw SCSI command.
+#[derive(Debug, Clone)]
+pub struct ScsiRequest {
+    /// The logical unit.
+    pub lun: LunNumber,
+    /// The command.
+    pub cdb: Cdb,
+    /// Its data.
+    pub transfer: Transfer,
+}
+
+/// The answer to a raw command, whatever its status.
+#[derive(Debug, Clone)]
+pub struct ScsiAnswer {
+    /// The status.
+    pub status: Status,
+    /// Decoded sense data.
+    pub sense: Option<Sense>,
+    /// Sense data as it came.
+    pub raw_sense: Vec<u8>,
+    /// The data of a read, cut to what the target sent.
+    pub data: Vec<u8>,
+    /// Residual.
+    pub residual: Residual,
+}
+
+/// A task management request (RFC 7143 §11.5).
+#[derive(Debug, Clone, Copy)]
+pub struct ManagementRequest {
+    /// What to do.
+    pub function: TmfFunction,
+    /// The logical unit, for the functions that have one.
+    pub lun: LunNumber,
+}
+
+/// A session with one target, which stays until it is logged out: a lost connection is made again,
+/// commands wait meanwhile as the options say.
+///
+/// It is a handle; clones share the session. One task on the runtime that [`open`](Self::open) was
+/// called on drives it. When the last handle and the last [`Lun`] are dropped, the session is closed
+/// without a logout; to end it in order, call [`logout`](Self::logout).
+///
+/// # Cancellation
+/// Dropping the future of a request does not stop the request; its buffer stays with the session
+/// until the target has answered.
+#[derive(Debug, Clone)]
+pub struct Session {
+    handle: Arc<Handle>,
+}
+
+/// What a [`Session`] and its [`Lun`]s hold: when the last is dropped, the session is closed.
+#[derive(Debug)]
+pub(crate) struct Handle(Arc<Shared>);
+
+impl std::ops::Deref for Handle {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.inbox.send(Message::Abandon);
+    }
+}
+
+/// What the handles share with the driver.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) target: IscsiName,
+    pub(crate) inbox: Inbox,
+    pub(crate) state: watch::Sender<SessionState>,
+    pub(crate) events: broadcast::Sender<SessionEvent>,
+}
+
+impl Session {
+    /// Starts a session: returns at once, the login goes on behind it.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    #[must_use]
+    pub fn open(options: SessionOptions) -> Self {
+        let (state, _) = watch::channel(SessionState::Connecting { last_failure: None });
+        let (events, _) = broadcast::channel(EVENT_BACKLOG);
+        let target = options.target.clone();
+        let shared = Arc::new(Shared { target, inbox: Inbox::default(), state, events });
+        tokio::spawn(driver::Driver::new(options, Arc::clone(&shared)).run());
+        Self { handle: Arc::new(Handle(shared)) }
+    }
+
+    /// The target.
+    #[must_use]
+    pub fn target(&self) -> &IscsiName {
+        &self.handle.target
+    }
+
+    /// The present state.
+    #[must_use]
+    pub fn state(&self) -> SessionState {
+        self.handle.state.borrow().clone()
+    }
+
+    /// The state, to be watched.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<SessionState> {
+        self.handle.state.subscribe()
+    }
+
+    /// News from now on.
+    #[must_use]
+    pub fn events(&self) -> broadcast::Receiver<SessionEvent> {
+        self.handle.events.subscribe()
+    }
+
+    /// Waits until the session is logged in or the first attempt has failed. The session goes on
+    /// trying after a failure: close it if that is not wanted.
+    ///
+    /// # Errors
+    /// The failure of the first attempt; [`SessionError::Closed`] has no place here, a closed session
+    /// gives the last failure it saw.
+    pub async fn established(&self) -> Result<Arc<SessionView>, LoginFailure> {
+        let mut states = self.watch();
+        loop {
+            match &*states.borrow_and_update() {
+                SessionState::Up(view) => return Ok(Arc::clone(view)),
+                SessionState::Connecting { last_failure: Some(failure) }
+                | SessionState::Lost { last_failure: Some(failure), .. } => {
+                    return Err(failure.clone());
+                }
+                SessionState::Closed => return Err(LoginFailure::closed(&self.handle.target)),
+                SessionState::Connecting { .. } | SessionState::Lost { .. } => {}
+            }
+            if states.changed().await.is_err() {
+                return Err(LoginFailure::closed(&self.handle.target));
+            }
+        }
+    }
+
+    /// Carries out one raw command. It is never sent twice: a lost connection ends it with
+    /// [`SessionError::Interrupted`].
+    ///
+    /// # Errors
+    /// Why there is no answer; a SCSI error status is an answer.
+    pub async fn scsi(&self, request: ScsiRequest) -> Result<ScsiAnswer, SessionError> {
+        raw::carry_out(&self.handle, request, false).await
+    }
+
+    /// The logical units the target reports (REPORT LUNS).
+    ///
+    /// # Errors
+    /// The command failed, or its answer cannot be read.
+    pub async fn luns(&self) -> Result<Vec<LunNumber>, SessionError> {
+        raw::report_luns(&self.handle).await
+    }
+
+    /// Opens one logical unit: asks who it is and how large.
+    ///
+    /// # Errors
+    /// A command failed, or the LUN is no disk.
+    pub async fn lun(&self, lun: LunNumber) -> Result<Lun, SessionError> {
+        Lun::open(&self.handle, lun).await
+    }
+
+    /// Asks for a task management function; returns the response code (0: done).
+    ///
+    /// # Errors
+    /// Why there is no response.
+    pub async fn manage(&self, request: ManagementRequest) -> Result<u8, SessionError> {
+        raw::manage(&self.handle, request).await
+    }
+
+    /// Changes how long commands wait for a lost session.
+    pub fn set_hold(&self, hold: Hold) {
+        self.handle.inbox.send(Message::SetHold(hold));
+    }
+
+    /// Drops the connection, as a fault would; the session makes a new one.
+    pub fn reconnect(&self) {
+        self.handle.inbox.send(Message::Reconnect);
+    }
+
+    /// Logs out and waits until the session is closed. Commands still under way end with
+    /// [`SessionError::Closed`]; wait for them first to lose none.
+    pub async fn logout(&self) {
+        self.handle.inbox.send(Message::Logout);
+        let mut states = self.watch();
+        let closed = states.wait_for(|state| matches!(state, SessionState::Closed)).await;
+        // An error means the driver is gone, so the session is closed too.
+        drop(closed);
+    }
+}
+

@@ -1,0 +1,171 @@
+//! Raw SCSI commands and task management, for those who wait for one answer.
+
+use std::time::Duration;
+
+use hawser_proto::pdu::TaskAttribute;
+use hawser_proto::session::{Answer, Command, Direction, Outcome};
+use hawser_scsi::{Cdb, Lun as LunNumber, ReportedLuns, Sense, Status};
+use tokio::sync::oneshot;
+
+use super::{ManagementRequest, Message, ScsiAnswer, ScsiRequest, Shared, Transfer};
+use crate::error::{ScsiError, SessionError};
+
+/// A raw command on its way, with who waits for it.
+#[derive(Debug)]
+pub(crate) struct RawIo {
+    pub(super) request: ScsiRequest,
+    /// It goes out while the gate is closed.
+    pub(super) urgent: bool,
+    pub(super) reply: oneshot::Sender<(Outcome, Vec<u8>)>,
+}
+
+impl RawIo {
+    /// The command for the core, and its buffer.
+    pub(super) fn prepare(&mut self, timeout: Duration) -> (Command, Vec<u8>) {
+        let (direction, data) = match std::mem::replace(&mut self.request.transfer, Transfer::None)
+        {
+            Transfer::None => (Direction::None, Vec::new()),
+            Transfer::Read(length) => (Direction::Read(length), vec![0; length as usize]),
+            Transfer::Write(data) => {
+                (Direction::Write(u32::try_from(data.len()).unwrap_or(u32::MAX)), data)
+            }
+        };
+        let command = Command {
+            cdb: sixteen(&self.request.cdb),
+            lun: self.request.lun.0,
+            direction,
+            attribute: TaskAttribute::Simple,
+            replay: false,
+            urgent: self.urgent,
+            timeout,
+        };
+        (command, data)
+    }
+
+    /// Hands the end to who waits; nobody may wait any more.
+    pub(super) fn answer(self, outcome: Outcome, data: Vec<u8>) {
+        drop(self.reply.send((outcome, data)));
+    }
+}
+
+/// A CDB in the sixteen bytes of the PDU.
+pub(crate) fn sixteen(cdb: &Cdb) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    for (to, from) in bytes.iter_mut().zip(cdb.as_bytes()) {
+        *to = *from;
+    }
+    bytes
+}
+
+/// Carries out one command.
+pub(super) async fn carry_out(
+    shared: &Shared,
+    request: ScsiRequest,
+    urgent: bool,
+) -> Result<ScsiAnswer, SessionError> {
+    let closed = || SessionError::Closed(shared.target.clone());
+    let (reply, answer) = oneshot::channel();
+    shared.inbox.send(Message::Raw(RawIo { request, urgent, reply }));
+    let (outcome, data) = answer.await.map_err(|_| closed())?;
+    Ok(read_answer(judge(shared, outcome)?, data))
+}
+
+fn read_answer(answer: Answer, mut data: Vec<u8>) -> ScsiAnswer {
+    data.truncate(answer.transferred as usize);
+    ScsiAnswer {
+        status: Status::from_byte(answer.status),
+        sense: Sense::decode(&answer.sense),
+        raw_sense: answer.sense.into_vec(),
+        data,
+        residual: answer.residual,
+    }
+}
+
+/// The SCSI answer in an outcome, or why there is none.
+fn judge(shared: &Shared, outcome: Outcome) -> Result<Answer, SessionError> {
+    let target = shared.target.clone();
+    let refused = |what: String| SessionError::Refused { target: target.clone(), what };
+    Err(match outcome {
+        Outcome::Completed(answer) => return Ok(answer),
+        Outcome::TargetFailure { response } => {
+            refused(format!("the target failed (iSCSI response {response:#04x})"))
+        }
+        Outcome::Rejected { reason } => refused(format!("Reject, reason {reason:#04x}")),
+        Outcome::Managed { response } => refused(format!("response code {response}")),
+        Outcome::TimedOut => SessionError::TimedOut(target),
+        Outcome::Aborted => SessionError::Aborted(target),
+        Outcome::Interrupted => SessionError::Interrupted(target),
+        Outcome::Disconnected => SessionError::Disconnected(target),
+        Outcome::Answered | Outcome::Closed => SessionError::Closed(target),
+    })
+}
+
+/// A unit attention tells of something past; the command was not carried out. More in a row than
+/// this is a device that has nothing else to say.
+const MAX_UNIT_ATTENTIONS: u32 = 16;
+
+/// Carries out a command of our own that reads: repeats it after unit attentions and demands GOOD.
+pub(crate) async fn read(
+    shared: &Shared,
+    lun: LunNumber,
+    cdb: Cdb,
+    length: u32,
+    urgent: bool,
+) -> Result<Vec<u8>, SessionError> {
+    let mut attempts = 0;
+    loop {
+        let transfer = if length == 0 { Transfer::None } else { Transfer::Read(length) };
+        let answer = carry_out(shared, ScsiRequest { lun, cdb, transfer }, urgent).await?;
+        attempts += 1;
+        let attention =
+            answer.sense.is_some_and(|s| s.key == hawser_scsi::SenseKey::UnitAttention);
+        match answer.status {
+            Status::Good => return Ok(answer.data),
+            Status::CheckCondition if attention && attempts < MAX_UNIT_ATTENTIONS => {}
+            status => {
+                return Err(ScsiError { status: status.to_byte(), sense: answer.sense }.into());
+            }
+        }
+    }
+}
+
+/// REPORT LUNS at LUN 0 and, where that is refused, at the well known unit for it.
+pub(super) async fn report_luns(shared: &Shared) -> Result<Vec<LunNumber>, SessionError> {
+    const LENGTH: u32 = hawser_scsi::report_luns::ALLOCATION_LENGTH;
+    let ask = |lun| read(shared, lun, Cdb::report_luns(0, LENGTH), LENGTH, false);
+    let answer = match ask(LunNumber::ZERO).await {
+        Err(SessionError::Scsi(first)) => match ask(LunNumber::REPORT_LUNS).await {
+            Err(SessionError::Scsi(_)) => Err(SessionError::Scsi(first)),
+            other => other,
+        },
+        other => other,
+    }?;
+    let reported = ReportedLuns::decode(&answer).map_err(|error| SessionError::BadAnswer {
+        target: shared.target.clone(),
+        command: "REPORT LUNS",
+        what: error.to_string(),
+    })?;
+    if reported.missing > 0 {
+        tracing::warn!(target_name = %shared.target, missing = reported.missing,
+            "the target has more LUNs than are looked at");
+    }
+    Ok(reported.luns)
+}
+
+/// Asks for a task management function.
+pub(super) async fn manage(
+    shared: &Shared,
+    request: ManagementRequest,
+) -> Result<u8, SessionError> {
+    let (reply, answer) = oneshot::channel();
+    shared.inbox.send(Message::Manage(request, reply));
+    answer.await.unwrap_or_else(|_| Err(SessionError::Closed(shared.target.clone())))
+}
+
+/// What a task management request came to.
+pub(super) fn managed(shared: &Shared, outcome: Outcome) -> Result<u8, SessionError> {
+    match outcome {
+        Outcome::Managed { response } => Ok(response),
+        other => judge(shared, other).map(|_| 0),
+    }
+}

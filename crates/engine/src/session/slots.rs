@@ -1,0 +1,55 @@
+//! The buffers of the tasks, by slot, and whose they are.
+
+use hawser_proto::session::TaskBuffers;
+use tokio::sync::oneshot;
+
+use super::raw::RawIo;
+use crate::error::SessionError;
+use crate::lun::BlockIo;
+
+/// Whose task is in a slot.
+#[derive(Debug)]
+pub(super) enum Owner {
+    Block(BlockIo),
+    Raw(RawIo),
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    data: Vec<u8>,
+    owner: Option<Owner>,
+}
+
+/// All slots of a session. It grows with the core's task table.
+#[derive(Debug, Default)]
+pub(super) struct Slots {
+    slots: Vec<Slot>,
+    /// Management requests under way, by token.
+    pub(super) managers: Vec<(u64, oneshot::Sender<Result<u8, SessionError>>)>,
+}
+
+impl Slots {
+    pub(super) fn put(&mut self, slot: u16, data: Vec<u8>, owner: Owner) {
+        let index = usize::from(slot);
+        if index >= self.slots.len() {
+            self.slots.resize_with(index + 1, Slot::default);
+        }
+        self.slots[index] = Slot { data, owner: Some(owner) };
+    }
+
+    pub(super) fn take(&mut self, slot: u16) -> Option<(Vec<u8>, Owner)> {
+        let slot = self.slots.get_mut(usize::from(slot))?;
+        let owner = slot.owner.take()?;
+        Some((std::mem::take(&mut slot.data), owner))
+    }
+}
+
+impl TaskBuffers for Slots {
+    fn outgoing(&self, slot: u16) -> &[u8] {
+        self.slots.get(usize::from(slot)).map_or(&[], |slot| &slot.data)
+    }
+
+    fn incoming(&mut self, slot: u16) -> &mut [u8] {
+        self.slots.get_mut(usize::from(slot)).map_or(&mut [], |slot| &mut slot.data)
+    }
+}

@@ -1,0 +1,159 @@
+//! The bytes of one connection: one vectored write for many PDUs, payload read to where it belongs.
+
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use hawser_proto::session::{
+    ConnectionError, DirectRead, MAX_SEGMENTS, Session as Core, Transmit,
+};
+use socket2::SockRef;
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+
+use super::slots::Slots;
+use hawser_proto::session::TaskBuffers;
+
+/// Bytes read at once where it is not known what comes: holds a dozen 4 KiB Data-Ins.
+const SCRATCH: usize = 64 * 1024;
+
+/// Payload from this size on is read straight into the task's buffer; below it, one large read and
+/// a copy cost less than a system call of their own.
+const DIRECT_MIN: usize = 16 * 1024;
+
+/// One logged-in connection.
+#[derive(Debug)]
+pub(super) struct Socket {
+    pub(super) cid: u16,
+    stream: TcpStream,
+    scratch: Box<[u8]>,
+    batch: Transmit,
+}
+
+impl Socket {
+    pub(super) fn new(cid: u16, stream: TcpStream) -> Self {
+        let scratch = vec![0; SCRATCH].into_boxed_slice();
+        Self { cid, stream, scratch, batch: Transmit::default() }
+    }
+
+    /// Reads once and gives the bytes to the core. `Ready(Ok(()))`: there may be more.
+    pub(super) fn poll_receive(
+        &mut self,
+        cx: &mut Context<'_>,
+        core: &mut Core,
+        slots: &mut Slots,
+    ) -> Poll<Result<(), ConnectionError>> {
+        if let Err(error) = ready!(self.stream.poll_read_ready(cx)) {
+            return Poll::Ready(Err(transport(&error)));
+        }
+        let place = core.direct_read(self.cid).filter(|place| place.len >= DIRECT_MIN);
+        let read = match place {
+            Some(place) => read_direct(&self.stream, place, slots, &mut self.scratch),
+            None => read_once(&self.stream, &mut [IoSliceMut::new(&mut self.scratch)], SCRATCH),
+        };
+        let read = match read {
+            Ok(Some(read)) => read,
+            Ok(None) => return Poll::Pending,
+            Err(error) => return Poll::Ready(Err(transport(&error))),
+        };
+        let direct = place.map_or(0, |place| place.len.min(read));
+        if direct > 0 {
+            core.handle_direct(self.cid, direct, slots);
+        }
+        let beyond = self.scratch.get(..read - direct).unwrap_or_default();
+        Poll::Ready(core.handle_input(Instant::now(), self.cid, beyond, slots))
+    }
+
+    /// Writes what the core has to send, until the socket takes no more or nothing is left.
+    /// `Ready(Ok(()))`: something was written and nothing is left.
+    pub(super) fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        core: &mut Core,
+        slots: &Slots,
+    ) -> Poll<Result<(), ConnectionError>> {
+        let mut sent = false;
+        loop {
+            if self.batch.is_empty() {
+                core.transmit_done(&mut self.batch);
+                if !core.poll_transmit(Instant::now(), self.cid, slots, &mut self.batch) {
+                    return if sent { Poll::Ready(Ok(())) } else { Poll::Pending };
+                }
+            }
+            if let Err(error) = ready!(self.stream.poll_write_ready(cx)) {
+                return Poll::Ready(Err(transport(&error)));
+            }
+            match write_once(&self.stream, &self.batch, slots) {
+                Ok(Some(written)) => self.batch.advance(written),
+                // The readiness is used up: asking again registers for more.
+                Ok(None) => continue,
+                Err(error) => return Poll::Ready(Err(transport(&error))),
+            }
+            sent = true;
+        }
+    }
+}
+
+fn transport(error: &io::Error) -> ConnectionError {
+    ConnectionError::Transport(error.to_string())
+}
+
+/// Reads the rest of a payload into its task's buffer and what follows it into `scratch`.
+fn read_direct(
+    stream: &TcpStream,
+    place: DirectRead,
+    slots: &mut Slots,
+    scratch: &mut [u8],
+) -> io::Result<Option<usize>> {
+    let Some(to) = slots.incoming(place.slot).get_mut(place.offset..place.offset + place.len)
+    else {
+        return Err(io::Error::other("a task without its buffer"));
+    };
+    let capacity = place.len + scratch.len();
+    read_once(stream, &mut [IoSliceMut::new(to), IoSliceMut::new(scratch)], capacity)
+}
+
+/// One read. A short one has emptied the socket, which is noted without another system call.
+/// `None`: nothing to read.
+fn read_once(
+    stream: &TcpStream,
+    slices: &mut [IoSliceMut<'_>],
+    capacity: usize,
+) -> io::Result<Option<usize>> {
+    let mut read = None;
+    let result = stream.try_io(Interest::READABLE, || {
+        let count = (&*SockRef::from(stream)).read_vectored(slices)?;
+        read = Some(count);
+        if count > 0 && count < capacity {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(())
+    });
+    match (result, read) {
+        (_, Some(0)) => {
+            Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed by the target"))
+        }
+        (_, Some(count)) => Ok(Some(count)),
+        (Err(error), None) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        (Err(error), None) => Err(error),
+        (Ok(()), None) => Ok(None),
+    }
+}
+
+/// One vectored write of as much of the batch as the socket takes. `None`: it takes nothing now.
+fn write_once(
+    stream: &TcpStream,
+    batch: &Transmit,
+    slots: &Slots,
+) -> io::Result<Option<usize>> {
+    let mut slices = [IoSlice::new(&[]); MAX_SEGMENTS];
+    let count = batch.slices(slots, &mut slices);
+    let slices = slices.get(..count).unwrap_or_default();
+    match stream
+        .try_io(Interest::WRITABLE, || (&*SockRef::from(stream)).write_vectored(slices))
+    {
+        Ok(written) => Ok(Some(written)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(error),
+    }
+}
