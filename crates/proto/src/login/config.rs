@@ -331,7 +331,10 @@ impl LoginConfig {
         if self.target_name.is_none() && !self.is_discovery() {
             return Err(ConfigError::TargetNameMissing);
         }
-        check_text("initiator alias", self.initiator_alias.as_deref().unwrap_or_default())?;
+        check_text(
+            "initiator alias",
+            self.initiator_alias.as_deref().unwrap_or_default(),
+        )?;
         if let Some(chap) = &self.chap {
             self.check_chap(chap)?;
         }
@@ -403,10 +406,19 @@ impl Offers {
             (Key::FirstBurstLength, Number(self.first_burst.into())),
             (Key::DefaultTime2Wait, Number(self.time2wait.into())),
             (Key::DefaultTime2Retain, Number(self.time2retain.into())),
-            (Key::MaxOutstandingR2T, Number(self.max_outstanding_r2t.into())),
+            (
+                Key::MaxOutstandingR2T,
+                Number(self.max_outstanding_r2t.into()),
+            ),
             (Key::DataPduInOrder, Boolean(self.data_pdu_in_order)),
-            (Key::DataSequenceInOrder, Boolean(self.data_sequence_in_order)),
-            (Key::ErrorRecoveryLevel, Number(self.error_recovery_level.into())),
+            (
+                Key::DataSequenceInOrder,
+                Boolean(self.data_sequence_in_order),
+            ),
+            (
+                Key::ErrorRecoveryLevel,
+                Number(self.error_recovery_level.into()),
+            ),
             (Key::TaskReporting, reporting),
             (Key::IscsiProtocolLevel, Number(self.protocol_level.into())),
         ]
@@ -436,7 +448,10 @@ impl Offers {
         )?;
         if !PROTOCOL_LEVELS.contains(&self.protocol_level) {
             let key = spec(Key::IscsiProtocolLevel).name;
-            return Err(ConfigError::OfferOutOfRange { key, value: self.protocol_level.into() });
+            return Err(ConfigError::OfferOutOfRange {
+                key,
+                value: self.protocol_level.into(),
+            });
         }
         if self.first_burst > self.max_burst {
             return Err(ConfigError::FirstBurstAboveMaxBurst);
@@ -466,9 +481,10 @@ fn check_offer(key: Key, wanted: &Wanted) -> Result<(), ConfigError> {
             KeyForm::Minimum { min, max }
             | KeyForm::Maximum { min, max }
             | KeyForm::Number { min, max },
-        ) if !(min..=max).contains(value) => {
-            Err(ConfigError::OfferOutOfRange { key: spec.name, value: *value })
-        }
+        ) if !(min..=max).contains(value) => Err(ConfigError::OfferOutOfRange {
+            key: spec.name,
+            value: *value,
+        }),
         (Wanted::List(items), _) => {
             let mut distinct = items.clone();
             distinct.sort_unstable();

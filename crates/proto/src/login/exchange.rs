@@ -2,11 +2,11 @@
 //! the C bit, keeps StatSN and the command window, and checks all that a header says, so that the
 //! states see only whole messages.
 
+use crate::parameters::DEFAULT_MAX_RECV_DATA_SEGMENT_LENGTH;
 use crate::pdu::{
     Bhs, FromTarget, LoginRequest, LoginResponse, LoginStage, LoginStatus, Malformed, NIL, Opcode,
     Pdu, Response, StatusClass, pad_length,
 };
-use crate::parameters::DEFAULT_MAX_RECV_DATA_SEGMENT_LENGTH;
 use crate::serial::Serial;
 use crate::stream::{Item, Receiver};
 use crate::text::{Assembly, MAX_TEXT_BYTES, PairWriter, Pieces};
@@ -161,7 +161,9 @@ impl Exchange {
                 }
                 Item::Data { bytes, .. } => self.data.extend_from_slice(bytes),
                 Item::End { .. } => {
-                    let Some(bhs) = self.header.take() else { continue };
+                    let Some(bhs) = self.header.take() else {
+                        continue;
+                    };
                     return self.handle_pdu(&bhs);
                 }
             }
@@ -171,7 +173,10 @@ impl Exchange {
 
     fn handle_pdu(&mut self, bhs: &Bhs) -> Result<Option<Reply>, LoginErrorKind> {
         let FromTarget::LoginResponse(pdu) = FromTarget::parse(bhs)? else {
-            return Err(PeerMisbehaved::UnexpectedPdu { opcode: bhs[0] & 0x3f }.into());
+            return Err(PeerMisbehaved::UnexpectedPdu {
+                opcode: bhs[0] & 0x3f,
+            }
+            .into());
         };
         if self.is_due || self.requests == 0 {
             return Err(PeerMisbehaved::UnaskedResponse.into());
@@ -184,7 +189,10 @@ impl Exchange {
         if pdu.status().class()? != StatusClass::Success {
             // Text from before may belong to the redirection; its C bit no longer matters.
             let text = self.incoming.push(&data, false)?.unwrap_or_default();
-            return Ok(Some(Reply::Ended { status: pdu.status(), text }));
+            return Ok(Some(Reply::Ended {
+                status: pdu.status(),
+                text,
+            }));
         }
         self.check_success(pdu)?;
         self.take_numbers(pdu);
@@ -194,7 +202,10 @@ impl Exchange {
     /// What must hold in every response that lets the login proceed.
     fn check_success(&self, pdu: &LoginResponse) -> Result<(), LoginErrorKind> {
         if pdu.version_active != 0 {
-            return Err(PeerMisbehaved::WrongVersion { active: pdu.version_active }.into());
+            return Err(PeerMisbehaved::WrongVersion {
+                active: pdu.version_active,
+            }
+            .into());
         }
         if pdu.isid != self.template.isid {
             return Err(PeerMisbehaved::IsidChanged.into());
@@ -211,7 +222,11 @@ impl Exchange {
             return Err(PeerMisbehaved::UnaskedTransit.into());
         };
         if to.code() <= self.stage.code() {
-            return Err(PeerMisbehaved::StageBackwards { from: self.stage, to }.into());
+            return Err(PeerMisbehaved::StageBackwards {
+                from: self.stage,
+                to,
+            }
+            .into());
         }
         if to.code() > asked.code() {
             return Err(PeerMisbehaved::StageBeyondRequest { asked, to }.into());
@@ -260,7 +275,11 @@ impl Exchange {
             Some(text) => {
                 self.check_exchanges()?;
                 let moved = pdu.is_transit().then(|| pdu.next_stage()).transpose()?;
-                Ok(Some(Reply::Success { moved, tsih: pdu.tsih.get(), text }))
+                Ok(Some(Reply::Success {
+                    moved,
+                    tsih: pdu.tsih.get(),
+                    text,
+                }))
             }
         }
     }
@@ -274,7 +293,10 @@ impl Exchange {
 
     fn check_exchanges(&self) -> Result<(), LoginErrorKind> {
         if self.requests >= MAX_EXCHANGES {
-            return Err(PeerMisbehaved::TooManyExchanges { limit: MAX_EXCHANGES }.into());
+            return Err(PeerMisbehaved::TooManyExchanges {
+                limit: MAX_EXCHANGES,
+            }
+            .into());
         }
         Ok(())
     }
@@ -305,9 +327,10 @@ pub(super) fn note(list: &mut Vec<Unusual>, unusual: Unusual) {
 fn check_opcode(bhs: &Bhs) -> Result<(), LoginErrorKind> {
     match Opcode::try_from(bhs[0]) {
         Ok(Opcode::LoginResponse) => Ok(()),
-        Ok(_) | Err(Malformed::UnknownOpcode(_)) => {
-            Err(PeerMisbehaved::UnexpectedPdu { opcode: bhs[0] & 0x3f }.into())
+        Ok(_) | Err(Malformed::UnknownOpcode(_)) => Err(PeerMisbehaved::UnexpectedPdu {
+            opcode: bhs[0] & 0x3f,
         }
+        .into()),
         Err(malformed) => Err(malformed.into()),
     }
 }

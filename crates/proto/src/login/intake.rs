@@ -82,7 +82,9 @@ impl Intake {
     /// RFC 7143 §6.3: no key twice in one login, but for those that may repeat.
     fn check_first(&mut self, spec: &KeySpec) -> Result<(), PeerMisbehaved> {
         if !self.seen.insert(spec.key) && !spec.may_repeat() {
-            return Err(PeerMisbehaved::DuplicateKey { key: spec.name.to_owned() });
+            return Err(PeerMisbehaved::DuplicateKey {
+                key: spec.name.to_owned(),
+            });
         }
         Ok(())
     }
@@ -95,12 +97,18 @@ impl Intake {
         ends_stage: bool,
     ) -> Result<(), PeerMisbehaved> {
         if self.unknown.len() >= MAX_UNKNOWN_KEYS {
-            return Err(PeerMisbehaved::TooManyUnknownKeys { limit: MAX_UNKNOWN_KEYS });
+            return Err(PeerMisbehaved::TooManyUnknownKeys {
+                limit: MAX_UNKNOWN_KEYS,
+            });
         }
         if !self.unknown.insert(key.to_owned()) {
-            return Err(PeerMisbehaved::DuplicateKey { key: key.to_owned() });
+            return Err(PeerMisbehaved::DuplicateKey {
+                key: key.to_owned(),
+            });
         }
-        self.note(Unusual::UnknownKey { key: key.to_owned() });
+        self.note(Unusual::UnknownKey {
+            key: key.to_owned(),
+        });
         // An answer to an answer would never end.
         if !ends_stage && !is_refusal(value) {
             self.answers.push(key, NOT_UNDERSTOOD);
@@ -109,11 +117,7 @@ impl Intake {
     }
 
     /// A key of ours that comes back must say that the target does not want it.
-    fn refused_declaration(
-        &mut self,
-        spec: &KeySpec,
-        value: &str,
-    ) -> Result<(), PeerMisbehaved> {
+    fn refused_declaration(&mut self, spec: &KeySpec, value: &str) -> Result<(), PeerMisbehaved> {
         if !is_refusal(value) {
             return Err(PeerMisbehaved::KeyOfInitiator { key: spec.name });
         }
@@ -158,11 +162,18 @@ fn check_stage(spec: &KeySpec, stage: LoginStage) -> Result<(), PeerMisbehaved> 
 /// Reads a declared number and holds it to the range of its key.
 pub(super) fn declared_number(key: Key, text: &str) -> Result<u64, PeerMisbehaved> {
     let spec = spec(key);
-    let value = parse_number(text)
-        .map_err(|source| PeerMisbehaved::MalformedValue { key: spec.name, source })?;
+    let value = parse_number(text).map_err(|source| PeerMisbehaved::MalformedValue {
+        key: spec.name,
+        source,
+    })?;
     match spec.form {
         KeyForm::Number { min, max } if !(min..=max).contains(&value) => {
-            Err(PeerMisbehaved::OutOfRange { key: spec.name, value, min, max })
+            Err(PeerMisbehaved::OutOfRange {
+                key: spec.name,
+                value,
+                min,
+                max,
+            })
         }
         _ => Ok(value),
     }

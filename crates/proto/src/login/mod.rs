@@ -114,7 +114,9 @@ pub struct Login {
 impl fmt::Debug for Login {
     /// Secrets, challenges and responses stay out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Login").field("waiting", &self.waiting()).finish_non_exhaustive()
+        f.debug_struct("Login")
+            .field("waiting", &self.waiting())
+            .finish_non_exhaustive()
     }
 }
 
@@ -123,10 +125,7 @@ impl Login {
     ///
     /// # Errors
     /// [`LoginErrorKind::Config`] when `config` asks for the impossible.
-    pub fn new(
-        config: LoginConfig,
-        random: &[u8; LOGIN_RANDOM_BYTES],
-    ) -> Result<Self, LoginError> {
+    pub fn new(config: LoginConfig, random: &[u8; LOGIN_RANDOM_BYTES]) -> Result<Self, LoginError> {
         config.check().map_err(|error| LoginError {
             kind: error.into(),
             waiting: Waiting::Start,
@@ -136,7 +135,12 @@ impl Login {
         let ctx = Context::new(config, random);
         let (state, message) = begin(&ctx);
         exchange.send(message);
-        Ok(Self { ctx, exchange, state: Some(state), failed: None })
+        Ok(Self {
+            ctx,
+            exchange,
+            state: Some(state),
+            failed: None,
+        })
     }
 
     /// What the login waits for.
@@ -179,7 +183,9 @@ impl Login {
         let mut rest = input;
         while self.state.is_some() && !rest.is_empty() {
             let waiting = self.waiting();
-            let outcome = self.advance(&mut rest).map_err(|kind| self.fail(kind, waiting))?;
+            let outcome = self
+                .advance(&mut rest)
+                .map_err(|kind| self.fail(kind, waiting))?;
             if outcome.is_some() {
                 return Ok((input.len() - rest.len(), outcome));
             }
@@ -196,7 +202,11 @@ impl Login {
     }
 
     fn fail(&mut self, kind: LoginErrorKind, waiting: Waiting) -> LoginError {
-        let error = LoginError { kind, waiting, list_in_doubt: self.ctx.list_in_doubt };
+        let error = LoginError {
+            kind,
+            waiting,
+            list_in_doubt: self.ctx.list_in_doubt,
+        };
         self.state = None;
         self.failed = Some(error.clone());
         error
@@ -256,7 +266,10 @@ impl Login {
     /// Status-Class is not 0 (RFC 7143 §11.13.5).
     fn end(&mut self, status: LoginStatus, text: &[u8]) -> Result<LoginOutcome, LoginErrorKind> {
         if status.class()? != StatusClass::Redirection {
-            return Err(LoginErrorKind::Refused { status, retry: RetryAdvice::of(status) });
+            return Err(LoginErrorKind::Refused {
+                status,
+                retry: RetryAdvice::of(status),
+            });
         }
         let address = redirection(text)?;
         self.state = None;

@@ -20,7 +20,11 @@ use super::state::{Context, Next, State};
 /// and later ones only answer.
 fn request(text: PairWriter) -> Message {
     let next = Some(LoginStage::FullFeaturePhase);
-    Message { stage: LoginStage::OperationalNegotiation, next, text }
+    Message {
+        stage: LoginStage::OperationalNegotiation,
+        next,
+        text,
+    }
 }
 
 /// Adds our proposals to `text` and begins the stage.
@@ -53,7 +57,9 @@ impl ExpectOperationalReply {
             }
         }
         if moved {
-            return Ok(Next::Done(self.negotiation.conclude(&ctx.config, &mut ctx.intake)?));
+            return Ok(Next::Done(
+                self.negotiation.conclude(&ctx.config, &mut ctx.intake)?,
+            ));
         }
         Ok(Next::send(State::OperationalReply(self), request(text)))
     }
@@ -88,17 +94,35 @@ impl Negotiation {
             if spec.scope == Scope::Session && !config.is_leading() {
                 continue;
             }
-            let wanted = if is_discovery { in_discovery(key, wanted) } else { wanted };
+            let wanted = if is_discovery {
+                in_discovery(key, wanted)
+            } else {
+                wanted
+            };
             let irrelevant = is_discovery && spec.irrelevant_in_discovery;
             let is_proposed = config.offers.is_proposed(key) && !irrelevant;
             if is_proposed {
                 text.push(spec.name, &wanted.as_offer().to_text());
             }
-            items.insert(key, Item { wanted, is_proposed, outcome: None });
+            items.insert(
+                key,
+                Item {
+                    wanted,
+                    is_proposed,
+                    outcome: None,
+                },
+            );
         }
         let max_recv = config.offers.max_recv_data_segment;
-        text.push(spec(Key::MaxRecvDataSegmentLength).name, &max_recv.to_string());
-        Self { items, is_discovery, max_send: None }
+        text.push(
+            spec(Key::MaxRecvDataSegmentLength).name,
+            &max_recv.to_string(),
+        );
+        Self {
+            items,
+            is_discovery,
+            max_send: None,
+        }
     }
 
     /// Takes one key of the target: an answer, a proposal or a declaration. Gives our answer, if one
@@ -129,14 +153,22 @@ impl Negotiation {
         if item.is_proposed {
             let outcome = judge(spec, &ours, value).map_err(|source| {
                 let (proposal, answer) = (ours.to_text(), excerpt(value));
-                PeerMisbehaved::InadmissibleAnswer { key: spec.name, proposal, answer, source }
+                PeerMisbehaved::InadmissibleAnswer {
+                    key: spec.name,
+                    proposal,
+                    answer,
+                    source,
+                }
             })?;
             item.outcome = Some(outcome);
             return Ok(None);
         }
         if is_refusal(value) {
             let value = value.to_owned();
-            return Err(PeerMisbehaved::RefusalProposed { key: spec.name, value });
+            return Err(PeerMisbehaved::RefusalProposed {
+                key: spec.name,
+                value,
+            });
         }
         if self.is_discovery && spec.irrelevant_in_discovery {
             item.outcome = Some(Outcome::Unsettled(Unsettled::Irrelevant));
@@ -159,12 +191,9 @@ impl Negotiation {
         parameters.max_recv_data_segment = config.offers.max_recv_data_segment;
         let mut first_burst_agreed = false;
         for (key, item) in &self.items {
-            match settle(*key, item, intake)? {
-                Some(value) => {
-                    first_burst_agreed |= *key == Key::FirstBurstLength;
-                    set(&mut parameters, *key, &value);
-                }
-                None => continue,
+            if let Some(value) = settle(*key, item, intake)? {
+                first_burst_agreed |= *key == Key::FirstBurstLength;
+                set(&mut parameters, *key, &value);
             }
         }
         if config.is_leading() && !config.is_discovery() {
@@ -213,11 +242,13 @@ fn settle(key: Key, item: &Item, intake: &mut Intake) -> Result<Option<Value>, L
     match (spec.form, &item.wanted) {
         (KeyForm::And, Wanted::Boolean(false)) => return Ok(Some(Value::Boolean(false))),
         (KeyForm::Or, Wanted::Boolean(true)) => return Ok(Some(Value::Boolean(true))),
-        (KeyForm::FirstMatch, Wanted::List(offered)) if is_digest(key) => {
-            if !offered.contains(&NONE) {
-                let offered = offered.join(",");
-                return Err(Unacceptable::NoCommonDigest { key: spec.name, offered }.into());
+        (_, Wanted::List(offered)) if is_digest(key) && !offered.contains(&NONE) => {
+            let offered = offered.join(",");
+            return Err(Unacceptable::NoCommonDigest {
+                key: spec.name,
+                offered,
             }
+            .into());
         }
         _ => {}
     }

@@ -4,13 +4,13 @@ use crate::chap::{Algorithm, Challenge, Response};
 use crate::pdu::LoginStage;
 use crate::text::{Key, PairWriter, REJECT, list_items, spec};
 
+use super::ChapUsed;
 use super::config::{ChapConfig, SecurityStart};
 use super::error::{AuthenticationFailure, LoginErrorKind, PeerMisbehaved, Unusual};
 use super::exchange::Message;
 use super::intake::{Found, excerpt};
 use super::operational;
 use super::state::{Context, Next, State};
-use super::ChapUsed;
 
 const CHAP: &str = "CHAP";
 const NONE: &str = crate::text::NONE;
@@ -25,13 +25,17 @@ impl Keys {
     }
 
     fn need(&mut self, key: Key) -> Result<String, PeerMisbehaved> {
-        self.take(key).ok_or(PeerMisbehaved::MissingKey { key: spec(key).name })
+        self.take(key).ok_or(PeerMisbehaved::MissingKey {
+            key: spec(key).name,
+        })
     }
 
     /// RFC 7143 §9.2: keys that do not fit the step end the login.
     fn end(self) -> Result<(), PeerMisbehaved> {
         match self.0.first() {
-            Some((key, _)) => Err(PeerMisbehaved::UnexpectedKey { key: spec(*key).name }),
+            Some((key, _)) => Err(PeerMisbehaved::UnexpectedKey {
+                key: spec(*key).name,
+            }),
             None => Ok(()),
         }
     }
@@ -39,13 +43,21 @@ impl Keys {
 
 /// A request of this stage that stays in it.
 fn stay(text: PairWriter) -> Message {
-    Message { stage: LoginStage::SecurityNegotiation, next: None, text }
+    Message {
+        stage: LoginStage::SecurityNegotiation,
+        next: None,
+        text,
+    }
 }
 
 /// A request of this stage that is ready to leave it.
 fn leave(text: PairWriter) -> Message {
     let next = Some(LoginStage::OperationalNegotiation);
-    Message { stage: LoginStage::SecurityNegotiation, next, text }
+    Message {
+        stage: LoginStage::SecurityNegotiation,
+        next,
+        text,
+    }
 }
 
 /// What we say about AuthMethod, in the order of preference.
@@ -69,7 +81,11 @@ pub(super) fn begin(ctx: &Context, mut text: PairWriter) -> (State, Message) {
     };
     text.push("AuthMethod", &offered.join(","));
     // With a method still to be chosen the stage cannot end yet.
-    let message = if offered == [NONE] { leave(text) } else { stay(text) };
+    let message = if offered == [NONE] {
+        leave(text)
+    } else {
+        stay(text)
+    };
     (state, message)
 }
 
@@ -120,7 +136,10 @@ fn choice(
         }
         NONE if offered.contains(&NONE) => without_authentication(ctx, moved),
         NONE => Err(AuthenticationFailure::NoneChosen.into()),
-        _ => Err(PeerMisbehaved::MethodNotOffered { answer: excerpt(answer) }.into()),
+        _ => Err(PeerMisbehaved::MethodNotOffered {
+            answer: excerpt(answer),
+        }
+        .into()),
     }
 }
 
@@ -143,16 +162,27 @@ fn proposal(ctx: &mut Context, list: &str, moved: bool) -> Result<Next, LoginErr
         Some(_) => {
             let mut text = ctx.answers();
             text.push("AuthMethod", NONE);
-            Ok(Next::send(State::SecurityEnd(ExpectSecurityEnd), leave(text)))
+            Ok(Next::send(
+                State::SecurityEnd(ExpectSecurityEnd),
+                leave(text),
+            ))
         }
         None if ctx.config.chap.is_some() => Err(AuthenticationFailure::NoneChosen.into()),
-        None => Err(AuthenticationFailure::NotConfigured { methods: excerpt(list) }.into()),
+        None => Err(AuthenticationFailure::NotConfigured {
+            methods: excerpt(list),
+        }
+        .into()),
     }
 }
 
 /// No side proves anything; that must be allowed.
 fn without_authentication(ctx: &mut Context, moved: bool) -> Result<Next, LoginErrorKind> {
-    if ctx.config.chap.as_ref().is_some_and(|chap| !chap.allow_none) {
+    if ctx
+        .config
+        .chap
+        .as_ref()
+        .is_some_and(|chap| !chap.allow_none)
+    {
         return Err(AuthenticationFailure::NoneChosen.into());
     }
     Ok(end_of_stage(ctx, moved))
@@ -201,9 +231,11 @@ impl ExpectChapChallenge {
         if algorithm == Algorithm::Md5 {
             ctx.list_in_doubt = false;
         }
-        let theirs = Challenge::parse(algorithm, &chap_i, &chap_c)
-            .map_err(PeerMisbehaved::MalformedChap)?;
-        theirs.check_fresh(&ctx.ledger).map_err(AuthenticationFailure::Chap)?;
+        let theirs =
+            Challenge::parse(algorithm, &chap_i, &chap_c).map_err(PeerMisbehaved::MalformedChap)?;
+        theirs
+            .check_fresh(&ctx.ledger)
+            .map_err(AuthenticationFailure::Chap)?;
 
         if self.chap.user.starts_with("0x") || self.chap.user.starts_with("0b") {
             ctx.intake.note(Unusual::ChapNameLooksEncoded);
@@ -211,12 +243,20 @@ impl ExpectChapChallenge {
         let mut text = ctx.answers();
         text.push("CHAP_N", &self.chap.user);
         text.push("CHAP_R", &theirs.respond(&self.chap.secret).to_text());
-        let ours = self.chap.mutual.is_some().then(|| ctx.own_challenge(&theirs));
+        let ours = self
+            .chap
+            .mutual
+            .is_some()
+            .then(|| ctx.own_challenge(&theirs));
         if let Some(ours) = &ours {
             text.push("CHAP_I", &ours.identifier_text());
             text.push("CHAP_C", &ours.value_text());
         }
-        let state = ExpectChapVerdict { chap: self.chap, algorithm, ours };
+        let state = ExpectChapVerdict {
+            chap: self.chap,
+            algorithm,
+            ours,
+        };
         Ok(Next::send(State::ChapVerdict(state), leave(text)))
     }
 
@@ -227,7 +267,10 @@ impl ExpectChapChallenge {
         }
         match Algorithm::parse_choice(answer) {
             Ok(Some(algorithm)) if self.offered.contains(&algorithm) => Ok(algorithm),
-            _ => Err(PeerMisbehaved::AlgorithmNotOffered { answer: excerpt(answer) }.into()),
+            _ => Err(PeerMisbehaved::AlgorithmNotOffered {
+                answer: excerpt(answer),
+            }
+            .into()),
         }
     }
 }
@@ -264,7 +307,10 @@ impl ExpectChapVerdict {
             }
         }
         ctx.list_in_doubt = false;
-        ctx.chap = Some(ChapUsed { algorithm: self.algorithm, mutual: self.ours.is_some() });
+        ctx.chap = Some(ChapUsed {
+            algorithm: self.algorithm,
+            mutual: self.ours.is_some(),
+        });
         Ok(end_of_stage(ctx, moved))
     }
 

@@ -54,7 +54,11 @@ impl Context {
     /// the same secret could be passed on.
     pub(super) fn own_challenge(&self, theirs: &Challenge) -> Challenge {
         let taken = self.identifier == theirs.identifier();
-        let identifier = if taken { self.identifier.wrapping_add(1) } else { self.identifier };
+        let identifier = if taken {
+            self.identifier.wrapping_add(1)
+        } else {
+            self.identifier
+        };
         Challenge::from_random(theirs.algorithm(), identifier, self.challenge)
     }
 

@@ -43,14 +43,20 @@ pub(super) fn chap_config() -> LoginConfig {
 fn mutual_config() -> LoginConfig {
     let mut config = chap_config();
     if let Some(chap) = &mut config.chap {
-        chap.mutual =
-            Some(MutualChap { expected_name: Some("tgt88".into()), secret: THEIRS.into() });
+        chap.mutual = Some(MutualChap {
+            expected_name: Some("tgt88".into()),
+            secret: THEIRS.into(),
+        });
     }
     config
 }
 
 fn challenge(algorithm: &str) -> Reply {
-    Reply::stay(0).with(&[("CHAP_A", algorithm), ("CHAP_I", "42"), ("CHAP_C", CHALLENGE)])
+    Reply::stay(0).with(&[
+        ("CHAP_A", algorithm),
+        ("CHAP_I", "42"),
+        ("CHAP_C", CHALLENGE),
+    ])
 }
 
 /// Up to CHAP_A: the method is settled, the algorithms are offered.
@@ -83,33 +89,56 @@ fn the_mutual_example_of_appendix_b() {
     let third = peer.reply(&challenge("5"));
     assert_eq!((third.csg, third.nsg, third.t), (0, 1, true));
     assert_eq!(third.get("CHAP_N").as_deref(), Some("user77"));
-    assert_eq!(third.get("CHAP_R"), Some(expected(5, 42, OURS, &CHALLENGE_OCTETS)));
+    assert_eq!(
+        third.get("CHAP_R"),
+        Some(expected(5, 42, OURS, &CHALLENGE_OCTETS))
+    );
     assert_eq!(third.get("CHAP_I").as_deref(), Some("107"));
-    let ours: String = RANDOM[..32].iter().map(|octet| format!("{octet:02x}")).collect();
+    let ours: String = RANDOM[..32]
+        .iter()
+        .map(|octet| format!("{octet:02x}"))
+        .collect();
     assert_eq!(third.get("CHAP_C"), Some(format!("0x{ours}")));
 
     let response = expected(5, 107, THEIRS, &RANDOM[..32]);
-    let fourth =
-        peer.reply(&Reply::go(0, 1).with(&[("CHAP_N", "tgt88"), ("CHAP_R", &response)]));
+    let fourth = peer.reply(&Reply::go(0, 1).with(&[("CHAP_N", "tgt88"), ("CHAP_R", &response)]));
     assert_eq!((fourth.csg, fourth.nsg, fourth.t), (1, 3, true));
     let logged_in = peer.last_reply(&Reply::go(1, 3));
-    assert_eq!(logged_in.chap, Some(ChapUsed { algorithm: Algorithm::Md5, mutual: true }));
+    assert_eq!(
+        logged_in.chap,
+        Some(ChapUsed {
+            algorithm: Algorithm::Md5,
+            mutual: true
+        })
+    );
     assert_eq!(logged_in.tpgt, Some(1));
 }
 
 #[test]
 fn sup_c01_each_algorithm() {
-    for (number, algorithm) in
-        [(5, Algorithm::Md5), (6, Algorithm::Sha1), (7, Algorithm::Sha256), (8, Algorithm::Sha3_256)]
-    {
+    for (number, algorithm) in [
+        (5, Algorithm::Md5),
+        (6, Algorithm::Sha1),
+        (7, Algorithm::Sha256),
+        (8, Algorithm::Sha3_256),
+    ] {
         let mut peer = offered(chap_config());
         // The number may come in hexadecimal too.
         let third = peer.reply(&challenge(&format!("0x{number}")));
-        assert_eq!(third.get("CHAP_R"), Some(expected(number, 42, OURS, &CHALLENGE_OCTETS)));
+        assert_eq!(
+            third.get("CHAP_R"),
+            Some(expected(number, 42, OURS, &CHALLENGE_OCTETS))
+        );
         assert_eq!(third.get("CHAP_C"), None, "one-way");
         peer.reply(&Reply::go(0, 1));
         let logged_in = peer.last_reply(&Reply::go(1, 3));
-        assert_eq!(logged_in.chap, Some(ChapUsed { algorithm, mutual: false }));
+        assert_eq!(
+            logged_in.chap,
+            Some(ChapUsed {
+                algorithm,
+                mutual: false
+            })
+        );
     }
 }
 
@@ -153,7 +182,12 @@ fn the_md5_only_retry_is_asked_for_when_the_list_may_be_at_fault() {
         let error = offered(chap_config()).try_reply(&reply).unwrap_err();
         assert!(error.wants_md5_only_retry(), "{error}");
     }
-    assert!(offered(chap_config()).login.handle_close().wants_md5_only_retry());
+    assert!(
+        offered(chap_config())
+            .login
+            .handle_close()
+            .wants_md5_only_retry()
+    );
 
     // The target chose an algorithm, and refused our response: it may have mistaken its number.
     for (algorithm, retry) in [("7", true), ("5", false)] {
@@ -168,7 +202,10 @@ fn the_md5_only_retry_is_asked_for_when_the_list_may_be_at_fault() {
     // A target that cannot prove itself is no reason to ask for less.
     let mut peer = offered(mutual_config());
     peer.reply(&challenge("7"));
-    let wrong = [("CHAP_N", "tgt88"), ("CHAP_R", &*expected(5, 107, THEIRS, &RANDOM[..32]))];
+    let wrong = [
+        ("CHAP_N", "tgt88"),
+        ("CHAP_R", &*expected(5, 107, THEIRS, &RANDOM[..32])),
+    ];
     let error = peer.try_reply(&Reply::go(0, 1).with(&wrong)).unwrap_err();
     assert!(!error.wants_md5_only_retry());
 }
@@ -177,7 +214,12 @@ fn the_md5_only_retry_is_asked_for_when_the_list_may_be_at_fault() {
 fn sup_c02_an_algorithm_that_was_not_offered() {
     for answer in ["9", "5,7", "", "MD5", "Irrelevant"] {
         let offence = offered(chap_config()).offence(&challenge(answer));
-        assert_eq!(offence, PeerMisbehaved::AlgorithmNotOffered { answer: answer.into() });
+        assert_eq!(
+            offence,
+            PeerMisbehaved::AlgorithmNotOffered {
+                answer: answer.into()
+            }
+        );
     }
     let failure = offered(chap_config()).failure(&challenge("Reject"));
     assert_eq!(failure, AuthenticationFailure::AlgorithmRefused.into());
@@ -188,7 +230,11 @@ fn sup_c03_forms_of_identifier_and_challenge() {
     let long = |bytes: usize| format!("0x{}", "ab".repeat(bytes));
     let cases: [(&str, String, Vec<u8>); 7] = [
         ("0x2A", "0XAbC".into(), vec![0x0a, 0xbc]),
-        ("42", "0bQEFCQ0RFRkdISUpLTE1OTw==".into(), CHALLENGE_OCTETS.to_vec()),
+        (
+            "42",
+            "0bQEFCQ0RFRkdISUpLTE1OTw==".into(),
+            CHALLENGE_OCTETS.to_vec(),
+        ),
         ("42", "0x07".into(), vec![7]),
         ("42", long(16), vec![0xab; 16]),
         ("42", long(253), vec![0xab; 253]),
@@ -197,7 +243,11 @@ fn sup_c03_forms_of_identifier_and_challenge() {
     ];
     for (identifier, value, octets) in cases {
         let mut peer = offered(chap_config());
-        let keys = [("CHAP_A", "5"), ("CHAP_I", identifier), ("CHAP_C", value.as_str())];
+        let keys = [
+            ("CHAP_A", "5"),
+            ("CHAP_I", identifier),
+            ("CHAP_C", value.as_str()),
+        ];
         let third = peer.reply(&Reply::stay(0).with(&keys));
         assert_eq!(third.get("CHAP_R"), Some(expected(5, 42, OURS, &octets)));
     }
@@ -207,21 +257,30 @@ fn sup_c03_forms_of_identifier_and_challenge() {
     assert_eq!(offence, PeerMisbehaved::MalformedChap(error));
     let keys = [("CHAP_A", "5"), ("CHAP_I", "256"), ("CHAP_C", "0x01")];
     let offence = offered(chap_config()).offence(&Reply::stay(0).with(&keys));
-    assert_eq!(offence, PeerMisbehaved::MalformedChap(ChapError::MalformedIdentifier));
+    assert_eq!(
+        offence,
+        PeerMisbehaved::MalformedChap(ChapError::MalformedIdentifier)
+    );
 }
 
 #[test]
 fn sup_c03_keys_that_are_missing_or_do_not_fit() {
     for missing in ["CHAP_A", "CHAP_I", "CHAP_C"] {
         let keys = [("CHAP_A", "5"), ("CHAP_I", "42"), ("CHAP_C", CHALLENGE)];
-        let rest: Vec<_> = keys.into_iter().filter(|(key, _)| *key != missing).collect();
+        let rest: Vec<_> = keys
+            .into_iter()
+            .filter(|(key, _)| *key != missing)
+            .collect();
         let offence = offered(chap_config()).offence(&Reply::stay(0).with(&rest));
         assert_eq!(offence, PeerMisbehaved::MissingKey { key: missing });
     }
     let early = Reply::stay(0).with(&[("AuthMethod", "CHAP"), ("CHAP_I", "1")]);
     let mut peer = Peer::new(chap_config());
     peer.request();
-    assert_eq!(peer.offence(&early), PeerMisbehaved::UnexpectedKey { key: "CHAP_I" });
+    assert_eq!(
+        peer.offence(&early),
+        PeerMisbehaved::UnexpectedKey { key: "CHAP_I" }
+    );
 
     let offence = offered(chap_config()).offence(&challenge("5").with(&[("CHAP_N", "x")]));
     assert_eq!(offence, PeerMisbehaved::UnexpectedKey { key: "CHAP_N" });
@@ -229,7 +288,10 @@ fn sup_c03_keys_that_are_missing_or_do_not_fit() {
     let mut peer = offered(chap_config());
     peer.reply(&challenge("5"));
     let offence = peer.offence(&Reply::go(0, 1).with(&[("CHAP_N", "x"), ("CHAP_R", "0x00")]));
-    assert!(matches!(offence, PeerMisbehaved::UnexpectedKey { .. }), "one-way: {offence}");
+    assert!(
+        matches!(offence, PeerMisbehaved::UnexpectedKey { .. }),
+        "one-way: {offence}"
+    );
 }
 
 /// What the target's answer to our challenge leads to.
@@ -250,9 +312,16 @@ fn sup_c04_a_target_that_does_not_prove_itself() {
     );
     assert_eq!(
         verdict(&last(&[("CHAP_N", "other"), ("CHAP_R", &right)])),
-        AuthenticationFailure::WrongName { expected: "tgt88".into(), got: "other".into() }.into()
+        AuthenticationFailure::WrongName {
+            expected: "tgt88".into(),
+            got: "other".into()
+        }
+        .into()
     );
-    assert_eq!(verdict(&last(&[])), AuthenticationFailure::TargetDidNotAuthenticate.into());
+    assert_eq!(
+        verdict(&last(&[])),
+        AuthenticationFailure::TargetDidNotAuthenticate.into()
+    );
     assert_eq!(
         verdict(&last(&[("CHAP_R", &right)])),
         PeerMisbehaved::MissingKey { key: "CHAP_N" }.into()
@@ -261,7 +330,10 @@ fn sup_c04_a_target_that_does_not_prove_itself() {
         verdict(&last(&[("CHAP_N", "tgt88")])),
         PeerMisbehaved::MissingKey { key: "CHAP_R" }.into()
     );
-    let short = ChapError::ResponseLength { bytes: 15, expected: 16 };
+    let short = ChapError::ResponseLength {
+        bytes: 15,
+        expected: 16,
+    };
     assert_eq!(
         verdict(&last(&[("CHAP_N", "tgt88"), ("CHAP_R", &right[..32])])),
         AuthenticationFailure::Chap(short).into()
@@ -285,10 +357,20 @@ fn sup_c04_a_target_that_takes_its_time() {
 
 #[test]
 fn sup_c05_reflection_of_our_challenge() {
-    let ours: String = RANDOM[..32].iter().map(|octet| format!("{octet:02x}")).collect();
-    let keys = [("CHAP_A", "5"), ("CHAP_I", "1"), ("CHAP_C", &*format!("0x{ours}"))];
+    let ours: String = RANDOM[..32]
+        .iter()
+        .map(|octet| format!("{octet:02x}"))
+        .collect();
+    let keys = [
+        ("CHAP_A", "5"),
+        ("CHAP_I", "1"),
+        ("CHAP_C", &*format!("0x{ours}")),
+    ];
     let failure = offered(mutual_config()).failure(&Reply::stay(0).with(&keys));
-    assert_eq!(failure, AuthenticationFailure::Chap(ChapError::ReflectedChallenge).into());
+    assert_eq!(
+        failure,
+        AuthenticationFailure::Chap(ChapError::ReflectedChallenge).into()
+    );
 
     // The same from another of our connections.
     let mut ledger = ChallengeLedger::new();
@@ -296,26 +378,40 @@ fn sup_c05_reflection_of_our_challenge() {
     let mut peer = offered(mutual_config());
     peer.login.refuse_challenges(&ledger);
     let failure = peer.failure(&challenge("5"));
-    assert_eq!(failure, AuthenticationFailure::Chap(ChapError::ReflectedChallenge).into());
+    assert_eq!(
+        failure,
+        AuthenticationFailure::Chap(ChapError::ReflectedChallenge).into()
+    );
     let failure = {
         let mut peer = offered(mutual_config());
         peer.login.refuse_challenges(&ledger);
         assert_eq!(peer.login.own_challenge(), &RANDOM[..32]);
         peer.failure(&Reply::stay(0).with(&keys))
     };
-    assert_eq!(failure, AuthenticationFailure::Chap(ChapError::ReflectedChallenge).into());
+    assert_eq!(
+        failure,
+        AuthenticationFailure::Chap(ChapError::ReflectedChallenge).into()
+    );
 }
 
 #[test]
 fn sup_c05_reflection_of_our_response() {
     let reflected = expected(5, 107, OURS, &RANDOM[..32]);
     let failure = verdict(&Reply::go(0, 1).with(&[("CHAP_N", "tgt88"), ("CHAP_R", &reflected)]));
-    assert_eq!(failure, AuthenticationFailure::Chap(ChapError::ReflectedResponse).into());
+    assert_eq!(
+        failure,
+        AuthenticationFailure::Chap(ChapError::ReflectedResponse).into()
+    );
 
     // Our identifier is never the target's.
     let mut peer = offered(mutual_config());
     let keys = [("CHAP_A", "5"), ("CHAP_I", "107"), ("CHAP_C", CHALLENGE)];
-    assert_eq!(peer.reply(&Reply::stay(0).with(&keys)).get("CHAP_I").as_deref(), Some("108"));
+    assert_eq!(
+        peer.reply(&Reply::stay(0).with(&keys))
+            .get("CHAP_I")
+            .as_deref(),
+        Some("108")
+    );
 }
 
 #[test]
@@ -323,11 +419,19 @@ fn sup_c06_sup_c07_secrets_that_may_not_be_used() {
     let change = |change: fn(&mut ChapConfig)| {
         let mut config = mutual_config();
         config.chap.as_mut().map(change).unwrap();
-        Login::new(config, &RANDOM).map(|_| ()).map_err(|error| error.kind)
+        Login::new(config, &RANDOM)
+            .map(|_| ())
+            .map_err(|error| error.kind)
     };
     let same = change(|chap| chap.secret = ChapSecret::from(THEIRS));
-    assert_eq!(same, Err(ConfigError::Secret(ChapError::SecretsNotDistinct).into()));
-    let short = ChapError::SecretTooShort { bytes: 11, minimum: 12 };
+    assert_eq!(
+        same,
+        Err(ConfigError::Secret(ChapError::SecretsNotDistinct).into())
+    );
+    let short = ChapError::SecretTooShort {
+        bytes: 11,
+        minimum: 12,
+    };
     let eleven = change(|chap| chap.secret = "12345678901".into());
     assert_eq!(eleven, Err(ConfigError::Secret(short).into()));
     let eleven = change(|chap| chap.mutual.as_mut().unwrap().secret = "12345678901".into());
@@ -338,7 +442,10 @@ fn sup_c06_sup_c07_secrets_that_may_not_be_used() {
         chap.secret = "1".into();
     });
     assert_eq!(overridden, Ok(()));
-    assert_eq!(change(|chap| chap.allow_none = true), Err(ConfigError::MutualIsOptional.into()));
+    assert_eq!(
+        change(|chap| chap.allow_none = true),
+        Err(ConfigError::MutualIsOptional.into())
+    );
 }
 
 #[test]
@@ -347,12 +454,18 @@ fn sup_c08_a_target_that_wants_no_authentication() {
     for config in [chap_config(), mutual_config()] {
         let mut peer = Peer::new(config);
         peer.request();
-        assert_eq!(peer.failure(&none), AuthenticationFailure::NoneChosen.into());
+        assert_eq!(
+            peer.failure(&none),
+            AuthenticationFailure::NoneChosen.into()
+        );
     }
     let mut config = chap_config();
     config.chap.as_mut().unwrap().allow_none = true;
     let mut peer = Peer::new(config);
-    assert_eq!(peer.request().get("AuthMethod").as_deref(), Some("CHAP,None"));
+    assert_eq!(
+        peer.request().get("AuthMethod").as_deref(),
+        Some("CHAP,None")
+    );
     let second = peer.reply(&none);
     assert!(second.t && second.csg == 0 && second.data.is_empty());
     assert_eq!(peer.reply(&Reply::go(0, 1)).csg, 1);
@@ -363,17 +476,37 @@ fn sup_c08_a_target_that_wants_no_authentication() {
 fn methods_that_were_not_offered() {
     for (answer, kind) in [
         ("Reject", AuthenticationFailure::MethodRefused.into()),
-        ("KRB5", PeerMisbehaved::MethodNotOffered { answer: "KRB5".into() }.into()),
-        ("CHAP,None", PeerMisbehaved::MethodNotOffered { answer: "CHAP,None".into() }.into()),
+        (
+            "KRB5",
+            PeerMisbehaved::MethodNotOffered {
+                answer: "KRB5".into(),
+            }
+            .into(),
+        ),
+        (
+            "CHAP,None",
+            PeerMisbehaved::MethodNotOffered {
+                answer: "CHAP,None".into(),
+            }
+            .into(),
+        ),
     ] {
         let mut peer = Peer::new(chap_config());
         peer.request();
-        assert_eq!(peer.failure(&Reply::stay(0).with(&[("AuthMethod", answer)])), kind);
+        assert_eq!(
+            peer.failure(&Reply::stay(0).with(&[("AuthMethod", answer)])),
+            kind
+        );
     }
     let mut peer = Peer::new(config());
     peer.request();
     let offence = peer.offence(&Reply::stay(0).with(&[("AuthMethod", "CHAP")]));
-    assert_eq!(offence, PeerMisbehaved::MethodNotOffered { answer: "CHAP".into() });
+    assert_eq!(
+        offence,
+        PeerMisbehaved::MethodNotOffered {
+            answer: "CHAP".into()
+        }
+    );
 }
 
 #[test]
@@ -410,7 +543,10 @@ fn sup_l17_the_target_directs_security() {
     };
     let mut peer = start(chap_config());
     let second = peer.reply(&Reply::stay(0).with(&[("AuthMethod", "KRB5,CHAP,None")]));
-    assert_eq!(borrow(&second.pairs()), [("AuthMethod", "CHAP"), ("CHAP_A", "8,7,6,5")]);
+    assert_eq!(
+        borrow(&second.pairs()),
+        [("AuthMethod", "CHAP"), ("CHAP_A", "8,7,6,5")]
+    );
     assert!(!second.t);
     peer.reply(&challenge("8"));
 
@@ -420,18 +556,34 @@ fn sup_l17_the_target_directs_security() {
     assert_eq!(peer.reply(&Reply::go(0, 1)).csg, 1);
 
     let mut peer = start(config());
-    assert_eq!(peer.reply(&Reply::go(0, 1)).csg, 1, "the target skips security");
+    assert_eq!(
+        peer.reply(&Reply::go(0, 1)).csg,
+        1,
+        "the target skips security"
+    );
 
     let mut peer = start(chap_config());
-    assert_eq!(peer.failure(&Reply::go(0, 1)), AuthenticationFailure::NoneChosen.into());
+    assert_eq!(
+        peer.failure(&Reply::go(0, 1)),
+        AuthenticationFailure::NoneChosen.into()
+    );
 
     let mut peer = start(config());
     let failure = peer.failure(&Reply::stay(0).with(&[("AuthMethod", "CHAP")]));
-    assert_eq!(failure, AuthenticationFailure::NotConfigured { methods: "CHAP".into() }.into());
+    assert_eq!(
+        failure,
+        AuthenticationFailure::NotConfigured {
+            methods: "CHAP".into()
+        }
+        .into()
+    );
 
     let mut peer = start(config());
     let offence = peer.offence(&Reply::go(0, 1).with(&[("AuthMethod", "None")]));
-    assert_eq!(offence, PeerMisbehaved::ProposalInFinalResponse { key: "AuthMethod" });
+    assert_eq!(
+        offence,
+        PeerMisbehaved::ProposalInFinalResponse { key: "AuthMethod" }
+    );
 
     let mut peer = start(config());
     let offence = peer.offence(&Reply::stay(0).with(&[("AuthMethod", "Reject")]));
@@ -462,9 +614,15 @@ fn a_name_that_looks_encoded_is_noted() {
         let mut config = chap_config();
         config.chap.as_mut().unwrap().user = user.into();
         let mut peer = offered(config);
-        assert_eq!(peer.reply(&challenge("5")).get("CHAP_N").as_deref(), Some(user));
+        assert_eq!(
+            peer.reply(&challenge("5")).get("CHAP_N").as_deref(),
+            Some(user)
+        );
         peer.reply(&Reply::go(0, 1));
         let logged_in = peer.last_reply(&Reply::go(1, 3));
-        assert_eq!(logged_in.unusual.contains(&Unusual::ChapNameLooksEncoded), noted);
+        assert_eq!(
+            logged_in.unusual.contains(&Unusual::ChapNameLooksEncoded),
+            noted
+        );
     }
 }

@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 
 use super::peer::{INITIATOR, ISID, ITT, Peer, RANDOM, Reply, TARGET, borrow, config};
-use crate::login::{Login, LoginErrorKind, LoginOutcome, MAX_EXCHANGES, PeerMisbehaved, Unusual, Waiting};
+use crate::login::{
+    Login, LoginErrorKind, LoginOutcome, MAX_EXCHANGES, PeerMisbehaved, Unusual, Waiting,
+};
 use crate::pdu::{LoginStage, Malformed};
 use crate::serial::Serial;
 use crate::stream::Offence;
@@ -20,7 +22,10 @@ fn sup_l01_the_first_request() {
     assert_eq!(first.isid, ISID);
     assert_eq!((first.tsih, first.cid, first.itt), (0, 0, ITT));
     assert_eq!((first.cmd_sn, first.exp_stat_sn), (0x100, 0));
-    assert_eq!((first.t, first.c, first.csg, first.nsg), (true, false, 0, 1));
+    assert_eq!(
+        (first.t, first.c, first.csg, first.nsg),
+        (true, false, 0, 1)
+    );
     assert_eq!(
         borrow(&first.pairs()),
         [
@@ -32,9 +37,18 @@ fn sup_l01_the_first_request() {
         ]
     );
     let second = peer.reply(&Reply::go(0, 1));
-    assert_eq!((second.byte0, second.itt, second.cmd_sn), (0x43, ITT, 0x100));
+    assert_eq!(
+        (second.byte0, second.itt, second.cmd_sn),
+        (0x43, ITT, 0x100)
+    );
     assert_eq!((second.t, second.csg, second.nsg), (true, 1, 3));
-    for declared_once in ["InitiatorName", "InitiatorAlias", "SessionType", "TargetName", "AuthMethod"] {
+    for declared_once in [
+        "InitiatorName",
+        "InitiatorAlias",
+        "SessionType",
+        "TargetName",
+        "AuthMethod",
+    ] {
         assert_eq!(second.get(declared_once), None);
     }
 }
@@ -44,16 +58,30 @@ fn the_login_of_a_later_connection() {
     let mut config = config();
     (config.tsih, config.cid, config.cmd_sn) = (0x7777, 3, Serial(0xffff_fffe));
     config.exp_stat_sn = 0x1234_5678;
-    config.joined =
-        Some(crate::parameters::Parameters { max_burst: 4096, ..Default::default() });
+    config.joined = Some(crate::parameters::Parameters {
+        max_burst: 4096,
+        ..Default::default()
+    });
     let mut peer = Peer::new(config);
     let first = peer.request();
-    assert_eq!((first.tsih, first.cid, first.cmd_sn), (0x7777, 3, 0xffff_fffe));
-    assert_eq!(first.exp_stat_sn, 0x1234_5678, "of the connection that is replaced");
+    assert_eq!(
+        (first.tsih, first.cid, first.cmd_sn),
+        (0x7777, 3, 0xffff_fffe)
+    );
+    assert_eq!(
+        first.exp_stat_sn, 0x1234_5678,
+        "of the connection that is replaced"
+    );
     assert_eq!(first.get("SessionType"), None);
-    let second = peer.reply(&Reply { tsih: 0x7777, ..Reply::go(0, 1) });
+    let second = peer.reply(&Reply {
+        tsih: 0x7777,
+        ..Reply::go(0, 1)
+    });
     let keys: Vec<_> = second.pairs().into_iter().map(|(key, _)| key).collect();
-    assert_eq!(keys, ["HeaderDigest", "DataDigest", "MaxRecvDataSegmentLength"]);
+    assert_eq!(
+        keys,
+        ["HeaderDigest", "DataDigest", "MaxRecvDataSegmentLength"]
+    );
     let reply = Reply::go(1, 3).with(&[("HeaderDigest", "CRC32C"), ("DataDigest", "None")]);
     let logged_in = peer.last_reply(&reply);
     assert!(logged_in.parameters.header_digest);
@@ -118,7 +146,10 @@ fn sup_l03_endless_text_has_a_limit() {
         assert!(peer.reply(&part).data.is_empty());
     }
     let limit = 65536;
-    assert_eq!(peer.offence(&part), PeerMisbehaved::Text(TextError::TooLong { limit }));
+    assert_eq!(
+        peer.offence(&part),
+        PeerMisbehaved::Text(TextError::TooLong { limit })
+    );
 }
 
 #[test]
@@ -127,7 +158,9 @@ fn sup_l04_our_own_text_is_split_at_8192_bytes() {
     // 223 bytes of name and 255 of alias are not enough to need it, but many answers are.
     config.initiator_alias = Some("a".repeat(255));
     let (mut peer, _) = Peer::operational(config);
-    let keys: Vec<_> = (0..60).map(|n| (format!("X-{n:02}{}", "k".repeat(59)), "v".repeat(70))).collect();
+    let keys: Vec<_> = (0..60)
+        .map(|n| (format!("X-{n:02}{}", "k".repeat(59)), "v".repeat(70)))
+        .collect();
     let first = peer.reply(&Reply::stay(1).with(&borrow(&keys)));
     assert!(first.data.len() <= 8192);
     // 60 answers of 63 + 1 + 13 + 1 bytes fit in one request; more keys than that are an offence.
@@ -146,16 +179,28 @@ fn sup_l04_continuation_of_a_long_request() {
     text.push("X-long", &"v".repeat(20_000));
     let whole = text.clone().into_bytes();
     let next = Some(LoginStage::FullFeaturePhase);
-    exchange.send(Message { stage: LoginStage::OperationalNegotiation, next, text });
+    exchange.send(Message {
+        stage: LoginStage::OperationalNegotiation,
+        next,
+        text,
+    });
     let mut joined = Vec::new();
     for (number, length) in [8192, 8192, whole.len() - 16384].into_iter().enumerate() {
         let mut out = Vec::new();
         assert!(exchange.poll_transmit(&mut out));
         let is_last = number == 2;
-        assert_eq!(out[1], if is_last { 0x87 } else { 0x44 }, "T and NSG only without C");
+        assert_eq!(
+            out[1],
+            if is_last { 0x87 } else { 0x44 },
+            "T and NSG only without C"
+        );
         assert_eq!(out[4..8], (length as u32).to_be_bytes());
         joined.extend_from_slice(&out[48..48 + length]);
-        let reply = if is_last { Reply::go(1, 3) } else { Reply::stay(1) };
+        let reply = if is_last {
+            Reply::go(1, 3)
+        } else {
+            Reply::stay(1)
+        };
         let bytes = reply.bytes(number as u32);
         match exchange.handle_input(&mut bytes.as_slice()).unwrap() {
             None => assert!(!is_last),
@@ -177,7 +222,11 @@ fn sup_l04_text_before_ours_is_complete() {
     let mut exchange = Exchange::new(&config());
     let mut text = PairWriter::new();
     text.push("X-long", &"v".repeat(9000));
-    exchange.send(Message { stage: LoginStage::SecurityNegotiation, next: None, text });
+    exchange.send(Message {
+        stage: LoginStage::SecurityNegotiation,
+        next: None,
+        text,
+    });
     exchange.poll_transmit(&mut Vec::new());
     let bytes = Reply::stay(0).with(&[("TargetAlias", "x")]).bytes(0);
     let error = exchange.handle_input(&mut bytes.as_slice()).unwrap_err();
@@ -192,14 +241,21 @@ fn sup_l05_stages_that_may_not_follow() {
         asked: LoginStage::OperationalNegotiation,
         to: LoginStage::FullFeaturePhase,
     };
-    assert_eq!(peer.offence(&Reply::go(0, 3)), expected, "0 to 3 when 1 was asked for");
+    assert_eq!(
+        peer.offence(&Reply::go(0, 3)),
+        expected,
+        "0 to 3 when 1 was asked for"
+    );
 
     let mut peer = Peer::new(config());
     peer.request();
     let expected = PeerMisbehaved::Malformed(Malformed::ReservedLoginStage(2));
     assert_eq!(peer.offence(&Reply::go(0, 2)), expected);
 
-    for to in [LoginStage::SecurityNegotiation, LoginStage::OperationalNegotiation] {
+    for to in [
+        LoginStage::SecurityNegotiation,
+        LoginStage::OperationalNegotiation,
+    ] {
         let (mut peer, _) = Peer::operational(config());
         let from = LoginStage::OperationalNegotiation;
         let expected = PeerMisbehaved::StageBackwards { from, to };
@@ -211,57 +267,102 @@ fn sup_l05_stages_that_may_not_follow() {
 fn sup_l06_answers_that_do_not_fit_the_request() {
     let mut peer = Peer::new(config());
     peer.request();
-    let (expected, got) = (LoginStage::SecurityNegotiation, LoginStage::OperationalNegotiation);
+    let (expected, got) = (
+        LoginStage::SecurityNegotiation,
+        LoginStage::OperationalNegotiation,
+    );
     let offence = peer.offence(&Reply::stay(1));
     assert_eq!(offence, PeerMisbehaved::StageMismatch { expected, got });
 
     let mut peer = Peer::new(super::chap::chap_config());
     assert!(!peer.request().t);
-    assert_eq!(peer.offence(&Reply::go(0, 1)), PeerMisbehaved::UnaskedTransit);
+    assert_eq!(
+        peer.offence(&Reply::go(0, 1)),
+        PeerMisbehaved::UnaskedTransit
+    );
 
     let (mut peer, _) = Peer::operational(config());
     let mut both = Reply::go(1, 3);
     both.flags |= 0x40;
     let offence = peer.offence(&both);
-    assert!(matches!(offence, PeerMisbehaved::Malformed(Malformed::TransitAndContinue(_))));
+    assert!(matches!(
+        offence,
+        PeerMisbehaved::Malformed(Malformed::TransitAndContinue(_))
+    ));
 }
 
 #[test]
 fn sup_l07_another_version() {
     let mut peer = Peer::new(config());
     peer.request();
-    let reply = Reply { version_active: 1, ..Reply::go(0, 1) };
-    assert_eq!(peer.offence(&reply), PeerMisbehaved::WrongVersion { active: 1 });
+    let reply = Reply {
+        version_active: 1,
+        ..Reply::go(0, 1)
+    };
+    assert_eq!(
+        peer.offence(&reply),
+        PeerMisbehaved::WrongVersion { active: 1 }
+    );
 }
 
 #[test]
 fn sup_l08_session_identifiers() {
     let (mut peer, _) = Peer::operational(config());
-    assert_eq!(peer.offence(&Reply { tsih: 0, ..Reply::go(1, 3) }), PeerMisbehaved::TsihZero);
+    assert_eq!(
+        peer.offence(&Reply {
+            tsih: 0,
+            ..Reply::go(1, 3)
+        }),
+        PeerMisbehaved::TsihZero
+    );
 
     let mut peer = Peer::new(config());
     peer.request();
-    peer.reply(&Reply { tsih: 9, ..Reply::go(0, 1) });
+    peer.reply(&Reply {
+        tsih: 9,
+        ..Reply::go(0, 1)
+    });
     let logged_in = peer.last_reply(&Reply::go(1, 3));
     assert_eq!(logged_in.tsih, 0x7777);
     assert!(logged_in.unusual.contains(&Unusual::EarlyTsih));
 
     let mut peer = Peer::new(config());
     peer.request();
-    let reply = Reply { isid: [0; 6], ..Reply::go(0, 1) };
+    let reply = Reply {
+        isid: [0; 6],
+        ..Reply::go(0, 1)
+    };
     assert_eq!(peer.offence(&reply), PeerMisbehaved::IsidChanged);
 
     let mut config = config();
     config.tsih = 5;
     let mut peer = Peer::new(config);
     peer.request();
-    let reply = Reply { tsih: 6, ..Reply::go(0, 1) };
-    assert_eq!(peer.offence(&reply), PeerMisbehaved::TsihChanged { expected: 5, got: 6 });
+    let reply = Reply {
+        tsih: 6,
+        ..Reply::go(0, 1)
+    };
+    assert_eq!(
+        peer.offence(&reply),
+        PeerMisbehaved::TsihChanged {
+            expected: 5,
+            got: 6
+        }
+    );
 
     let mut peer = Peer::new(self::config());
     peer.request();
-    let reply = Reply { itt: 1, ..Reply::go(0, 1) };
-    assert_eq!(peer.offence(&reply), PeerMisbehaved::WrongTaskTag { expected: ITT, got: 1 });
+    let reply = Reply {
+        itt: 1,
+        ..Reply::go(0, 1)
+    };
+    assert_eq!(
+        peer.offence(&reply),
+        PeerMisbehaved::WrongTaskTag {
+            expected: ITT,
+            got: 1
+        }
+    );
 }
 
 #[test]
@@ -270,15 +371,25 @@ fn sup_l09_other_pdus() {
     for opcode in [0x20, 0x21, 0x24, 0x32, 0x3f, 0x03, 0x3a] {
         let mut peer = Peer::new(config());
         peer.request();
-        let reply = Reply { opcode, ..Reply::stay(0) };
-        assert_eq!(peer.offence(&reply), PeerMisbehaved::UnexpectedPdu { opcode });
+        let reply = Reply {
+            opcode,
+            ..Reply::stay(0)
+        };
+        assert_eq!(
+            peer.offence(&reply),
+            PeerMisbehaved::UnexpectedPdu { opcode }
+        );
     }
 }
 
 #[test]
 fn a_response_that_nobody_asked_for() {
     let mut peer = Peer::new(config());
-    assert_eq!(peer.offence(&Reply::stay(0)), PeerMisbehaved::UnaskedResponse, "before the login");
+    assert_eq!(
+        peer.offence(&Reply::stay(0)),
+        PeerMisbehaved::UnaskedResponse,
+        "before the login"
+    );
 
     let mut peer = Peer::new(config());
     peer.request();
@@ -293,8 +404,17 @@ fn a_data_segment_above_the_limit() {
     peer.request();
     let mut reply = Reply::stay(0);
     reply.data = vec![0; 8193];
-    let PeerMisbehaved::Stream(offence) = peer.offence(&reply) else { panic!() };
-    assert_eq!(offence, Offence::DataSegmentTooLong { length: 8193, limit: 8192, opcode: 0x23 });
+    let PeerMisbehaved::Stream(offence) = peer.offence(&reply) else {
+        panic!()
+    };
+    assert_eq!(
+        offence,
+        Offence::DataSegmentTooLong {
+            length: 8193,
+            limit: 8192,
+            opcode: 0x23
+        }
+    );
 }
 
 #[test]
@@ -306,7 +426,11 @@ fn sup_l10_numbers_from_any_start() {
             let mut peer = Peer::new(config);
             peer.stat_sn = stat_sn;
             assert_eq!(peer.request().cmd_sn, cmd_sn);
-            let numbered = |reply| Reply { exp_cmd_sn: cmd_sn, max_cmd_sn: cmd_sn.wrapping_add(31), ..reply };
+            let numbered = |reply| Reply {
+                exp_cmd_sn: cmd_sn,
+                max_cmd_sn: cmd_sn.wrapping_add(31),
+                ..reply
+            };
             let second = peer.reply(&numbered(Reply::go(0, 1)));
             assert_eq!(second.cmd_sn, cmd_sn);
             assert_eq!(second.exp_stat_sn, stat_sn.wrapping_add(1));
@@ -324,13 +448,26 @@ fn sup_l10_odd_numbers_are_noted() {
     let mut peer = Peer::new(config());
     peer.request();
     // MaxCmdSN below ExpCmdSN - 1: both are ignored (RFC 7143 §4.2.2.1).
-    let nonsense = |reply| Reply { exp_cmd_sn: 0x100, max_cmd_sn: 0xfe, ..reply };
+    let nonsense = |reply| Reply {
+        exp_cmd_sn: 0x100,
+        max_cmd_sn: 0xfe,
+        ..reply
+    };
     peer.reply(&nonsense(Reply::go(0, 1)));
-    let jumped = Reply { stat_sn: Some(0x60), ..nonsense(Reply::go(1, 3)) };
+    let jumped = Reply {
+        stat_sn: Some(0x60),
+        ..nonsense(Reply::go(1, 3))
+    };
     let logged_in = peer.last_reply(&jumped);
     assert_eq!(logged_in.exp_stat_sn, 0x61);
-    assert_eq!((logged_in.exp_cmd_sn, logged_in.max_cmd_sn), (Serial(0x100), Serial(0xff)));
-    assert!(logged_in.unusual.contains(&Unusual::StatSnJump { expected: 0x56, got: 0x60 }));
+    assert_eq!(
+        (logged_in.exp_cmd_sn, logged_in.max_cmd_sn),
+        (Serial(0x100), Serial(0xff))
+    );
+    assert!(logged_in.unusual.contains(&Unusual::StatSnJump {
+        expected: 0x56,
+        got: 0x60
+    }));
     assert!(logged_in.unusual.contains(&Unusual::NoCommandWindow));
 }
 
@@ -342,7 +479,10 @@ fn sup_l24_what_a_silent_target_was_asked() {
     peer.reply(&Reply::go(0, 1));
     assert_eq!(peer.login.waiting(), Waiting::OperationalReply);
     let error = peer.login.handle_close();
-    assert_eq!((&error.kind, error.waiting), (&LoginErrorKind::Closed, Waiting::OperationalReply));
+    assert_eq!(
+        (&error.kind, error.waiting),
+        (&LoginErrorKind::Closed, Waiting::OperationalReply)
+    );
     assert!(!error.is_final() && !error.wants_md5_only_retry());
     assert_eq!(peer.login.waiting(), Waiting::End);
 }

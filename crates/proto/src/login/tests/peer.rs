@@ -38,8 +38,15 @@ impl Request {
         assert_eq!(pdu[4], 0, "TotalAHSLength");
         assert_eq!(pdu[1] & 0x30, 0, "reserved bits of byte 1");
         let length = (word(4) & 0x00ff_ffff) as usize;
-        assert_eq!(pdu.len(), 48 + length.next_multiple_of(4), "one PDU at a time");
-        assert!(pdu[48 + length..].iter().all(|b| *b == 0), "padding is zero");
+        assert_eq!(
+            pdu.len(),
+            48 + length.next_multiple_of(4),
+            "one PDU at a time"
+        );
+        assert!(
+            pdu[48 + length..].iter().all(|b| *b == 0),
+            "padding is zero"
+        );
         assert!(pdu[32..48].iter().all(|b| *b == 0), "reserved bytes");
         assert_eq!(&pdu[22..24], [0, 0], "reserved bytes");
         Self {
@@ -121,12 +128,17 @@ impl Reply {
     }
 
     pub(super) fn status(class: u8, detail: u8) -> Self {
-        Self { flags: 0, status: [class, detail], ..Self::stay(0) }
+        Self {
+            flags: 0,
+            status: [class, detail],
+            ..Self::stay(0)
+        }
     }
 
     pub(super) fn with(mut self, pairs: &[(&str, &str)]) -> Self {
         for (key, value) in pairs {
-            self.data.extend_from_slice(format!("{key}={value}\0").as_bytes());
+            self.data
+                .extend_from_slice(format!("{key}={value}\0").as_bytes());
         }
         self
     }
@@ -158,8 +170,11 @@ pub(super) struct Peer {
 }
 
 pub(super) fn config() -> LoginConfig {
-    let mut config =
-        LoginConfig::normal(INITIATOR.parse().unwrap(), TARGET.parse().unwrap(), Isid(ISID));
+    let mut config = LoginConfig::normal(
+        INITIATOR.parse().unwrap(),
+        TARGET.parse().unwrap(),
+        Isid(ISID),
+    );
     config.itt = ITT;
     config.cmd_sn = crate::serial::Serial(0x100);
     config
@@ -167,7 +182,10 @@ pub(super) fn config() -> LoginConfig {
 
 impl Peer {
     pub(super) fn new(config: LoginConfig) -> Self {
-        Self { login: Login::new(config, &RANDOM).unwrap(), stat_sn: 0x55 }
+        Self {
+            login: Login::new(config, &RANDOM).unwrap(),
+            stat_sn: 0x55,
+        }
     }
 
     /// The request that must be due, and no other after it.
@@ -175,7 +193,10 @@ impl Peer {
         let mut out = Vec::new();
         assert!(self.login.poll_transmit(&mut out), "a request is due");
         let request = Request::parse(&out);
-        assert!(!self.login.poll_transmit(&mut out), "only one request is outstanding");
+        assert!(
+            !self.login.poll_transmit(&mut out),
+            "only one request is outstanding"
+        );
         request
     }
 
@@ -211,8 +232,15 @@ impl Peer {
 
     pub(super) fn failure(&mut self, reply: &Reply) -> LoginErrorKind {
         let error = self.try_reply(reply).unwrap_err();
-        assert!(!self.login.poll_transmit(&mut Vec::new()), "nothing is sent after a failure");
-        assert_eq!(self.login.handle_input(&[0; 48]), Err(error.clone()), "it stays failed");
+        assert!(
+            !self.login.poll_transmit(&mut Vec::new()),
+            "nothing is sent after a failure"
+        );
+        assert_eq!(
+            self.login.handle_input(&[0; 48]),
+            Err(error.clone()),
+            "it stays failed"
+        );
         error.kind
     }
 
@@ -243,5 +271,8 @@ impl Peer {
 }
 
 pub(super) fn borrow(pairs: &[(String, String)]) -> Vec<(&str, &str)> {
-    pairs.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect()
+    pairs
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.as_str()))
+        .collect()
 }

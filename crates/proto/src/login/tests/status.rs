@@ -2,9 +2,7 @@
 
 use super::chap::chap_config;
 use super::peer::{Peer, Reply, config};
-use crate::login::{
-    LoginErrorKind, LoginOutcome, PeerMisbehaved, RetryAdvice, Unusual,
-};
+use crate::login::{LoginErrorKind, LoginOutcome, PeerMisbehaved, RetryAdvice, Unusual};
 use crate::names::AddressError;
 use crate::pdu::{LoginStatus, Malformed};
 
@@ -34,7 +32,13 @@ fn sup_l18_every_refusal() {
         peer.request();
         let error = peer.try_reply(&Reply::status(class, detail)).unwrap_err();
         let status = LoginStatus { class, detail };
-        assert_eq!(error.kind, LoginErrorKind::Refused { status, retry: advice });
+        assert_eq!(
+            error.kind,
+            LoginErrorKind::Refused {
+                status,
+                retry: advice
+            }
+        );
         assert_eq!(error.is_final(), is_final, "{error}");
     }
     let mut peer = Peer::new(config());
@@ -45,7 +49,10 @@ fn sup_l18_every_refusal() {
     let mut peer = Peer::new(config());
     peer.request();
     let offence = peer.offence(&Reply::status(4, 0));
-    assert_eq!(offence, PeerMisbehaved::Malformed(Malformed::UnassignedStatusClass(4)));
+    assert_eq!(
+        offence,
+        PeerMisbehaved::Malformed(Malformed::UnassignedStatusClass(4))
+    );
 }
 
 /// RFC 7143 §11.13.5: the numbers of a refusal mean nothing, nor do its stages.
@@ -56,7 +63,10 @@ fn sup_l18_a_refusal_is_read_whatever_else_it_says() {
     (reply.flags, reply.version_active, reply.isid) = (0xcf, 9, [9; 6]);
     (reply.tsih, reply.stat_sn) = (3, Some(0));
     let status = LoginStatus::AUTHORIZATION_FAILURE;
-    let refused = LoginErrorKind::Refused { status, retry: RetryAdvice::No };
+    let refused = LoginErrorKind::Refused {
+        status,
+        retry: RetryAdvice::No,
+    };
     assert_eq!(peer.failure(&reply), refused);
 }
 
@@ -64,7 +74,11 @@ fn redirect(peer: &mut Peer, reply: &Reply) -> (String, u16, bool) {
     match peer.try_reply(reply).unwrap() {
         Some(LoginOutcome::Redirect { address, permanent }) => {
             assert!(!peer.login.poll_transmit(&mut Vec::new()));
-            (address.portal.host().to_owned(), address.portal.port(), permanent)
+            (
+                address.portal.host().to_owned(),
+                address.portal.port(),
+                permanent,
+            )
         }
         other => panic!("{other:?}"),
     }
@@ -77,7 +91,13 @@ fn sup_l19_redirection() {
         (2, "192.0.2.7", "192.0.2.7", 3260, true),
         (1, "[2001:db8::7]:860", "2001:db8::7", 860, false),
         (1, "[2001:db8::7]", "2001:db8::7", 3260, false),
-        (1, "array.example.com:3260", "array.example.com", 3260, false),
+        (
+            1,
+            "array.example.com:3260",
+            "array.example.com",
+            3260,
+            false,
+        ),
         (1, "192.0.2.7:3260,5", "192.0.2.7", 3260, false),
         (0, "192.0.2.7:3260", "192.0.2.7", 3260, false),
         (9, "192.0.2.7:3260", "192.0.2.7", 3260, false),
@@ -85,7 +105,11 @@ fn sup_l19_redirection() {
         let mut peer = Peer::new(config());
         peer.request();
         let reply = Reply::status(1, detail).with(&[("TargetAddress", address)]);
-        assert_eq!(redirect(&mut peer, &reply), (host.to_owned(), port, permanent), "{address}");
+        assert_eq!(
+            redirect(&mut peer, &reply),
+            (host.to_owned(), port, permanent),
+            "{address}"
+        );
     }
 }
 
@@ -93,9 +117,16 @@ fn sup_l19_redirection() {
 fn sup_l19_the_first_usable_address_counts() {
     let mut peer = Peer::new(config());
     peer.request();
-    let keys = [("TargetPortalGroupTag", "1"), ("TargetAddress", ":1"), ("TargetAddress", "b.example")];
+    let keys = [
+        ("TargetPortalGroupTag", "1"),
+        ("TargetAddress", ":1"),
+        ("TargetAddress", "b.example"),
+    ];
     let reply = Reply::status(1, 1).with(&keys);
-    assert_eq!(redirect(&mut peer, &reply), ("b.example".into(), 3260, false));
+    assert_eq!(
+        redirect(&mut peer, &reply),
+        ("b.example".into(), 3260, false)
+    );
 }
 
 #[test]
@@ -103,12 +134,17 @@ fn sup_l19_a_redirection_to_nowhere() {
     let mut peer = Peer::new(config());
     peer.request();
     let offence = peer.offence(&Reply::status(1, 1));
-    assert_eq!(offence, PeerMisbehaved::RedirectWithoutAddress { source: None });
+    assert_eq!(
+        offence,
+        PeerMisbehaved::RedirectWithoutAddress { source: None }
+    );
 
     let mut peer = Peer::new(config());
     peer.request();
     let offence = peer.offence(&Reply::status(1, 1).with(&[("TargetAddress", "[x")]));
-    let source = Some(AddressError::Host { address: "[x".into() });
+    let source = Some(AddressError::Host {
+        address: "[x".into(),
+    });
     assert_eq!(offence, PeerMisbehaved::RedirectWithoutAddress { source });
 }
 
@@ -161,13 +197,27 @@ fn sup_l23_portal_group_tags() {
     let tag = |value| [("TargetPortalGroupTag", value)];
     assert_eq!(log_in(&tag("0"), Some(0)), (Some(0), vec![]));
     assert_eq!(log_in(&tag("0xffff"), None), (Some(65535), vec![]));
-    let changed = Unusual::PortalGroupTagChanged { expected: 2, got: 3 };
+    let changed = Unusual::PortalGroupTagChanged {
+        expected: 2,
+        got: 3,
+    };
     assert_eq!(log_in(&tag("3"), Some(2)), (Some(3), vec![changed]));
-    assert_eq!(log_in(&[], Some(2)), (None, vec![Unusual::PortalGroupTagMissing]));
+    assert_eq!(
+        log_in(&[], Some(2)),
+        (None, vec![Unusual::PortalGroupTagMissing])
+    );
 
     let mut peer = Peer::new(config());
     peer.request();
     let key = "TargetPortalGroupTag";
     let offence = peer.offence(&Reply::go(0, 1).with(&tag("65536")));
-    assert_eq!(offence, PeerMisbehaved::OutOfRange { key, value: 65536, min: 0, max: 65535 });
+    assert_eq!(
+        offence,
+        PeerMisbehaved::OutOfRange {
+            key,
+            value: 65536,
+            min: 0,
+            max: 65535
+        }
+    );
 }
