@@ -1,19 +1,18 @@
 //! The one entry of the daemon: shows disks in the best way there is, and takes them away again.
 
 use std::collections::HashSet;
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use hawser_block::BlockDevice;
 use tokio::runtime::Handle;
 
+use crate::export::Export;
 use crate::layout::{Layout, export_id};
-use crate::links;
 use crate::mode::{Declined, ExportMode};
-use crate::nbd::{ExportInfo, NbdServer, NbdServerError};
+use crate::nbd::NbdServerError;
 
 /// Why a disk could not be shown.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +37,9 @@ pub enum ExportError {
         /// What failed.
         source: io::Error,
     },
+    /// The runtime that the exporter was given is being shut down.
+    #[error("the daemon is being shut down")]
+    ShuttingDown,
     /// The NBD server that was asked for beside the export could not be started.
     #[error(transparent)]
     Nbd(#[from] NbdServerError),
@@ -87,39 +89,43 @@ impl ExportRequest {
     }
 }
 
-/// What was left behind because it is in use, one sentence each; empty when all is gone. It goes by
-/// itself when its last user lets go.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Removal {
-    /// The sentences.
-    pub left_behind: Vec<String>,
-}
-
 /// Shows disks below one runtime directory.
 #[derive(Debug, Clone)]
 pub struct Exporter {
     shared: Arc<Shared>,
 }
 
+/// What all exports of one exporter share.
 #[derive(Debug)]
-struct Shared {
-    layout: Layout,
+pub(crate) struct Shared {
+    pub(crate) layout: Layout,
     mode: ExportMode,
-    handle: Handle,
-    /// What is taken: export ids, and links below `disk/by-id`.
+    pub(crate) handle: Handle,
+    /// What is taken: export ids and links.
     taken: Mutex<HashSet<PathBuf>>,
 }
 
 impl Shared {
-    fn taken(&self) -> MutexGuard<'_, HashSet<PathBuf>> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Takes a name; false when another export has it.
+    pub(crate) fn take_name(&self, name: &Path) -> bool {
+        self.taken
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(name.to_owned())
+    }
+
+    pub(crate) fn give_name_back(&self, name: &Path) {
+        self.taken
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(name);
     }
 }
 
 impl Exporter {
     /// An exporter below `runtime_dir`, which must exist, whose exports are shown by `mode` unless
     /// they ask for another, and whose tasks run on `handle`. The caller makes sure that it is the
-    /// only one for the directory, and has called `clean_up` before.
+    /// only one for the directory, and has called [`clean_up`](crate::clean_up) before.
     ///
     /// # Errors
     /// [`ExportError::Runtime`].
@@ -145,200 +151,39 @@ impl Exporter {
     /// for by name must work.
     ///
     /// # Errors
-    /// [`ExportError::AlreadyExported`], [`ExportError::Unavailable`], [`ExportError::Nbd`].
+    /// [`ExportError::AlreadyExported`], [`ExportError::Unavailable`], [`ExportError::Nbd`],
+    /// [`ExportError::Runtime`].
     ///
     /// # Cancellation
     /// Not cancel safe: what was made so far stays until the next clean-up.
     pub async fn export(&self, request: ExportRequest) -> Result<Export, ExportError> {
-        let mut export = self.begin(&request)?;
-        let wanted = request.mode.unwrap_or(self.shared.mode);
-        if matches!(wanted, ExportMode::Nbd | ExportMode::Auto) {
-            export.mode = ExportMode::Nbd;
-        }
-        if request.also_nbd || request.nbd_tcp.is_some() || export.mode == ExportMode::Nbd {
-            export.start_nbd(&request)?;
-        }
-        export.make_links(&request);
-        Ok(export)
-    }
-
-    /// Takes the id of the logical unit.
-    fn begin(&self, request: &ExportRequest) -> Result<Export, ExportError> {
         let id = export_id(&request.target, request.lun);
-        if !self.shared.taken().insert(PathBuf::from(&id)) {
-            let (target, lun) = (request.target.clone(), request.lun);
+        if !self.shared.take_name(Path::new(&id)) {
+            let (target, lun) = (request.target, request.lun);
             return Err(ExportError::AlreadyExported { target, lun });
         }
-        Ok(Export {
-            device_node: None,
-            fuse_file: None,
-            nbd_socket: None,
-            nbd_tcp: None,
-            nbd_uri: None,
-            links: Vec::new(),
-            mode: ExportMode::None,
-            declined: Vec::new(),
-            id,
-            nbd: None,
-            shared: Arc::clone(&self.shared),
-        })
-    }
-}
-
-/// A disk that is shown. [`remove`](Self::remove) takes it away; when it is only dropped, its NBD
-/// server stops, and the rest stays until the next `clean_up`.
-pub struct Export {
-    /// The block device node (`/dev/loopN`), in loop mode.
-    pub device_node: Option<PathBuf>,
-    /// The FUSE file, in loop and FUSE mode.
-    pub fuse_file: Option<PathBuf>,
-    /// The NBD server's Unix socket, mode 0600.
-    pub nbd_socket: Option<PathBuf>,
-    /// The NBD server's TCP address.
-    pub nbd_tcp: Option<SocketAddr>,
-    /// What NBD clients take as an address: the Unix socket's, as an NBD URI.
-    pub nbd_uri: Option<String>,
-    /// The stable links to the node, the file or the socket, the best there is.
-    pub links: Vec<PathBuf>,
-    /// The way the disk is shown; never [`ExportMode::Auto`].
-    pub mode: ExportMode,
-    /// The better ways that were not taken, and links that were not made, with the reasons.
-    pub declined: Vec<Declined>,
-    id: String,
-    nbd: Option<NbdServer>,
-    shared: Arc<Shared>,
-}
-
-impl fmt::Debug for Export {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Export")
-            .field("id", &self.id)
-            .field("mode", &self.mode)
-            .field("device_node", &self.device_node)
-            .field("fuse_file", &self.fuse_file)
-            .field("nbd_socket", &self.nbd_socket)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Export {
-    /// What a user of the disk opens: the device node, else the FUSE file, else the NBD socket.
-    #[must_use]
-    pub fn best_path(&self) -> Option<&Path> {
-        self.device_node
-            .as_ref()
-            .or(self.fuse_file.as_ref())
-            .or(self.nbd_socket.as_ref())
-            .map(|path| &**path)
-    }
-
-    fn start_nbd(&mut self, request: &ExportRequest) -> Result<(), ExportError> {
-        let info = ExportInfo {
-            name: links::by_target_name(&request.target, request.lun),
-            description: format!(
-                "LUN {} of {}",
-                request.lun,
-                links::encode_name(&request.target)
-            ),
-        };
+        let wanted = request.mode.unwrap_or(self.shared.mode);
+        // From here on the export gives its name back when it is dropped.
+        let export = Export::begin(id, &request, wanted, Arc::clone(&self.shared))?;
         let device = Arc::clone(&request.device);
-        let mut server = NbdServer::new(self.shared.handle.clone(), info, device);
-        if request.also_nbd || self.mode == ExportMode::Nbd {
-            let socket = self.shared.layout.socket(&self.id);
-            server.listen_unix(&socket)?;
-            self.nbd_uri = Some(format!("nbd+unix:///?socket={}", percent_encode(&socket)));
-            self.nbd_socket = Some(socket);
-        }
-        if let Some(address) = request.nbd_tcp {
-            self.nbd_tcp = Some(server.listen_tcp(address)?);
-        }
-        self.nbd = Some(server);
-        Ok(())
-    }
-
-    /// Makes the links. A failure is noted and does not undo the export: the disk is there.
-    fn make_links(&mut self, request: &ExportRequest) {
-        let Some(target) = self.best_path().map(Path::to_owned) else {
-            return;
+        let built = self
+            .shared
+            .handle
+            .spawn_blocking(move || export.mount_and_attach(&device));
+        let mut export = match built.await {
+            Ok(export) => export,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => return Err(ExportError::ShuttingDown),
         };
-        let mut wanted = vec![self.shared.layout.by_target(&request.target, request.lun)];
-        if let Some(identity) = request
-            .identity
-            .as_deref()
-            .filter(|identity| !identity.is_empty())
-        {
-            wanted.push(self.shared.layout.by_id(identity));
-        }
-        for link in wanted {
-            if !self.shared.taken().insert(link.clone()) {
-                // Another disk says it has the same identity. A target can say anything, so whoever
-                // came first keeps the name.
-                self.decline(format!("{} belongs to another export", link.display()));
-                continue;
-            }
-            match links::make(&link, &target) {
-                Ok(()) => self.links.push(link),
-                Err(error) => {
-                    self.shared.taken().remove(&link);
-                    self.decline(format!("cannot make the link {}: {error}", link.display()));
+        match export.finish(&request) {
+            Ok(()) => Ok(export),
+            Err(error) => {
+                let removal = export.remove().await;
+                if !removal.left_behind.is_empty() {
+                    tracing::warn!(?removal, "a failed export left something behind");
                 }
+                Err(error)
             }
         }
     }
-
-    fn decline(&mut self, reason: String) {
-        tracing::warn!(
-            export = self.id,
-            reason,
-            "export is not as good as it could be"
-        );
-        self.declined.push(Declined {
-            mode: self.mode,
-            reason,
-        });
-    }
-
-    /// Tells whoever uses the disk that its size has changed.
-    pub async fn set_geometry_changed(&self) {}
-
-    /// Takes the disk away: links, loop device, FUSE file, NBD server. It always ends, also when the
-    /// disk hangs. What is still in use is left behind and said; see [`Removal`].
-    pub async fn remove(mut self) -> Removal {
-        let mut removal = Removal::default();
-        for link in std::mem::take(&mut self.links) {
-            if let Err(error) = links::remove(&link) {
-                removal
-                    .left_behind
-                    .push(format!("the link {}: {error}", link.display()));
-            }
-            self.shared.taken().remove(&link);
-        }
-        if let Some(server) = self.nbd.take() {
-            server.stop().await;
-        }
-        removal
-    }
-}
-
-impl Drop for Export {
-    fn drop(&mut self) {
-        let mut taken = self.shared.taken();
-        taken.remove(Path::new(&self.id));
-        for link in &self.links {
-            taken.remove(link);
-        }
-    }
-}
-
-/// A path as the value of a URI's query.
-fn percent_encode(path: &Path) -> String {
-    let mut encoded = String::new();
-    for byte in path.as_os_str().as_encoded_bytes() {
-        if byte.is_ascii_alphanumeric() || b"/-._~".contains(byte) {
-            encoded.push(char::from(*byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    encoded
 }
