@@ -49,6 +49,12 @@ pub trait Backend: Send + Sync + Debug {
 
     /// Whether writes may be lost until they are flushed; told to the initiator as WCE.
     fn is_volatile(&self) -> bool;
+
+    /// Whether calls may take long. Those of a medium that never does are made where the command
+    /// came in; others by a worker thread, so that one slow disk holds nobody else up.
+    fn may_block(&self) -> bool {
+        true
+    }
 }
 
 /// A stretch of a medium that is mapped, or not, as a whole.

@@ -68,7 +68,10 @@ impl<'a> Task<'a> {
         data_out: &'a [u8],
         data_in: &'a mut Vec<u8>,
     ) -> Option<Self> {
-        let cdb = Cdb::from_bytes(cdb)?.padded();
+        let Some(cdb) = Cdb::from_bytes(cdb).map(|cdb| cdb.padded()) else {
+            data_in.clear();
+            return None;
+        };
         Some(Self {
             nexus,
             cdb,

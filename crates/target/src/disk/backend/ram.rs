@@ -205,6 +205,10 @@ impl Backend for RamBackend {
     fn is_volatile(&self) -> bool {
         false
     }
+
+    fn may_block(&self) -> bool {
+        false
+    }
 }
 
 #[cfg(test)]

@@ -208,6 +208,10 @@ impl<B: Backend> Backend for VolatileCache<B> {
     fn is_volatile(&self) -> bool {
         true
     }
+
+    fn may_block(&self) -> bool {
+        self.medium.may_block()
+    }
 }
 
 #[cfg(test)]
