@@ -19,7 +19,9 @@ pub(crate) async fn connect(portal: &Portal, limit: Duration) -> Result<TcpStrea
 
 async fn connect_any(portal: &Portal) -> Result<TcpStream, ConnectFailure> {
     let resolve = |error: std::io::Error| ConnectFailure::Resolve(error.to_string());
-    let addresses = lookup_host((portal.host(), portal.port())).await.map_err(resolve)?;
+    let addresses = lookup_host((portal.host(), portal.port()))
+        .await
+        .map_err(resolve)?;
     let mut last = None;
     for address in addresses {
         match TcpStream::connect(address).await {

@@ -15,15 +15,14 @@ mod options;
 mod session;
 
 pub use error::{ConnectFailure, LoginFailure, LoginFailureKind, ScsiError, SessionError};
-pub use hawser_proto::names::{Isid, IscsiName, Portal};
+pub use hawser_proto::login::{LoginError, LoginErrorKind};
+pub use hawser_proto::names::{IscsiName, Isid, Portal};
 pub use hawser_proto::parameters::Parameters;
 pub use hawser_proto::pdu::TmfFunction;
 pub use hawser_proto::session::{Hold, Residual};
 pub use hawser_scsi::{DiskIdentity, Lun as LunNumber};
 pub use lun::Lun;
-pub use options::{
-    ChapCredentials, DigestPolicy, LoginOptions, Secret, SessionOptions, Timeouts,
-};
+pub use options::{ChapCredentials, DigestPolicy, LoginOptions, Secret, SessionOptions, Timeouts};
 pub use session::{
     ManagementRequest, ScsiAnswer, ScsiRequest, Session, SessionEvent, SessionState, SessionView,
     Transfer,

@@ -10,7 +10,7 @@ use hawser_proto::login::{
     ChapConfig, ChapUsed, DigestChoice, LOGIN_RANDOM_BYTES, LoggedIn, Login, LoginConfig,
     LoginError, LoginOutcome, MutualChap, Offers,
 };
-use hawser_proto::names::{Isid, IscsiName, Portal};
+use hawser_proto::names::{IscsiName, Isid, Portal};
 use hawser_proto::session::Established;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -80,7 +80,12 @@ impl Dialer {
             let failure = LoginFailure::closed(&self.target);
             return Box::pin(async { Err(failure) });
         };
-        Box::pin(log_in(self.config.clone(), portal, self.allow_md5, self.limit))
+        Box::pin(log_in(
+            self.config.clone(),
+            portal,
+            self.allow_md5,
+            self.limit,
+        ))
     }
 
     /// Begins with this portal next time, and adopts what the login taught.
@@ -268,16 +273,25 @@ impl LoggedInStream {
 
 impl LoginFailure {
     fn new(config: &LoginConfig, portal: Portal, kind: LoginFailureKind) -> Self {
-        let target = config.target_name.as_ref().map_or("discovery".to_owned(), |name| {
-            name.as_str().to_owned()
-        });
-        Self { target, portal: Some(portal), kind }
+        let target = config
+            .target_name
+            .as_ref()
+            .map_or("discovery".to_owned(), |name| name.as_str().to_owned());
+        Self {
+            target,
+            portal: Some(portal),
+            kind,
+        }
     }
 
     /// The session was closed before it was ever up.
     pub(crate) fn closed(target: &IscsiName) -> Self {
         let kind = ConnectFailure::Lost("the session was closed".to_owned()).into();
-        Self { target: target.as_str().to_owned(), portal: None, kind }
+        Self {
+            target: target.as_str().to_owned(),
+            portal: None,
+            kind,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 pub use hawser_proto::chap::ChapSecret as Secret;
-use hawser_proto::names::{Isid, IscsiName, Portal};
+use hawser_proto::names::{IscsiName, Isid, Portal};
 use hawser_proto::session::Hold;
 
 /// Which digests are offered (RFC 7143 §13.1), in the order of preference.

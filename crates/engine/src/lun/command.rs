@@ -23,13 +23,25 @@ pub(crate) struct Prepared {
 /// All of these may be sent again after a lost connection: doing one twice in a row leaves the disk
 /// as doing it once.
 pub(crate) fn prepare(io: &mut BlockIo, timeout: Duration) -> Prepared {
-    let BlockIo { request, lun, flushing, .. } = io;
+    let BlockIo {
+        request,
+        lun,
+        flushing,
+        ..
+    } = io;
     let (geometry, limits) = (lun.geometry(), lun.limits());
-    let operation = if *flushing { Operation::Flush } else { request.operation };
+    let operation = if *flushing {
+        Operation::Flush
+    } else {
+        request.operation
+    };
     let block = u64::from(geometry.block_size);
     let lba = request.offset / block;
     let blocks = u32::try_from(request.length() / block).unwrap_or(u32::MAX);
-    let flags = |fua: bool| IoFlags { fua: fua && limits.fua, ..IoFlags::default() };
+    let flags = |fua: bool| IoFlags {
+        fua: fua && limits.fua,
+        ..IoFlags::default()
+    };
     let (cdb, data, write) = match operation {
         Operation::Read => {
             let data = std::mem::take(&mut request.buffer);
@@ -47,9 +59,16 @@ pub(crate) fn prepare(io: &mut BlockIo, timeout: Duration) -> Prepared {
         }
         Operation::WriteZeroes { may_unmap, .. } => {
             let unmap = may_unmap && limits.write_same_unmaps;
-            let flags = WriteSameFlags { unmap, ..WriteSameFlags::default() };
+            let flags = WriteSameFlags {
+                unmap,
+                ..WriteSameFlags::default()
+            };
             let block_of_zeroes = vec![0; geometry.block_size as usize];
-            (Cdb::write_same_16(lba, blocks, flags), block_of_zeroes, true)
+            (
+                Cdb::write_same_16(lba, blocks, flags),
+                block_of_zeroes,
+                true,
+            )
         }
     };
     let length = u32::try_from(data.len()).unwrap_or(u32::MAX);

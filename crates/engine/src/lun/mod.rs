@@ -76,8 +76,12 @@ pub(crate) struct BlockIo {
 impl BlockIo {
     /// Ends it: the session is closed.
     pub(crate) fn refuse(self) {
-        let text = format!("LUN {} of {}: the session is closed", self.lun.number, self.lun.target);
-        self.request.complete(Err(BlockError::new(ErrorKind::Closed, text)));
+        let text = format!(
+            "LUN {} of {}: the session is closed",
+            self.lun.number, self.lun.target
+        );
+        self.request
+            .complete(Err(BlockError::new(ErrorKind::Closed, text)));
     }
 }
 
@@ -99,7 +103,10 @@ impl LunState {
     }
 
     pub(crate) fn set_wrong_disk(&self) {
-        self.medium.lock().unwrap_or_else(PoisonError::into_inner).wrong_disk = true;
+        self.medium
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .wrong_disk = true;
     }
 }
 
@@ -111,7 +118,10 @@ impl Lun {
     ) -> Result<Self, SessionError> {
         let state = Arc::new(probe::open(session, number).await?);
         session.inbox.send(Message::Opened(Arc::clone(&state)));
-        Ok(Self { state, session: Arc::clone(session) })
+        Ok(Self {
+            state,
+            session: Arc::clone(session),
+        })
     }
 
     /// Its LUN.
@@ -162,7 +172,11 @@ impl Lun {
     /// A command failed; the old geometry stays.
     pub async fn refresh(&self) -> Result<Geometry, SessionError> {
         let (geometry, limits) = probe::medium(&self.session, self.state.number).await?;
-        let mut medium = self.state.medium.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut medium = self
+            .state
+            .medium
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         medium.geometry = geometry;
         medium.limits = limits;
         Ok(geometry)
@@ -194,7 +208,12 @@ impl Lun {
     /// Submits a request that fits one command.
     fn submit_one(&self, request: Request) {
         let lun = Arc::clone(&self.state);
-        let io = BlockIo { request, lun, attempts: 0, flushing: false };
+        let io = BlockIo {
+            request,
+            lun,
+            attempts: 0,
+            flushing: false,
+        };
         self.session.inbox.send(Message::Block(io));
     }
 }

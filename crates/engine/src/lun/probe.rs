@@ -4,12 +4,12 @@ use std::sync::Mutex;
 
 use hawser_block::Geometry;
 use hawser_scsi::inquiry::DEVICE_TYPE_DISK;
+use hawser_scsi::mode::{ModeParameters, PAGE_CACHING};
 use hawser_scsi::vpd::{
-    BlockLimits, PAGE_BLOCK_LIMITS, PAGE_DEVICE_ID, PAGE_PROVISIONING, PAGE_SERIAL,
-    PAGE_SUPPORTED, Provisioning, decode_device_id, decode_serial, decode_supported_pages,
+    BlockLimits, PAGE_BLOCK_LIMITS, PAGE_DEVICE_ID, PAGE_PROVISIONING, PAGE_SERIAL, PAGE_SUPPORTED,
+    Provisioning, decode_device_id, decode_serial, decode_supported_pages,
 };
 use hawser_scsi::{Capacity, Cdb, DiskIdentity, Inquiry, Lun as LunNumber};
-use hawser_scsi::mode::{ModeParameters, PAGE_CACHING};
 
 use super::{Limits, LunState, Medium};
 use crate::error::SessionError;
@@ -39,8 +39,7 @@ pub(super) fn is_disk(inquiry: &Inquiry) -> bool {
 pub(super) async fn open(shared: &Shared, number: LunNumber) -> Result<LunState, SessionError> {
     let cdb = Cdb::inquiry(INQUIRY_LENGTH);
     let answer = read_command(shared, number, cdb, u32::from(INQUIRY_LENGTH), false).await?;
-    let inquiry =
-        Inquiry::decode(&answer).map_err(|error| shared.bad_answer("INQUIRY", error))?;
+    let inquiry = Inquiry::decode(&answer).map_err(|error| shared.bad_answer("INQUIRY", error))?;
     let (identity, serial) = identify(shared, number, false).await?;
     let medium = match is_disk(&inquiry) {
         true => medium(shared, number).await?,
@@ -53,7 +52,11 @@ pub(super) async fn open(shared: &Shared, number: LunNumber) -> Result<LunState,
         identity,
         inquiry,
         serial,
-        medium: Mutex::new(Medium { geometry, limits, wrong_disk: false }),
+        medium: Mutex::new(Medium {
+            geometry,
+            limits,
+            wrong_disk: false,
+        }),
     })
 }
 
@@ -86,7 +89,10 @@ pub(crate) async fn identify(
     let serial = serial.as_deref().and_then(|page| decode_serial(page).ok());
     let identity = DiskIdentity::choose(&designators, serial);
     let printable = |serial: &[u8]| serial.escape_ascii().to_string().trim().to_owned();
-    Ok((identity, serial.map(printable).filter(|serial| !serial.is_empty())))
+    Ok((
+        identity,
+        serial.map(printable).filter(|serial| !serial.is_empty()),
+    ))
 }
 
 /// One VPD page; `None` when the unit refuses it.
@@ -112,7 +118,9 @@ pub(super) async fn medium(
     let capacity = capacity(shared, number).await?;
     let mode = mode(shared, number).await?;
     let pages = page(shared, number, PAGE_SUPPORTED, false).await?;
-    let pages = pages.and_then(|page| decode_supported_pages(&page).ok()).unwrap_or_default();
+    let pages = pages
+        .and_then(|page| decode_supported_pages(&page).ok())
+        .unwrap_or_default();
     let mut block_limits = BlockLimits::default();
     if pages.contains(&PAGE_BLOCK_LIMITS)
         && let Some(page) = page(shared, number, PAGE_BLOCK_LIMITS, false).await?
@@ -126,7 +134,10 @@ pub(super) async fn medium(
         provisioning = Provisioning::decode(&page).unwrap_or_default();
     }
     let limits = limits(&capacity, &block_limits, &provisioning, &mode);
-    Ok((geometry(shared, &capacity, &block_limits, limits, &mode)?, limits))
+    Ok((
+        geometry(shared, &capacity, &block_limits, limits, &mode)?,
+        limits,
+    ))
 }
 
 async fn capacity(shared: &Shared, number: LunNumber) -> Result<Capacity, SessionError> {
@@ -137,7 +148,9 @@ async fn capacity(shared: &Shared, number: LunNumber) -> Result<Capacity, Sessio
         Err(SessionError::Scsi(refused)) => {
             let cdb = Cdb::read_capacity_10();
             let answer = read_command(shared, number, cdb, 8, false).await?;
-            Capacity::decode_10(&answer).map_err(bad)?.ok_or(SessionError::Scsi(refused))
+            Capacity::decode_10(&answer)
+                .map_err(bad)?
+                .ok_or(SessionError::Scsi(refused))
         }
         Err(error) => Err(error),
     }
@@ -185,7 +198,11 @@ fn limits(
     let write_same = block_limits.max_write_same_blocks;
     Limits {
         transfer: transfer / block * block,
-        unmap_blocks: if unmaps { at_most(u64::from(block_limits.max_unmap_blocks)) } else { 0 },
+        unmap_blocks: if unmaps {
+            at_most(u64::from(block_limits.max_unmap_blocks))
+        } else {
+            0
+        },
         write_same_blocks: at_most(write_same),
         write_same_unmaps: provisioning.write_same_16
             && (provisioning.unmapped_reads_zero || capacity.unmapped_reads_zero),
@@ -212,7 +229,9 @@ fn geometry(
         size,
         block_size,
         physical_block_size: physical.filter(|&p| p >= block_size).unwrap_or(block_size),
-        optimal_transfer: block_limits.optimal_transfer_blocks.saturating_mul(block_size),
+        optimal_transfer: block_limits
+            .optimal_transfer_blocks
+            .saturating_mul(block_size),
         read_only: mode.write_protected,
         can_discard: limits.unmap_blocks > 0,
         can_write_zeroes: limits.write_same_blocks > 0,

@@ -41,10 +41,19 @@ pub(super) fn submit(lun: &Lun, request: Request, geometry: &Geometry, limits: L
         return request.complete(Err(BlockError::new(ErrorKind::Unsupported, text)));
     }
     let length = request.length();
-    let writes_zeroes = matches!(request.operation, Operation::WriteZeroes { .. })
-        && limits.write_same_blocks == 0;
-    let progress = Progress { request: Some(request), next: 0, under_way: 0, error: None };
-    let plan = Plan { part, length, writes_zeroes };
+    let writes_zeroes =
+        matches!(request.operation, Operation::WriteZeroes { .. }) && limits.write_same_blocks == 0;
+    let progress = Progress {
+        request: Some(request),
+        next: 0,
+        under_way: 0,
+        error: None,
+    };
+    let plan = Plan {
+        part,
+        length,
+        writes_zeroes,
+    };
     let split = Arc::new_cyclic(|this| Split {
         this: this.clone(),
         lun: lun.clone(),
@@ -100,7 +109,9 @@ impl Split {
             if !more || progress.under_way >= PARTS_AT_ONCE {
                 return;
             }
-            let Some(part) = self.cut(&mut progress) else { return };
+            let Some(part) = self.cut(&mut progress) else {
+                return;
+            };
             drop(progress);
             self.lun.submit_one(part);
         }
@@ -120,15 +131,26 @@ impl Split {
             Operation::WriteZeroes { fua, .. } if self.plan.writes_zeroes => {
                 (Operation::Write { fua }, vec![0; bytes as usize])
             }
-            Operation::WriteZeroes { fua, may_unmap, .. } => {
-                (Operation::WriteZeroes { length: bytes, fua, may_unmap }, Vec::new())
-            }
+            Operation::WriteZeroes { fua, may_unmap, .. } => (
+                Operation::WriteZeroes {
+                    length: bytes,
+                    fua,
+                    may_unmap,
+                },
+                Vec::new(),
+            ),
         };
         let offset = whole.offset + start;
         let sink = self.this.upgrade()? as Arc<dyn CompletionSink>;
         progress.next += bytes;
         progress.under_way += 1;
-        Some(Request { operation, offset, buffer, token: start, sink })
+        Some(Request {
+            operation,
+            offset,
+            buffer,
+            token: start,
+            sink,
+        })
     }
 
     fn part_done(&self, completion: Completion) {
@@ -138,7 +160,9 @@ impl Split {
             progress.error.get_or_insert(error);
             return;
         }
-        let Some(whole) = &mut progress.request else { return };
+        let Some(whole) = &mut progress.request else {
+            return;
+        };
         if whole.operation == Operation::Read {
             let start = completion.token as usize;
             whole.buffer[start..start + completion.buffer.len()]

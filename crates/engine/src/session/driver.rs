@@ -142,8 +142,12 @@ impl Driver {
                 self.next_manager += 1;
                 let token = Some(self.next_manager);
                 let (function, lun) = (request.function, request.lun.0);
-                let request =
-                    hawser_proto::session::Management { function, lun, task: None, token };
+                let request = hawser_proto::session::Management {
+                    function,
+                    lun,
+                    task: None,
+                    token,
+                };
                 self.slots.managers.push((self.next_manager, reply));
                 if self.core.manage(now, request).is_err() {
                     self.managed(self.next_manager, Outcome::Disconnected);
@@ -169,8 +173,12 @@ impl Driver {
     }
 
     fn poll_dialing(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(dialing) = &mut self.dialing else { return false };
-        let Poll::Ready(result) = dialing.as_mut().poll(cx) else { return false };
+        let Some(dialing) = &mut self.dialing else {
+            return false;
+        };
+        let Poll::Ready(result) = dialing.as_mut().poll(cx) else {
+            return false;
+        };
         self.dialing = None;
         match result {
             Ok(login) => self.logged_in(login),
@@ -185,26 +193,38 @@ impl Driver {
     fn logged_in(&mut self, login: LoggedInStream) {
         self.dialer.remember(&login);
         if let Some(moved) = &login.moved_permanently {
-            self.shared.tell(SessionEvent::MovedPermanently(moved.clone()));
+            self.shared
+                .tell(SessionEvent::MovedPermanently(moved.clone()));
         }
         let view = Arc::new(login.view(self.logins));
         self.logins += 1;
-        self.shared.state.send_replace(SessionState::Up(Arc::clone(&view)));
+        self.shared
+            .state
+            .send_replace(SessionState::Up(Arc::clone(&view)));
         self.shared.tell(SessionEvent::Up(view));
-        self.sockets.push(Socket::new(login.established.cid, login.stream));
-        self.core.handle_logged_in(Instant::now(), login.established);
+        self.sockets
+            .push(Socket::new(login.established.cid, login.stream));
+        self.core
+            .handle_logged_in(Instant::now(), login.established);
         if !login.beyond.is_empty() {
             let cid = self.sockets.last().map_or(0, |socket| socket.cid);
             let now = Instant::now();
-            if let Err(error) = self.core.handle_input(now, cid, &login.beyond, &mut self.slots) {
+            if let Err(error) = self
+                .core
+                .handle_input(now, cid, &login.beyond, &mut self.slots)
+            {
                 self.lose(cid, error);
             }
         }
     }
 
     fn poll_verifying(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(verifying) = &mut self.verifying else { return false };
-        let Poll::Ready(verdict) = verifying.as_mut().poll(cx) else { return false };
+        let Some(verifying) = &mut self.verifying else {
+            return false;
+        };
+        let Poll::Ready(verdict) = verifying.as_mut().poll(cx) else {
+            return false;
+        };
         self.verifying = None;
         if let Verdict::Checked { wrong } = verdict {
             for (lun, found) in wrong {
@@ -275,7 +295,10 @@ impl Driver {
                 None => self.managed(done.token, done.outcome),
             },
             Event::Up { .. } => {
-                self.verifying = Some(Box::pin(verify(Arc::clone(&self.shared), self.luns.clone())));
+                self.verifying = Some(Box::pin(verify(
+                    Arc::clone(&self.shared),
+                    self.luns.clone(),
+                )));
             }
             Event::Lost(error) => {
                 self.verifying = None;
@@ -295,7 +318,9 @@ impl Driver {
 
     fn managed(&mut self, token: u64, outcome: Outcome) {
         let managers = &mut self.slots.managers;
-        let Some(at) = managers.iter().position(|(waiting, _)| *waiting == token) else { return };
+        let Some(at) = managers.iter().position(|(waiting, _)| *waiting == token) else {
+            return;
+        };
         let (_, reply) = managers.swap_remove(at);
         // Nobody may wait for it any more.
         drop(reply.send(super::raw::managed(&self.shared, outcome)));
@@ -303,7 +328,10 @@ impl Driver {
 
     /// Sleeps until the next deadline; `Ready` when one has passed and was handled.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let due = [self.core.poll_timeout(), self.retries.next_due()].into_iter().flatten().min();
+        let due = [self.core.poll_timeout(), self.retries.next_due()]
+            .into_iter()
+            .flatten()
+            .min();
         let Some(due) = due else { return Poll::Pending };
         if self.timer_at != Some(due) {
             self.timer_at = Some(due);
@@ -347,5 +375,7 @@ impl LoggedInStream {
 }
 
 fn address(address: std::io::Result<std::net::SocketAddr>) -> String {
-    address.map(|address| address.to_string()).unwrap_or_default()
+    address
+        .map(|address| address.to_string())
+        .unwrap_or_default()
 }

@@ -91,11 +91,8 @@ impl Message {
             Self::Block(io) => io.refuse(),
             // A dropped sender tells the receiver that the session is closed.
             Self::Raw(_) | Self::Manage(..) => {}
-            Self::Opened(_)
-            | Self::SetHold(_)
-            | Self::Reconnect
-            | Self::Logout
-            | Self::Abandon => {}
+            Self::Opened(_) | Self::SetHold(_) | Self::Reconnect | Self::Logout | Self::Abandon => {
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use hawser_proto::login::ChapUsed;
-use hawser_proto::names::{Isid, IscsiName, Portal};
+use hawser_proto::names::{IscsiName, Isid, Portal};
 use hawser_proto::parameters::Parameters;
 use hawser_proto::pdu::TmfFunction;
 use hawser_proto::session::{Hold, Residual};
@@ -225,9 +225,16 @@ impl Session {
         let (state, _) = watch::channel(SessionState::Connecting { last_failure: None });
         let (events, _) = broadcast::channel(EVENT_BACKLOG);
         let target = options.target.clone();
-        let shared = Arc::new(Shared { target, inbox: Inbox::default(), state, events });
+        let shared = Arc::new(Shared {
+            target,
+            inbox: Inbox::default(),
+            state,
+            events,
+        });
         tokio::spawn(driver::Driver::new(options, Arc::clone(&shared)).run());
-        Self { handle: Arc::new(Handle(shared)) }
+        Self {
+            handle: Arc::new(Handle(shared)),
+        }
     }
 
     /// The target.
@@ -265,8 +272,13 @@ impl Session {
         loop {
             match &*states.borrow_and_update() {
                 SessionState::Up(view) => return Ok(Arc::clone(view)),
-                SessionState::Connecting { last_failure: Some(failure) }
-                | SessionState::Lost { last_failure: Some(failure), .. } => {
+                SessionState::Connecting {
+                    last_failure: Some(failure),
+                }
+                | SessionState::Lost {
+                    last_failure: Some(failure),
+                    ..
+                } => {
                     return Err(failure.clone());
                 }
                 SessionState::Closed => return Err(LoginFailure::closed(&self.handle.target)),
@@ -326,9 +338,10 @@ impl Session {
     pub async fn logout(&self) {
         self.handle.inbox.send(Message::Logout);
         let mut states = self.watch();
-        let closed = states.wait_for(|state| matches!(state, SessionState::Closed)).await;
+        let closed = states
+            .wait_for(|state| matches!(state, SessionState::Closed))
+            .await;
         // An error means the driver is gone, so the session is closed too.
         drop(closed);
     }
 }
-

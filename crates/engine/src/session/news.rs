@@ -16,8 +16,9 @@ impl Shared {
     pub(super) fn login_failed(&self, failure: &LoginFailure) {
         tracing::warn!(%failure, "login failed");
         self.state.send_modify(|state| match state {
-            SessionState::Connecting { last_failure }
-            | SessionState::Lost { last_failure, .. } => *last_failure = Some(failure.clone()),
+            SessionState::Connecting { last_failure } | SessionState::Lost { last_failure, .. } => {
+                *last_failure = Some(failure.clone())
+            }
             SessionState::Up(_) | SessionState::Closed => {}
         });
         self.tell(SessionEvent::LoginFailed(failure.clone()));
@@ -26,8 +27,10 @@ impl Shared {
     pub(super) fn lost(&self, error: &ConnectionError) {
         tracing::warn!(target_name = %self.target, %error, "connection lost");
         let why = error.to_string();
-        self.state
-            .send_replace(SessionState::Lost { why: why.clone(), last_failure: None });
+        self.state.send_replace(SessionState::Lost {
+            why: why.clone(),
+            last_failure: None,
+        });
         self.tell(SessionEvent::Lost(why));
     }
 
@@ -39,7 +42,10 @@ impl Shared {
                 if sense.is_some_and(|sense| (sense.asc, sense.ascq) == (0x3f, 0x0e)) {
                     self.tell(SessionEvent::LunsChanged);
                 }
-                self.tell(SessionEvent::AsyncSense { lun: LunNumber(lun), sense });
+                self.tell(SessionEvent::AsyncSense {
+                    lun: LunNumber(lun),
+                    sense,
+                });
             }
             Event::AsyncNotice { event, .. } => {
                 tracing::info!(target_name = %self.target, event, "asynchronous message");

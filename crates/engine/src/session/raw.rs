@@ -26,9 +26,10 @@ impl RawIo {
         {
             Transfer::None => (Direction::None, Vec::new()),
             Transfer::Read(length) => (Direction::Read(length), vec![0; length as usize]),
-            Transfer::Write(data) => {
-                (Direction::Write(u32::try_from(data.len()).unwrap_or(u32::MAX)), data)
-            }
+            Transfer::Write(data) => (
+                Direction::Write(u32::try_from(data.len()).unwrap_or(u32::MAX)),
+                data,
+            ),
         };
         let command = Command {
             cdb: sixteen(&self.request.cdb),
@@ -65,7 +66,11 @@ pub(super) async fn carry_out(
 ) -> Result<ScsiAnswer, SessionError> {
     let closed = || SessionError::Closed(shared.target.clone());
     let (reply, answer) = oneshot::channel();
-    shared.inbox.send(Message::Raw(RawIo { request, urgent, reply }));
+    shared.inbox.send(Message::Raw(RawIo {
+        request,
+        urgent,
+        reply,
+    }));
     let (outcome, data) = answer.await.map_err(|_| closed())?;
     Ok(read_answer(judge(shared, outcome)?, data))
 }
@@ -84,12 +89,15 @@ fn read_answer(answer: Answer, mut data: Vec<u8>) -> ScsiAnswer {
 /// The SCSI answer in an outcome, or why there is none.
 fn judge(shared: &Shared, outcome: Outcome) -> Result<Answer, SessionError> {
     let target = shared.target.clone();
-    let refused = |what: String| SessionError::Refused { target: target.clone(), what };
+    let refused = |what: String| SessionError::Refused {
+        target: target.clone(),
+        what,
+    };
     Err(match outcome {
         Outcome::Completed(answer) => return Ok(answer),
-        Outcome::TargetFailure { response } => {
-            refused(format!("the target failed (iSCSI response {response:#04x})"))
-        }
+        Outcome::TargetFailure { response } => refused(format!(
+            "the target failed (iSCSI response {response:#04x})"
+        )),
         Outcome::Rejected { reason } => refused(format!("Reject, reason {reason:#04x}")),
         Outcome::Managed { response } => refused(format!("response code {response}")),
         Outcome::TimedOut => SessionError::TimedOut(target),
@@ -114,16 +122,25 @@ pub(crate) async fn read(
 ) -> Result<Vec<u8>, SessionError> {
     let mut attempts = 0;
     loop {
-        let transfer = if length == 0 { Transfer::None } else { Transfer::Read(length) };
+        let transfer = if length == 0 {
+            Transfer::None
+        } else {
+            Transfer::Read(length)
+        };
         let answer = carry_out(shared, ScsiRequest { lun, cdb, transfer }, urgent).await?;
         attempts += 1;
-        let attention =
-            answer.sense.is_some_and(|s| s.key == hawser_scsi::SenseKey::UnitAttention);
+        let attention = answer
+            .sense
+            .is_some_and(|s| s.key == hawser_scsi::SenseKey::UnitAttention);
         match answer.status {
             Status::Good => return Ok(answer.data),
             Status::CheckCondition if attention && attempts < MAX_UNIT_ATTENTIONS => {}
             status => {
-                return Err(ScsiError { status: status.to_byte(), sense: answer.sense }.into());
+                return Err(ScsiError {
+                    status: status.to_byte(),
+                    sense: answer.sense,
+                }
+                .into());
             }
         }
     }
@@ -159,7 +176,9 @@ pub(super) async fn manage(
 ) -> Result<u8, SessionError> {
     let (reply, answer) = oneshot::channel();
     shared.inbox.send(Message::Manage(request, reply));
-    answer.await.unwrap_or_else(|_| Err(SessionError::Closed(shared.target.clone())))
+    answer
+        .await
+        .unwrap_or_else(|_| Err(SessionError::Closed(shared.target.clone())))
 }
 
 /// What a task management request came to.

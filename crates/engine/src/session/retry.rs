@@ -49,14 +49,18 @@ enum Verdict {
     Done,
     Failed(BlockError),
     /// Send it again: at once, or after a pause.
-    Again { pause: bool },
+    Again {
+        pause: bool,
+    },
 }
 
 impl Driver {
     /// A command of a block request ended.
     pub(super) fn block_done(&mut self, mut io: BlockIo, data: Vec<u8>, outcome: Outcome) {
-        let moves_data =
-            matches!(io.request.operation, Operation::Read | Operation::Write { .. });
+        let moves_data = matches!(
+            io.request.operation,
+            Operation::Read | Operation::Write { .. }
+        );
         if moves_data && !io.flushing {
             io.request.buffer = data;
         }
@@ -69,7 +73,8 @@ impl Driver {
             Verdict::Failed(error) => io.request.complete(Err(error)),
             Verdict::Again { .. } if io.attempts >= MAX_ATTEMPTS => {
                 let text = io.lun.describe("the unit stays busy or not ready");
-                io.request.complete(Err(BlockError::new(ErrorKind::TimedOut, text)));
+                io.request
+                    .complete(Err(BlockError::new(ErrorKind::TimedOut, text)));
             }
             Verdict::Again { pause } => {
                 io.attempts += 1;
@@ -89,9 +94,8 @@ impl Driver {
     }
 
     fn judge(&self, io: &BlockIo, outcome: Outcome) -> Verdict {
-        let failed = |kind, what: &str| {
-            Verdict::Failed(BlockError::new(kind, io.lun.describe(what)))
-        };
+        let failed =
+            |kind, what: &str| Verdict::Failed(BlockError::new(kind, io.lun.describe(what)));
         match outcome {
             Outcome::Completed(answer) => self.judge_answer(io, &answer),
             Outcome::TargetFailure { .. } | Outcome::Rejected { .. } | Outcome::Aborted => {
@@ -99,9 +103,10 @@ impl Driver {
             }
             Outcome::TimedOut => failed(ErrorKind::TimedOut, "no answer in time"),
             Outcome::Interrupted => failed(ErrorKind::Disconnected, "the connection was lost"),
-            Outcome::Disconnected => {
-                failed(ErrorKind::Disconnected, "no connection for longer than the hold time")
-            }
+            Outcome::Disconnected => failed(
+                ErrorKind::Disconnected,
+                "no connection for longer than the hold time",
+            ),
             Outcome::Closed => failed(ErrorKind::Closed, "the session is closed"),
             Outcome::Managed { .. } | Outcome::Answered => {
                 failed(ErrorKind::Io, "an answer of another kind")
@@ -118,9 +123,12 @@ impl Driver {
             Status::Busy | Status::TaskSetFull | Status::AcaActive | Status::TaskAborted => {
                 Verdict::Again { pause: true }
             }
-            Status::ReservationConflict => {
-                Verdict::Failed(scsi_error(io, ErrorKind::ReservationConflict, answer, sense))
-            }
+            Status::ReservationConflict => Verdict::Failed(scsi_error(
+                io,
+                ErrorKind::ReservationConflict,
+                answer,
+                sense,
+            )),
             _ => Verdict::Failed(scsi_error(io, ErrorKind::Io, answer, sense)),
         }
     }
@@ -155,13 +163,18 @@ impl Driver {
         lun.set_wrong_disk();
         self.core.fail_waiting(lun.number.0);
         if let Some(expected) = lun.identity.clone() {
-            self.shared.tell(SessionEvent::WrongDisk { lun: lun.number, expected, found });
+            self.shared.tell(SessionEvent::WrongDisk {
+                lun: lun.number,
+                expected,
+                found,
+            });
         }
     }
 
     pub(super) fn refuse_wrong_disk(&self, io: BlockIo) {
         let text = io.lun.describe("another disk answers at this LUN now");
-        io.request.complete(Err(BlockError::new(ErrorKind::Closed, text)));
+        io.request
+            .complete(Err(BlockError::new(ErrorKind::Closed, text)));
     }
 }
 
@@ -185,17 +198,18 @@ fn whole(io: &BlockIo, answer: &Answer) -> Verdict {
     if answer.transferred as usize == expected {
         return Verdict::Done;
     }
-    let what = format!("{} of {expected} bytes were transferred", answer.transferred);
+    let what = format!(
+        "{} of {expected} bytes were transferred",
+        answer.transferred
+    );
     Verdict::Failed(BlockError::new(ErrorKind::Io, io.lun.describe(&what)))
 }
 
-fn scsi_error(
-    io: &BlockIo,
-    kind: ErrorKind,
-    answer: &Answer,
-    sense: Option<Sense>,
-) -> BlockError {
-    let error = ScsiError { status: answer.status, sense };
+fn scsi_error(io: &BlockIo, kind: ErrorKind, answer: &Answer, sense: Option<Sense>) -> BlockError {
+    let error = ScsiError {
+        status: answer.status,
+        sense,
+    };
     BlockError::new(kind, io.lun.describe(&error.to_string())).with_source(error)
 }
 

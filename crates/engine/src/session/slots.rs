@@ -34,7 +34,10 @@ impl Slots {
         if index >= self.slots.len() {
             self.slots.resize_with(index + 1, Slot::default);
         }
-        self.slots[index] = Slot { data, owner: Some(owner) };
+        self.slots[index] = Slot {
+            data,
+            owner: Some(owner),
+        };
     }
 
     pub(super) fn take(&mut self, slot: u16) -> Option<(Vec<u8>, Owner)> {
@@ -46,10 +49,14 @@ impl Slots {
 
 impl TaskBuffers for Slots {
     fn outgoing(&self, slot: u16) -> &[u8] {
-        self.slots.get(usize::from(slot)).map_or(&[], |slot| &slot.data)
+        self.slots
+            .get(usize::from(slot))
+            .map_or(&[], |slot| &slot.data)
     }
 
     fn incoming(&mut self, slot: u16) -> &mut [u8] {
-        self.slots.get_mut(usize::from(slot)).map_or(&mut [], |slot| &mut slot.data)
+        self.slots
+            .get_mut(usize::from(slot))
+            .map_or(&mut [], |slot| &mut slot.data)
     }
 }

@@ -4,9 +4,7 @@ use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use hawser_proto::session::{
-    ConnectionError, DirectRead, MAX_SEGMENTS, Session as Core, Transmit,
-};
+use hawser_proto::session::{ConnectionError, DirectRead, MAX_SEGMENTS, Session as Core, Transmit};
 use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -33,7 +31,12 @@ pub(super) struct Socket {
 impl Socket {
     pub(super) fn new(cid: u16, stream: TcpStream) -> Self {
         let scratch = vec![0; SCRATCH].into_boxed_slice();
-        Self { cid, stream, scratch, batch: Transmit::default() }
+        Self {
+            cid,
+            stream,
+            scratch,
+            batch: Transmit::default(),
+        }
     }
 
     /// Reads once and gives the bytes to the core. `Ready(Ok(()))`: there may be more.
@@ -46,10 +49,16 @@ impl Socket {
         if let Err(error) = ready!(self.stream.poll_read_ready(cx)) {
             return Poll::Ready(Err(transport(&error)));
         }
-        let place = core.direct_read(self.cid).filter(|place| place.len >= DIRECT_MIN);
+        let place = core
+            .direct_read(self.cid)
+            .filter(|place| place.len >= DIRECT_MIN);
         let read = match place {
             Some(place) => read_direct(&self.stream, place, slots, &mut self.scratch),
-            None => read_once(&self.stream, &mut [IoSliceMut::new(&mut self.scratch)], SCRATCH),
+            None => read_once(
+                &self.stream,
+                &mut [IoSliceMut::new(&mut self.scratch)],
+                SCRATCH,
+            ),
         };
         let read = match read {
             Ok(Some(read)) => read,
@@ -77,7 +86,11 @@ impl Socket {
             if self.batch.is_empty() {
                 core.transmit_done(&mut self.batch);
                 if !core.poll_transmit(Instant::now(), self.cid, slots, &mut self.batch) {
-                    return if sent { Poll::Ready(Ok(())) } else { Poll::Pending };
+                    return if sent {
+                        Poll::Ready(Ok(()))
+                    } else {
+                        Poll::Pending
+                    };
                 }
             }
             if let Err(error) = ready!(self.stream.poll_write_ready(cx)) {
@@ -105,12 +118,18 @@ fn read_direct(
     slots: &mut Slots,
     scratch: &mut [u8],
 ) -> io::Result<Option<usize>> {
-    let Some(to) = slots.incoming(place.slot).get_mut(place.offset..place.offset + place.len)
+    let Some(to) = slots
+        .incoming(place.slot)
+        .get_mut(place.offset..place.offset + place.len)
     else {
         return Err(io::Error::other("a task without its buffer"));
     };
     let capacity = place.len + scratch.len();
-    read_once(stream, &mut [IoSliceMut::new(to), IoSliceMut::new(scratch)], capacity)
+    read_once(
+        stream,
+        &mut [IoSliceMut::new(to), IoSliceMut::new(scratch)],
+        capacity,
+    )
 }
 
 /// One read. A short one has emptied the socket, which is noted without another system call.
@@ -130,9 +149,10 @@ fn read_once(
         Ok(())
     });
     match (result, read) {
-        (_, Some(0)) => {
-            Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed by the target"))
-        }
+        (_, Some(0)) => Err(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            "closed by the target",
+        )),
         (_, Some(count)) => Ok(Some(count)),
         (Err(error), None) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
         (Err(error), None) => Err(error),
@@ -141,17 +161,16 @@ fn read_once(
 }
 
 /// One vectored write of as much of the batch as the socket takes. `None`: it takes nothing now.
-fn write_once(
-    stream: &TcpStream,
-    batch: &Transmit,
-    slots: &Slots,
-) -> io::Result<Option<usize>> {
+fn write_once(stream: &TcpStream, batch: &Transmit, slots: &Slots) -> io::Result<Option<usize>> {
     let mut slices = [IoSlice::new(&[]); MAX_SEGMENTS];
     let count = batch.slices(slots, &mut slices);
-    let slices = slices.get(..count).unwrap_or_default();
-    match stream
-        .try_io(Interest::WRITABLE, || (&*SockRef::from(stream)).write_vectored(slices))
-    {
+    let Some(slices) = count.and_then(|count| slices.get(..count)) else {
+        return Err(io::Error::other("a task without its buffer"));
+    };
+    match stream.try_io(Interest::WRITABLE, || {
+        (&*SockRef::from(stream)).write_vectored(slices)
+    }) {
+        Ok(0) => Err(io::ErrorKind::WriteZero.into()),
         Ok(written) => Ok(Some(written)),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
         Err(error) => Err(error),

@@ -11,10 +11,12 @@ use super::{LIMIT, disks, login_options, options, serve, up};
 /// Waits for the `n`th login of the session.
 async fn logged_in_again(session: &Session, reconnects: u64) {
     let mut states = session.watch();
-    let again = states.wait_for(
-        |state| matches!(state, SessionState::Up(view) if view.reconnects >= reconnects),
-    );
-    tokio::time::timeout(LIMIT, again).await.expect("in time").expect("the driver lives");
+    let again = states
+        .wait_for(|state| matches!(state, SessionState::Up(view) if view.reconnects >= reconnects));
+    tokio::time::timeout(LIMIT, again)
+        .await
+        .expect("in time")
+        .expect("the driver lives");
 }
 
 #[tokio::test]
@@ -34,11 +36,18 @@ async fn a_killed_and_restarted_target_loses_no_write() {
     server.kill();
     server.restart().unwrap();
     for write in writes {
-        tokio::time::timeout(LIMIT, write).await.expect("in time").1.unwrap();
+        tokio::time::timeout(LIMIT, write)
+            .await
+            .expect("in time")
+            .1
+            .unwrap();
     }
     logged_in_again(&session, 1).await;
     for i in 0..200 {
-        assert!(read(&disk, i * 65_536, 65_536).await == pattern(65_536, i), "block {i}");
+        assert!(
+            read(&disk, i * 65_536, 65_536).await == pattern(65_536, i),
+            "block {i}"
+        );
     }
     session.logout().await;
 }
@@ -57,12 +66,19 @@ async fn a_dropped_connection_is_made_again_with_the_same_isid() {
             .collect();
         session.reconnect();
         for write in writes {
-            tokio::time::timeout(LIMIT, write).await.expect("in time").1.unwrap();
+            tokio::time::timeout(LIMIT, write)
+                .await
+                .expect("in time")
+                .1
+                .unwrap();
         }
         logged_in_again(&session, round).await;
         for i in 0..64 {
             let data = read(&disk, i * 16_384, 16_384).await;
-            assert!(data == pattern(16_384, round * 100 + i), "round {round} block {i}");
+            assert!(
+                data == pattern(16_384, round * 100 + i),
+                "round {round} block {i}"
+            );
         }
     }
     session.logout().await;
@@ -80,12 +96,20 @@ async fn a_target_that_stays_away_fails_commands_after_the_hold_time() {
     let begun = Instant::now();
     let (_, result) = submit(&disk, Operation::Read, 0, vec![0; 512]).await;
     assert_eq!(result.unwrap_err().kind(), ErrorKind::Disconnected);
-    assert!(begun.elapsed() >= Duration::from_millis(1500), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() >= Duration::from_millis(1500),
+        "{:?}",
+        begun.elapsed()
+    );
     // From then on at once, until the target is back.
     let begun = Instant::now();
     let (_, result) = submit(&disk, Operation::Read, 0, vec![0; 512]).await;
     assert_eq!(result.unwrap_err().kind(), ErrorKind::Disconnected);
-    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        begun.elapsed()
+    );
     server.restart().unwrap();
     logged_in_again(&session, 1).await;
     let mut answer = submit(&disk, Operation::Read, 0, vec![0; 512]).await.1;
@@ -109,8 +133,15 @@ async fn a_frozen_target_is_noticed_by_the_ping() {
     let pending = submit(&disk, Operation::Read, 0, vec![0; 512]);
     let mut states = session.watch();
     let lost = states.wait_for(|state| matches!(state, SessionState::Lost { .. }));
-    tokio::time::timeout(LIMIT, lost).await.expect("noticed in time").unwrap();
+    tokio::time::timeout(LIMIT, lost)
+        .await
+        .expect("noticed in time")
+        .unwrap();
     server.thaw().unwrap();
-    tokio::time::timeout(LIMIT, pending).await.expect("in time").1.unwrap();
+    tokio::time::timeout(LIMIT, pending)
+        .await
+        .expect("in time")
+        .1
+        .unwrap();
     session.logout().await;
 }

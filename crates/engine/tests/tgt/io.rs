@@ -9,10 +9,15 @@ use super::{MIB, TARGET, disks, login_options, options, serve, up};
 pub(crate) fn pattern(length: usize, seed: u64) -> Vec<u8> {
     let mut state = seed | 1;
     let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
         state >> 33
     };
-    (0..length.div_ceil(4)).flat_map(|_| (next() as u32).to_le_bytes()).take(length).collect()
+    (0..length.div_ceil(4))
+        .flat_map(|_| (next() as u32).to_le_bytes())
+        .take(length)
+        .collect()
 }
 
 pub(crate) async fn disk(session: &Session) -> Lun {
@@ -33,7 +38,17 @@ pub(crate) async fn read(disk: &Lun, offset: u64, length: usize) -> Vec<u8> {
 /// Writes and reads sizes around all limits of the negotiation.
 pub(crate) async fn write_and_read(session: &Session) {
     let disk = disk(session).await;
-    let sizes = [512, 4096, 8192, 65_536, 262_144, 262_656, 1 << 20, (1 << 20) + 512, 5 << 20];
+    let sizes = [
+        512,
+        4096,
+        8192,
+        65_536,
+        262_144,
+        262_656,
+        1 << 20,
+        (1 << 20) + 512,
+        5 << 20,
+    ];
     for (seed, size) in (1..).zip(sizes) {
         let offset = seed * 7 * 512;
         let data = pattern(size, seed);
@@ -70,7 +85,9 @@ async fn immediate_unsolicited_and_solicited_data() {
         login.initial_r2t = initial_r2t;
         login.immediate_data = immediate_data;
         let session = up(&server, login).await;
-        let hawser_engine::SessionState::Up(view) = session.state() else { panic!("not up") };
+        let hawser_engine::SessionState::Up(view) = session.state() else {
+            panic!("not up")
+        };
         assert_eq!(view.parameters.initial_r2t, initial_r2t);
         assert_eq!(view.parameters.immediate_data, immediate_data);
         write_and_read(&session).await;
@@ -114,7 +131,10 @@ async fn bad_requests_reach_no_target() {
     let size = disk.geometry().size;
     assert_eq!(size, 64 * MIB);
     let (_, past) = submit(&disk, Operation::Read, size, vec![0; 512]).await;
-    assert_eq!(past.unwrap_err().kind(), hawser_block::ErrorKind::OutOfRange);
+    assert_eq!(
+        past.unwrap_err().kind(),
+        hawser_block::ErrorKind::OutOfRange
+    );
     let (_, odd) = submit(&disk, Operation::Read, 1, vec![0; 512]).await;
     assert_eq!(odd.unwrap_err().kind(), hawser_block::ErrorKind::Unaligned);
     session.logout().await;
@@ -133,8 +153,11 @@ async fn zeroes_and_discards() {
     let session = up(&server, login_options()).await;
     let disk = disk(&session).await;
     write(&disk, 0, pattern(3 << 20, 9)).await;
-    let zero =
-        Operation::WriteZeroes { length: 2 << 20, fua: false, may_unmap: true };
+    let zero = Operation::WriteZeroes {
+        length: 2 << 20,
+        fua: false,
+        may_unmap: true,
+    };
     submit(&disk, zero, 512, Vec::new()).await.1.unwrap();
     let mut expected = pattern(3 << 20, 9);
     expected[512..512 + (2 << 20)].fill(0);

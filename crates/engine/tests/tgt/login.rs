@@ -43,7 +43,9 @@ async fn a_plain_session_finds_four_disks() {
 async fn chap_one_way_falls_back_to_md5_with_a_note() {
     let server = serve(disks(1).chap(USER, SECRET));
     let session = up(&server, chap(SECRET)).await;
-    let SessionState::Up(view) = session.state() else { panic!("not up") };
+    let SessionState::Up(view) = session.state() else {
+        panic!("not up")
+    };
     assert!(view.chap.is_some_and(|used| !used.mutual));
     // tgt takes 7 for SHA-1, so the list fails and MD5 alone works.
     assert!(view.md5_fallback);
@@ -57,29 +59,48 @@ async fn md5_can_be_forbidden() {
     let mut login = chap(SECRET);
     login.chap.as_mut().unwrap().allow_md5 = false;
     let session = Session::open(options(&server, login));
-    let failure = tokio::time::timeout(LIMIT, session.established()).await.unwrap().unwrap_err();
-    assert!(matches!(failure.kind, LoginFailureKind::Login(_)), "{failure}");
+    let failure = tokio::time::timeout(LIMIT, session.established())
+        .await
+        .unwrap()
+        .unwrap_err();
+    assert!(
+        matches!(failure.kind, LoginFailureKind::Login(_)),
+        "{failure}"
+    );
 }
 
 #[tokio::test]
 async fn chap_both_ways() {
-    let server = serve(disks(1).chap(USER, SECRET).mutual("tgtuser", "targetsecret1"));
+    let server = serve(
+        disks(1)
+            .chap(USER, SECRET)
+            .mutual("tgtuser", "targetsecret1"),
+    );
     let mut login = chap(SECRET);
     let mutual = (Some("tgtuser".to_owned()), secret("targetsecret1"));
     login.chap.as_mut().unwrap().mutual = Some(mutual);
     let session = up(&server, login).await;
-    let SessionState::Up(view) = session.state() else { panic!("not up") };
+    let SessionState::Up(view) = session.state() else {
+        panic!("not up")
+    };
     assert!(view.chap.is_some_and(|used| used.mutual));
     session.logout().await;
 }
 
 #[tokio::test]
 async fn a_target_that_cannot_prove_itself_is_left() {
-    let server = serve(disks(1).chap(USER, SECRET).mutual("tgtuser", "targetsecret1"));
+    let server = serve(
+        disks(1)
+            .chap(USER, SECRET)
+            .mutual("tgtuser", "targetsecret1"),
+    );
     let mut login = chap(SECRET);
     login.chap.as_mut().unwrap().mutual = Some((None, secret("another-secret")));
     let session = Session::open(options(&server, login));
-    let failure = tokio::time::timeout(LIMIT, session.established()).await.unwrap().unwrap_err();
+    let failure = tokio::time::timeout(LIMIT, session.established())
+        .await
+        .unwrap()
+        .unwrap_err();
     assert!(failure.is_final(), "{failure}");
     assert!(failure.to_string().contains("authentication"), "{failure}");
 }
@@ -88,16 +109,22 @@ async fn a_target_that_cannot_prove_itself_is_left() {
 async fn a_wrong_secret_and_an_unknown_target_are_told_apart() {
     let server = serve(disks(1).chap(USER, SECRET));
     let session = Session::open(options(&server, chap("not-the-secret")));
-    let failure = tokio::time::timeout(LIMIT, session.established()).await.unwrap().unwrap_err();
+    let failure = tokio::time::timeout(LIMIT, session.established())
+        .await
+        .unwrap()
+        .unwrap_err();
     assert!(failure.is_final(), "{failure}");
 
     let mut unknown = options(&server, login_options());
     unknown.target = hawser_engine::IscsiName::parse("iqn.2026-11.test.hawser:nobody").unwrap();
     let session = Session::open(unknown);
-    let failure = tokio::time::timeout(LIMIT, session.established()).await.unwrap().unwrap_err();
+    let failure = tokio::time::timeout(LIMIT, session.established())
+        .await
+        .unwrap()
+        .unwrap_err();
     let text = failure.to_string();
     assert!(text.contains("iqn.2026-11.test.hawser:nobody"), "{text}");
-    assert!(text.contains("not found"), "{text}");
+    assert!(text.contains("0x0203"), "{text}");
 }
 
 #[tokio::test]
@@ -107,7 +134,9 @@ async fn both_digests_are_agreed_on() {
     login.header_digest = DigestPolicy::Crc32c;
     login.data_digest = DigestPolicy::Crc32c;
     let session = up(&server, login).await;
-    let SessionState::Up(view) = session.state() else { panic!("not up") };
+    let SessionState::Up(view) = session.state() else {
+        panic!("not up")
+    };
     assert!(view.parameters.header_digest && view.parameters.data_digest);
     super::io::write_and_read(&session).await;
     session.logout().await;

@@ -40,7 +40,9 @@ fn disks(count: usize) -> TgtTarget {
 /// Opens a session and waits until it is up.
 async fn up(server: &Tgtd, login: LoginOptions) -> Session {
     let session = Session::open(options(server, login));
-    tokio::time::timeout(LIMIT, session.established()).await.expect("in time").expect("logged in");
+    tokio::time::timeout(LIMIT, session.established())
+        .await
+        .expect("in time")
+        .expect("logged in");
     session
 }
-

@@ -262,9 +262,14 @@ impl Session {
         self.actions.pop_front()
     }
 
-    /// What happened, if anything.
+    /// What happened, if anything. The slot of an ended task is free for another once its end was
+    /// taken here, so the driver never meets two tasks in one slot.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        let event = self.events.pop_front();
+        if let Some(Event::Done(done)) = &event {
+            self.tasks.release(done.slot);
+        }
+        event
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is due. It changes seldom, so that a driver need
@@ -321,11 +326,14 @@ impl Session {
             return;
         };
         if task.is_reported() {
+            let token = task.token;
             self.events.push_back(Event::Done(Done {
-                token: task.token,
+                token,
                 slot,
                 outcome,
             }));
+        } else {
+            self.tasks.release(slot);
         }
     }
 

@@ -225,10 +225,20 @@ impl Table {
         })
     }
 
+    /// Takes the task out. The slot stays taken until it is [`release`](Self::release)d.
     pub(super) fn remove(&mut self, slot: u16) -> Option<Task> {
-        let task = self.entries.get_mut(usize::from(slot))?.task.take()?;
-        self.free.push(slot);
-        Some(task)
+        self.entries.get_mut(usize::from(slot))?.task.take()
+    }
+
+    /// Lets an emptied slot be used again.
+    pub(super) fn release(&mut self, slot: u16) {
+        if self
+            .entries
+            .get(usize::from(slot))
+            .is_some_and(|entry| entry.task.is_none())
+        {
+            self.free.push(slot);
+        }
     }
 
     pub(super) fn get_mut(&mut self, slot: u16) -> Option<&mut Task> {
@@ -292,6 +302,8 @@ mod tests {
         let first = table.insert(ping()).unwrap();
         assert!(table.insert(ping()).is_none(), "full");
         table.remove(first.slot());
+        assert!(table.insert(ping()).is_none(), "not released");
+        table.release(first.slot());
         let second = table.insert(ping()).unwrap();
         assert_eq!(first.slot(), second.slot());
         assert!(table.find(first).is_none());
@@ -307,6 +319,7 @@ mod tests {
             assert_ne!(id.itt(), 0xffff_ffff);
             assert!(seen.insert(id.itt()));
             table.remove(id.slot());
+            table.release(id.slot());
         }
     }
 }

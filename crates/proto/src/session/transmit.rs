@@ -69,12 +69,14 @@ impl Transmit {
         self.written >= self.segments.len()
     }
 
-    /// Fills `out` with what is left to write and returns how many slices there are; 0 = done.
+    /// Fills `out` with what is left to write and returns how many slices there are. `None` when a
+    /// task's buffer is shorter than its command said: nothing may be written then, for the stream
+    /// would lose its frame.
     pub fn slices<'a, B: TaskBuffers>(
         &'a self,
         buffers: &'a B,
         out: &mut [IoSlice<'a>; MAX_SEGMENTS],
-    ) -> usize {
+    ) -> Option<usize> {
         let left = self.segments.iter().skip(self.written);
         let mut skip = self.partial;
         let mut count = 0;
@@ -85,15 +87,11 @@ impl Transmit {
                     buffers.outgoing(slot).get(offset..offset + len)
                 }
             };
-            *slice = IoSlice::new(
-                bytes
-                    .and_then(|bytes| bytes.get(skip..))
-                    .unwrap_or_default(),
-            );
+            *slice = IoSlice::new(bytes?.get(skip..)?);
             skip = 0;
             count += 1;
         }
-        count
+        Some(count)
     }
 
     /// Records that the socket took `written` more bytes.
