@@ -188,7 +188,7 @@ pub struct ErrorDetail {
     #[prost(string, tag = "6")]
     pub advice: ::prost::alloc::string::String,
 }
-/// Digests that a login offers for one direction-independent half of the PDU (RFC 7143 section 13.1).
+/// Digests that a login offers, for headers or for data (RFC 7143 section 13.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Digest {
