@@ -144,9 +144,8 @@ impl Export {
     fn give_up_fuse(&mut self) {
         let Some(fuse) = self.fuse.take() else { return };
         fuse.abort();
-        let numbers = loopdev::attached(|file| file == fuse.file()).unwrap_or_default();
-        for number in numbers {
-            if let Err(error) = loopdev::detach(number, &loopdev::node_path(number)) {
+        for (number, file) in loopdev::attached(|file| file == fuse.file()).unwrap_or_default() {
+            if let Err(error) = loopdev::detach(number, &file) {
                 tracing::warn!(export = self.id, %error, "a loop device stays on a dead file");
             }
         }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::fuse::{self, FILE_NAME, Unmount};
 use crate::journal;
@@ -54,7 +54,7 @@ pub fn clean_up(runtime_dir: &Path) -> io::Result<CleanUp> {
     for mount in our_fuse_mounts(&layout)? {
         fuse::abort(&mount);
     }
-    for number in our_loop_devices(&layout)? {
+    for (number, file) in our_loop_devices(&layout)? {
         for mount in mounts::read()?
             .into_iter()
             .rev()
@@ -62,7 +62,7 @@ pub fn clean_up(runtime_dir: &Path) -> io::Result<CleanUp> {
         {
             unmount(&mount, &mut report);
         }
-        let done = loopdev::detach(number, &loopdev::node_path(number)).map_err(io::Error::other);
+        let done = loopdev::detach(number, &file).map_err(io::Error::other);
         report.note(format!("loop device {number}"), done);
     }
     for mount in our_fuse_mounts(&layout)? {
@@ -73,7 +73,7 @@ pub fn clean_up(runtime_dir: &Path) -> io::Result<CleanUp> {
     Ok(report)
 }
 
-fn our_loop_devices(layout: &Layout) -> io::Result<Vec<u32>> {
+fn our_loop_devices(layout: &Layout) -> io::Result<Vec<(u32, PathBuf)>> {
     if !Path::new("/sys/block").is_dir() {
         return Ok(Vec::new());
     }
@@ -144,7 +144,7 @@ fn remove_files(layout: &Layout, report: &mut CleanUp) {
 }
 
 /// What lies in a directory; nothing when it is missing.
-fn files(directory: &Path) -> Vec<std::path::PathBuf> {
+fn files(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).into_iter().flatten();
     entries.flatten().map(|entry| entry.path()).collect()
 }

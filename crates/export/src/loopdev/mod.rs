@@ -92,6 +92,7 @@ pub struct LoopDevice {
     number: u32,
     node: PathBuf,
     node_made: bool,
+    file: PathBuf,
 }
 
 /// What to attach.
@@ -127,6 +128,7 @@ impl LoopDevice {
                         number,
                         node,
                         node_made,
+                        file: attachment.file.to_owned(),
                     });
                 }
                 Err(error) if error.errno() == Some(libc::EBUSY) => {}
@@ -173,7 +175,7 @@ impl LoopDevice {
     /// # Errors
     /// [`LoopError::Device`]; [`LoopError::Timeout`], after which it can be tried again.
     pub fn detach(&self) -> Result<bool, LoopError> {
-        let gone = detach(self.number, &self.node)?;
+        let gone = detach(self.number, &self.file)?;
         if gone && self.node_made {
             let _ = fs::remove_file(&self.node);
         }
@@ -181,16 +183,22 @@ impl LoopDevice {
     }
 }
 
-/// Detaches `/dev/loop<number>`; see [`LoopDevice::detach`].
-pub(crate) fn detach(number: u32, node: &Path) -> Result<bool, LoopError> {
-    match clear(node) {
+/// Detaches `/dev/loop<number>` if `file` is below it; see [`LoopDevice::detach`]. A device that has
+/// another file by now was detached before and belongs to somebody else.
+pub(crate) fn detach(number: u32, file: &Path) -> Result<bool, LoopError> {
+    let is_ours = || backing_file(number).is_some_and(|below| below == file);
+    if !is_ours() {
+        return Ok(true);
+    }
+    let node = node_path(number);
+    match clear(&node) {
         Ok(()) => {}
         // Not attached any more.
         Err(error) if error.errno() == Some(libc::ENXIO) => {}
-        Err(error) => return Err(device_error(node, &error)),
+        Err(error) => return Err(device_error(&node, &error)),
     }
     let deadline = Instant::now() + GONE_LIMIT;
-    while backing_file(number).is_some() {
+    while is_ours() {
         if Instant::now() > deadline {
             return Ok(false);
         }
@@ -206,21 +214,21 @@ pub(crate) fn backing_file(number: u32) -> Option<PathBuf> {
     (!text.is_empty()).then(|| PathBuf::from(std::ffi::OsStr::from_bytes(text)))
 }
 
-/// The numbers of all loop devices whose file `is_ours`.
-pub(crate) fn attached(is_ours: impl Fn(&Path) -> bool) -> io::Result<Vec<u32>> {
-    let mut numbers = Vec::new();
+/// The numbers and files of all loop devices whose file `is_ours`.
+pub(crate) fn attached(is_ours: impl Fn(&Path) -> bool) -> io::Result<Vec<(u32, PathBuf)>> {
+    let mut devices = Vec::new();
     for entry in fs::read_dir("/sys/block")? {
         let name = entry?.file_name();
         let number = name
             .to_str()
             .and_then(|name| name.strip_prefix("loop")?.parse().ok());
         if let Some(number) = number
-            && backing_file(number).is_some_and(|file| is_ours(&file))
+            && let Some(file) = backing_file(number).filter(|file| is_ours(file))
         {
-            numbers.push(number);
+            devices.push((number, file));
         }
     }
-    Ok(numbers)
+    Ok(devices)
 }
 
 /// Says why loop devices cannot be attached here, if so.

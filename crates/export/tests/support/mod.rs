@@ -303,3 +303,23 @@ pub(crate) fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
 pub(crate) fn text(path: &Path) -> &str {
     path.to_str().expect("test paths are UTF-8")
 }
+
+/// A temporary runtime directory, which is cleaned up after a failed test too.
+pub(crate) struct RuntimeDir(tempfile::TempDir);
+
+impl RuntimeDir {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    /// The directory's resolved path.
+    pub(crate) fn path(&self) -> std::path::PathBuf {
+        self.0.path().canonicalize().unwrap()
+    }
+}
+
+impl Drop for RuntimeDir {
+    fn drop(&mut self) {
+        let _ = hawser_export::clean_up(self.0.path());
+    }
+}
