@@ -425,12 +425,7 @@ impl Link {
     /// The request for the next part of an answer: same task tag, the target's tag and LUN.
     fn go_on(&self, pdu: &TextResponse) -> TextRequest {
         let mut request = TextRequest::new(TEXT_ITT);
-        let lun: Lun = if pdu.ttt.get() == NIL {
-            NO_LUN
-        } else {
-            pdu.lun
-        };
-        (request.ttt, request.lun) = (pdu.ttt, lun);
+        (request.ttt, request.lun) = (pdu.ttt, pdu.lun);
         request.set_immediate(self.is_immediate);
         request
     }
