@@ -375,7 +375,6 @@ impl fmt::Display for Waiting {
 #[error("{kind} ({waiting})")]
 pub struct LoginError {
     /// What ended it.
-    #[source]
     pub kind: LoginErrorKind,
     /// What it was waiting for.
     pub waiting: Waiting,
@@ -451,7 +450,7 @@ pub enum Unusual {
         /// The key.
         key: &'static str,
     },
-    /// An obsolete key; it was answered `Reject` (RFC 7143 §13.25).
+    /// An obsolete key; it was answered `No` or `Reject` (RFC 7143 §13.25).
     #[error("the target proposed the obsolete key {key}")]
     ObsoleteKey {
         /// The key.

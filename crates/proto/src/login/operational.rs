@@ -140,7 +140,9 @@ impl Negotiation {
         }
         if spec.form == KeyForm::Obsolete && !is_refusal(value) {
             intake.note(Unusual::ObsoleteKey { key: spec.name });
-            return Ok(Some((spec.name, REJECT.to_owned())));
+            // RFC 7143 §13.25 lets us choose: `No` for the markers themselves, because LIO ends the
+            // login when it is told `Reject` for them; the intervals can only be rejected.
+            return Ok(Some((spec.name, spec.default.unwrap_or(REJECT).to_owned())));
         }
         let Some(item) = self.items.get_mut(&key) else {
             // X#NodeArchitecture is a declaration that we have no use for.

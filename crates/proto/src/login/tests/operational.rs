@@ -504,8 +504,8 @@ fn sup_l16_markers() {
     assert_eq!(
         borrow(&answer.pairs()),
         [
-            ("IFMarker", "Reject"),
-            ("OFMarker", "Reject"),
+            ("IFMarker", "No"),
+            ("OFMarker", "No"),
             ("IFMarkInt", "Reject"),
             ("OFMarkInt", "Reject")
         ]
