@@ -50,6 +50,9 @@ pub trait Backend: Send + Sync + Debug {
     /// Whether writes may be lost until they are flushed; told to the initiator as WCE.
     fn is_volatile(&self) -> bool;
 
+    /// The power goes off and on again: what was volatile is lost.
+    fn lose_power(&self) {}
+
     /// Whether calls may take long. Those of a medium that never does are made where the command
     /// came in; others by a worker thread, so that one slow disk holds nobody else up.
     fn may_block(&self) -> bool {

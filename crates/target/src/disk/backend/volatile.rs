@@ -209,6 +209,11 @@ impl<B: Backend> Backend for VolatileCache<B> {
         true
     }
 
+    fn lose_power(&self) {
+        self.forget();
+        self.medium.lose_power();
+    }
+
     fn may_block(&self) -> bool {
         self.medium.may_block()
     }

@@ -1,0 +1,124 @@
+//! What a target agrees to in a login: digests, bursts, R2T rules, the width of the command window
+//! (RFC 7143 §13).
+
+use std::time::Duration;
+
+use crate::session::WINDOW_LIMIT;
+
+/// The range of MaxRecvDataSegmentLength, MaxBurstLength and FirstBurstLength (RFC 7143 §13.12–14).
+pub(crate) const SEGMENT_RANGE: std::ops::RangeInclusive<u32> = 512..=0x00ff_ffff;
+
+/// What to make of an offer of digests (RFC 7143 §13.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DigestPolicy {
+    /// Take the first of the initiator's list that we know.
+    #[default]
+    Offered,
+    /// Take only `None`.
+    Never,
+    /// Take only `CRC32C`; a login without it fails.
+    Required,
+}
+
+/// Our side of the negotiation of operational keys. Lengths are in bytes.
+///
+/// The result of each key is what the RFC's result function makes of both sides' values: the
+/// smaller number, AND or OR.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyPolicy {
+    /// What to make of `HeaderDigest`.
+    pub header_digest: DigestPolicy,
+    /// What to make of `DataDigest`.
+    pub data_digest: DigestPolicy,
+    /// `InitialR2T`: true forbids unsolicited Data-Out.
+    pub initial_r2t: bool,
+    /// `ImmediateData`: false forbids data in the command PDU.
+    pub immediate_data: bool,
+    /// `MaxRecvDataSegmentLength` that we declare, 512 to 2^24-1.
+    pub max_recv_data_segment: u32,
+    /// `MaxBurstLength`, 512 to 2^24-1.
+    pub max_burst: u32,
+    /// `FirstBurstLength`, 512 to 2^24-1 and not above `max_burst`.
+    pub first_burst: u32,
+    /// `MaxOutstandingR2T`, 1 to 65535.
+    pub max_outstanding_r2t: u16,
+    /// `MaxConnections`. The structures are made for several; so far the answer is 1.
+    pub max_connections: u16,
+    /// `DefaultTime2Wait`, 0 to 3600 seconds.
+    pub time2wait: u16,
+    /// `DefaultTime2Retain`, 0 to 3600 seconds.
+    pub time2retain: u16,
+    /// `DataPDUInOrder`: false lets the initiator choose.
+    pub data_pdu_in_order: bool,
+    /// `DataSequenceInOrder`: false lets the initiator choose.
+    pub data_sequence_in_order: bool,
+    /// How many commands a session may have in hand at once, 1 to 1024.
+    pub window: u32,
+    /// Ping an initiator that has been silent for so long; `None`: never.
+    pub ping_after: Option<Duration>,
+}
+
+impl Default for KeyPolicy {
+    fn default() -> Self {
+        Self {
+            header_digest: DigestPolicy::Offered,
+            data_digest: DigestPolicy::Offered,
+            initial_r2t: false,
+            immediate_data: true,
+            max_recv_data_segment: 256 * 1024,
+            max_burst: 1024 * 1024,
+            first_burst: 256 * 1024,
+            max_outstanding_r2t: 8,
+            max_connections: 1,
+            time2wait: 2,
+            time2retain: 20,
+            data_pdu_in_order: true,
+            data_sequence_in_order: true,
+            window: 128,
+            ping_after: None,
+        }
+    }
+}
+
+impl KeyPolicy {
+    /// The same with every value inside its range, so that nothing illegal is ever said.
+    pub(crate) fn clamped(mut self) -> Self {
+        let (low, high) = (*SEGMENT_RANGE.start(), *SEGMENT_RANGE.end());
+        self.max_recv_data_segment = self.max_recv_data_segment.clamp(low, high);
+        self.max_burst = self.max_burst.clamp(low, high);
+        self.first_burst = self.first_burst.clamp(low, self.max_burst);
+        self.max_outstanding_r2t = self.max_outstanding_r2t.max(1);
+        self.max_connections = 1;
+        self.time2wait = self.time2wait.min(3600);
+        self.time2retain = self.time2retain.min(3600);
+        self.window = self.window.clamp(1, WINDOW_LIMIT);
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_illegal_value_survives() {
+        let policy = KeyPolicy {
+            max_recv_data_segment: 1,
+            max_burst: u32::MAX,
+            first_burst: u32::MAX,
+            max_outstanding_r2t: 0,
+            time2wait: 5000,
+            window: 0,
+            ..KeyPolicy::default()
+        }
+        .clamped();
+        assert_eq!(policy.max_recv_data_segment, 512);
+        assert_eq!(policy.max_burst, 0x00ff_ffff);
+        assert_eq!(policy.first_burst, 0x00ff_ffff);
+        assert_eq!(policy.max_outstanding_r2t, 1);
+        assert_eq!(policy.time2wait, 3600);
+        assert_eq!(policy.window, 1);
+        let default = KeyPolicy::default();
+        assert_eq!(default.clone().clamped(), default);
+    }
+}

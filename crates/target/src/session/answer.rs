@@ -1,0 +1,225 @@
+//! What a session says of itself: responses to requests that are no commands, Reject, Async Message
+//! and NOP-In (RFC 7143 §11).
+
+use hawser_proto::pdu::{
+    AsyncEvent, AsyncMessage, Bhs, LogoutReason, LogoutRequest, LogoutResponse, LogoutResponseCode,
+    NIL, NO_LUN, NopIn, NopOut, Pdu, Reject, RejectReason, Response, TextRequest,
+};
+
+use super::text::{self, Question, TextExchange};
+use super::{Ending, Turn};
+use crate::connection::output::Payload;
+use crate::faults;
+use crate::send_targets::{Asker, Scope, send_targets};
+
+impl Turn<'_> {
+    /// Queues a PDU on a connection. It takes a StatSN, or only shows the next.
+    pub(crate) fn send<R: Response>(
+        &mut self,
+        cid: u16,
+        mut pdu: R,
+        payload: &[u8],
+        takes_status: bool,
+    ) {
+        let faults = &self.session.shared.faults;
+        self.core.window.advertise(self.core.tasks.len());
+        let Some(link) = self.core.links.get_mut(&cid) else {
+            return;
+        };
+        pdu.set_sequence_numbers(link.numbers(&self.core.window, takes_status, faults));
+        pdu.set_data_segment_length(u32::try_from(payload.len()).unwrap_or_default());
+        link.out.push(pdu.as_bhs(), Payload::Bytes(payload), faults);
+        if self.caller != Some(cid) {
+            link.mailbox.wake();
+        }
+    }
+
+    /// Rejects the PDU with this header.
+    pub(crate) fn reject(&mut self, cid: u16, header: &Bhs, reason: RejectReason) {
+        self.reject_code(cid, header, reason.code());
+    }
+
+    /// The same with any reason code.
+    pub(crate) fn reject_code(&mut self, cid: u16, header: &Bhs, code: u8) {
+        self.session.shared.counters.rejects.add();
+        tracing::debug!(cid, code, opcode = header[0] & 0x3f, "reject");
+        let mut pdu = Reject::default();
+        pdu.reason_code = code;
+        self.send(cid, pdu, header, true);
+    }
+
+    /// Answers a ping; a NOP-Out without a task tag is an answer itself (RFC 7143 §11.18).
+    pub(crate) fn nop(&mut self, cid: u16, request: &NopOut, data: &[u8]) {
+        if request.itt.get() == NIL {
+            return;
+        }
+        let limit = self
+            .core
+            .link(cid)
+            .map_or(0, |link| link.parameters.max_send_data_segment);
+        let echo = data.get(..limit as usize).unwrap_or(data);
+        self.send(cid, NopIn::answer(request.itt.get()), echo, true);
+    }
+
+    /// Sends a NOP-In of our own; a tag of NIL wants no answer.
+    pub(crate) fn ping(&mut self, cid: u16, ttt: u32) {
+        self.send(cid, NopIn::ping(ttt, NO_LUN), &[], false);
+    }
+
+    /// Sends an Async Message.
+    pub(crate) fn announce(&mut self, cid: u16, event: &faults::AsyncEvent) {
+        let mut pdu = AsyncMessage::new(AsyncEvent::Scsi);
+        pdu.event_code = event.event;
+        pdu.vendor_code = event.vendor_code;
+        pdu.lun = hawser_scsi::Lun::from_number(u32::try_from(event.lun).unwrap_or_default()).0;
+        pdu.parameter1 = event.parameter1.into();
+        pdu.parameter2 = event.parameter2.into();
+        pdu.parameter3 = event.parameter3.into();
+        let mut data = Vec::new();
+        if !event.sense.is_empty() {
+            let length = u16::try_from(event.sense.len()).unwrap_or(u16::MAX);
+            data.extend_from_slice(&length.to_be_bytes());
+            data.extend(event.sense.iter().take(length.into()));
+        }
+        self.send(cid, pdu, &data, true);
+    }
+
+    /// Makes the command window as wide as it is to be now, and tells a connection if that opened
+    /// it: nothing else might (RFC 7143 §11.4.11).
+    pub(crate) fn refresh_window(&mut self, cid: u16) {
+        let configured = self
+            .session
+            .purpose
+            .target()
+            .map(|target| target.policy.window);
+        let Some(size) = self.session.shared.faults.window().or(configured) else {
+            return;
+        };
+        self.core.window.set_size(size);
+        if self.core.window.advertise(self.core.tasks.len()) {
+            self.ping(cid, NIL);
+        }
+    }
+
+    /// Closes the session or a connection (RFC 7143 §11.14).
+    pub(crate) fn logout(&mut self, cid: u16, request: &LogoutRequest) {
+        let other = request.cid.get();
+        let code = match request.reason() {
+            Ok(LogoutReason::CloseSession) => LogoutResponseCode::Closed,
+            Ok(LogoutReason::CloseConnection) if self.core.links.contains_key(&other) => {
+                LogoutResponseCode::Closed
+            }
+            Ok(LogoutReason::CloseConnection) => LogoutResponseCode::CidNotFound,
+            _ => LogoutResponseCode::RecoveryNotSupported,
+        };
+        let mut response = LogoutResponse::new(request.itt.get(), code);
+        if code == LogoutResponseCode::RecoveryNotSupported {
+            let parameters = self.core.link(cid).map(|link| link.parameters.clone());
+            let parameters = parameters.unwrap_or_default();
+            response.time2wait = parameters.time2wait.into();
+            response.time2retain = parameters.time2retain.into();
+        }
+        let closed = code == LogoutResponseCode::Closed;
+        let whole = request.reason() == Ok(LogoutReason::CloseSession);
+        if closed {
+            self.core.drop_tasks(|task| whole || task.cid == other);
+        }
+        self.send(cid, response, &[], true);
+        if closed {
+            for (&linked, link) in &mut self.core.links {
+                if linked == cid && (whole || linked == other) {
+                    link.end(Ending::AfterOutput);
+                } else if whole || linked == other {
+                    link.end(Ending::Now);
+                }
+            }
+        }
+    }
+
+    /// Answers a Text Request (RFC 7143 §11.10).
+    pub(crate) fn text(&mut self, cid: u16, request: &TextRequest, data: &[u8]) {
+        if let Err(reason) = self.try_text(cid, request, data) {
+            // RFC 7143 §6.4: the negotiation is over, and old values stay.
+            if let Some(link) = self.core.link(cid) {
+                link.text = None;
+            }
+            self.reject(cid, request.as_bhs(), reason);
+        }
+    }
+
+    fn try_text(
+        &mut self,
+        cid: u16,
+        request: &TextRequest,
+        data: &[u8],
+    ) -> Result<(), RejectReason> {
+        let ttt = self.new_ttt();
+        let Some(link) = self.core.link(cid) else {
+            return Ok(());
+        };
+        let old = link.text.take();
+        let mut exchange = if text::is_first(request) {
+            TextExchange::begin(request, ttt)
+        } else {
+            let same = old.filter(|exchange| exchange.is_continued_by(request));
+            same.ok_or(RejectReason::InvalidPduField)?
+        };
+        let limit = link.parameters.max_send_data_segment;
+        let local = link.local;
+        if let Some(whole) = exchange.take(request, data)? {
+            let answer = self.answer_text(cid, local, &whole)?;
+            exchange.set_answer(answer, limit);
+        }
+        let (mut response, text) = exchange.respond(request);
+        text::set_length(&mut response, &text);
+        if !response.is_final()
+            && let Some(link) = self.core.link(cid)
+        {
+            link.text = Some(exchange);
+        }
+        self.send(cid, response, &text, true);
+        Ok(())
+    }
+
+    /// The answer to a whole text.
+    fn answer_text(
+        &mut self,
+        cid: u16,
+        local: std::net::SocketAddr,
+        whole: &[u8],
+    ) -> Result<Vec<u8>, RejectReason> {
+        let target = self.session.purpose.target();
+        match text::read(whole, target.is_none())? {
+            Question::Answered(answer, limit) => {
+                if let (Some(link), Some(limit)) = (self.core.link(cid), limit) {
+                    link.parameters.max_send_data_segment = limit;
+                }
+                Ok(answer)
+            }
+            Question::SendTargets(value) => {
+                let realm = &self.session.shared.realm;
+                let scope = target.map_or(Scope::Discovery, |target| Scope::Own(&target.name));
+                let asker = Asker {
+                    initiator: &self.session.key.initiator,
+                    local,
+                    scope,
+                };
+                let targets = realm.targets.iter().map(AsRef::as_ref);
+                send_targets(asker, &value, targets, &realm.portals)
+                    .ok_or(RejectReason::ProtocolError)
+            }
+        }
+    }
+
+    /// A Target Transfer Tag for a new exchange.
+    fn new_ttt(&mut self) -> u32 {
+        take_ttt(&mut self.core.next_ttt)
+    }
+}
+
+/// The next Target Transfer Tag, which no other has at present; never NIL.
+pub(crate) fn take_ttt(next: &mut u32) -> u32 {
+    let ttt = *next;
+    *next = if ttt == NIL - 1 { 0 } else { ttt + 1 };
+    ttt
+}

@@ -1,0 +1,460 @@
+//! SCSI commands: gathered, carried out, answered (RFC 7143 §11.3, §11.4, §11.7).
+
+use std::sync::Arc;
+
+use hawser_proto::pdu::{DataIn, Pdu, R2t, Response, ScsiResponse};
+use hawser_scsi::{Status, opcode};
+
+use super::gather::Gather;
+use super::task::{Command, Phase, Task};
+use super::{Session, Turn};
+use crate::connection::output::Payload;
+use crate::disk::{CommandResult, Device, MAX_TRANSFER_BYTES, Nexus};
+use crate::faults::Answer;
+
+/// The most memory that a session's writes may set aside at one time, in bytes. Later ones wait
+/// for their R2Ts. One task may always have what it needs.
+const RESERVED_LIMIT: usize = 64 * 1024 * 1024;
+
+/// Payloads up to this many bytes are copied behind their header; longer ones are written from
+/// where they are. Copying so little costs less than another slice of a vectored write.
+const COPIED_PAYLOAD: usize = 16 * 1024;
+
+/// How many buffers a session keeps for reuse.
+const SPARE_BUFFERS: usize = 8;
+
+/// Buffers above this many bytes are not kept.
+const SPARE_BUFFER_LIMIT: usize = 2 * 1024 * 1024;
+
+/// The data that comes with a command that is carried out.
+enum DataOut<'a> {
+    /// All of it came with the command.
+    Immediate(&'a [u8]),
+    /// It was gathered.
+    Gathered(Gather),
+}
+
+/// How much less or more a command moved than the initiator expected (RFC 7143 §11.4.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Residual {
+    overflow: bool,
+    underflow: bool,
+    count: u32,
+}
+
+impl Residual {
+    fn new(expected: u32, presented: u64) -> Self {
+        let difference = presented.abs_diff(u64::from(expected));
+        Self {
+            overflow: presented > u64::from(expected),
+            underflow: presented < u64::from(expected),
+            count: u32::try_from(difference).unwrap_or(u32::MAX),
+        }
+    }
+}
+
+impl Turn<'_> {
+    /// Takes in a command with its immediate data. One that is `held` waits for its turn.
+    pub(crate) fn command(&mut self, cid: u16, command: Command, data: &[u8], held: bool) {
+        self.session.shared.counters.commands.add();
+        let header = &command.header;
+        let Some(link) = self.core.links.get(&cid) else {
+            return;
+        };
+        let wanted = if header.is_write() {
+            self.wanted(&command)
+        } else {
+            0
+        };
+        let last = header.is_final() || !header.is_write();
+        let whole = last && command.immediate_length() >= wanted;
+        if whole && !held && (data.is_empty() || link.rules.takes(data.len(), command.expected())) {
+            let end = data.len().min(wanted as usize);
+            return self.carry_out(cid, command, DataOut::Immediate(&data[..end]));
+        }
+        let buffer = self.core.buffers.pop().unwrap_or_default();
+        let immediate = command.immediate_length();
+        let mut gather = Gather::new(
+            link.rules,
+            command.expected(),
+            wanted,
+            immediate,
+            last,
+            buffer,
+        );
+        gather.store(0, data);
+        let itt = command.itt();
+        let phase = Phase::Gathering(gather);
+        let task = Task {
+            cid,
+            command,
+            phase,
+            held,
+            doomed: false,
+            delayed: false,
+            reserved: 0,
+        };
+        self.core.tasks.insert(itt, task);
+        self.proceed(itt);
+    }
+
+    /// How many bytes of data to ask for: all that the initiator announced, unless the command
+    /// fails anyway.
+    fn wanted(&self, command: &Command) -> u32 {
+        let expected = command.expected();
+        let unit = self
+            .session
+            .device()
+            .and_then(|device| device.unit(command.lun()));
+        let reasonable = u64::from(expected) <= MAX_TRANSFER_BYTES;
+        if reasonable && unit.is_some() {
+            expected
+        } else {
+            0
+        }
+    }
+
+    /// Does what is to be done next for a task that gathers its data.
+    pub(crate) fn proceed(&mut self, itt: u32) {
+        let Some(task) = self.core.tasks.get_mut(&itt).filter(|task| !task.held) else {
+            return;
+        };
+        let Phase::Gathering(gather) = &mut task.phase else {
+            return;
+        };
+        if task.doomed {
+            if !gather.is_waiting() {
+                self.forget(itt);
+            }
+        } else if gather.is_finished() {
+            self.finish(itt);
+        } else if !gather.is_unsolicited() {
+            self.ask(itt);
+        }
+    }
+
+    /// Sends the R2Ts that may go out now.
+    fn ask(&mut self, itt: u32) {
+        let bend = self.session.shared.faults.r2t();
+        let Some(task) = self.core.tasks.get_mut(&itt) else {
+            return;
+        };
+        let (cid, lun) = (task.cid, task.command.header.lun);
+        let Phase::Gathering(gather) = &mut task.phase else {
+            return;
+        };
+        if task.reserved == 0 {
+            let after = self.core.reserved.saturating_add(gather.wanted());
+            if self.core.reserved > 0 && after > RESERVED_LIMIT {
+                self.core.waiting.push_back(itt);
+                return;
+            }
+            self.core.reserved = after;
+            task.reserved = gather.wanted();
+            gather.make_room();
+        }
+        if !bend.delay.is_zero() && !std::mem::replace(&mut task.delayed, true) {
+            return self.ask_later(itt, bend.delay);
+        }
+        let next_ttt = &mut self.core.next_ttt;
+        let asks = gather.ask(bend, || super::answer::take_ttt(next_ttt));
+        for ask in asks {
+            let mut r2t = R2t::new(itt, ask.ttt, ask.offset, ask.length);
+            r2t.lun = lun;
+            r2t.r2t_sn = ask.r2t_sn.into();
+            self.send(cid, r2t, &[], false);
+        }
+    }
+
+    /// A fault holds the R2Ts back for a while.
+    fn ask_later(&self, itt: u32, delay: std::time::Duration) {
+        let session = Arc::clone(self.session);
+        tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            let mut core = session.lock();
+            session.turn(&mut core).proceed(itt);
+        });
+    }
+
+    /// All data of a task is here, or none will come: carries it out, or tells what went wrong.
+    fn finish(&mut self, itt: u32) {
+        let Some(task) = self.core.tasks.remove(&itt) else {
+            return;
+        };
+        let (cid, reserved) = (task.cid, task.reserved);
+        let Phase::Gathering(gather) = task.phase else {
+            return;
+        };
+        match gather.fault() {
+            Some(fault) => {
+                let (asc, ascq) = fault.asc();
+                let answer = Answer::check_condition(ABORTED_COMMAND, asc, ascq);
+                self.recycle(gather.into_buffer());
+                self.refuse(cid, &task.command, &answer);
+            }
+            None => self.carry_out(cid, task.command, DataOut::Gathered(gather)),
+        }
+        self.unreserve(reserved);
+    }
+
+    /// Takes a task out of the table without an answer.
+    pub(crate) fn forget(&mut self, itt: u32) {
+        if let Some(task) = self.core.tasks.remove(&itt) {
+            self.unreserve(task.reserved);
+            self.session.settled.notify_waiters();
+        }
+    }
+
+    /// Gives set-aside memory back, and lets the next tasks that wait for it go on.
+    fn unreserve(&mut self, reserved: usize) {
+        self.core.reserved = self.core.reserved.saturating_sub(reserved);
+        // A task that still finds no room waits at the end of the queue again.
+        for _ in 0..self.core.waiting.len() {
+            if self.core.reserved >= RESERVED_LIMIT {
+                break;
+            }
+            if let Some(next) = self.core.waiting.pop_front() {
+                self.proceed(next);
+            }
+        }
+    }
+
+    /// Carries a command out: here, or by a worker if its disk may block.
+    fn carry_out(&mut self, cid: u16, command: Command, data: DataOut<'_>) {
+        let Some(device) = self.session.device() else {
+            return;
+        };
+        if self.session.shared.faults.armed() && self.is_intercepted(cid, &command) {
+            return;
+        }
+        let unit = device.unit(command.lun());
+        if unit.is_some_and(|unit| unit.backend().may_block()) {
+            return self.send_to_worker(cid, command, data);
+        }
+        let mut data_in = self.core.link(cid).map(|link| link.out.take_payload());
+        let data_in = data_in.get_or_insert_default();
+        let bytes = match &data {
+            DataOut::Immediate(bytes) => bytes,
+            DataOut::Gathered(gather) => gather.data(),
+        };
+        let result = execute(device, &self.session.nexus, &command, bytes, data_in);
+        if let DataOut::Gathered(gather) = data {
+            self.recycle(gather.into_buffer());
+        }
+        self.respond(cid, &command, &result, std::mem::take(data_in));
+    }
+
+    /// Whether a fault switch answers the command, or swallows it.
+    fn is_intercepted(&mut self, cid: u16, command: &Command) -> bool {
+        let faults = &self.session.shared.faults;
+        let Some(number) = command.lun().number() else {
+            return false;
+        };
+        if let Some(answer) = faults.take_answer(number) {
+            self.refuse(cid, command, &answer);
+            return true;
+        }
+        let swallowed = faults.is_black_hole(number);
+        if swallowed {
+            self.keep(cid, command.clone(), Phase::Swallowed);
+        }
+        swallowed
+    }
+
+    /// Puts a command in the table that has no data to gather any more.
+    fn keep(&mut self, cid: u16, command: Command, phase: Phase) {
+        let itt = command.itt();
+        let (held, doomed, delayed) = (false, false, false);
+        let task = Task {
+            cid,
+            command,
+            phase,
+            held,
+            doomed,
+            delayed,
+            reserved: 0,
+        };
+        self.core.tasks.insert(itt, task);
+    }
+
+    /// Has a worker carry a command out. The window bounds how many there are.
+    fn send_to_worker(&mut self, cid: u16, command: Command, data: DataOut<'_>) {
+        let ticket = self.core.next_ticket;
+        self.core.next_ticket += 1;
+        self.core.executing.insert(ticket, command.lun());
+        self.keep(cid, command.clone(), Phase::Executing(ticket));
+        let data = match data {
+            DataOut::Immediate(bytes) => bytes.to_vec(),
+            DataOut::Gathered(gather) => {
+                let wanted = gather.wanted();
+                let mut buffer = gather.into_buffer();
+                buffer.truncate(wanted);
+                buffer
+            }
+        };
+        let session = Arc::clone(self.session);
+        tokio::task::spawn_blocking(move || session.work(cid, ticket, &command, data));
+    }
+
+    /// Answers a command with a status and sense data, without having carried it out.
+    pub(crate) fn refuse(&mut self, cid: u16, command: &Command, answer: &Answer) {
+        let residual = Residual::new(command.expected(), 0);
+        self.send_response(cid, command, answer.status, &answer.sense, residual, 0);
+    }
+
+    /// Answers a command that was carried out.
+    fn respond(&mut self, cid: u16, command: &Command, result: &CommandResult, data_in: Vec<u8>) {
+        let expected = command.expected();
+        let presented = result.transfer_length.unwrap_or_default();
+        let residual = Residual::new(expected, presented);
+        let length = data_in.len().min(expected as usize);
+        let readable = command.header.is_read() && !command.header.is_write() && length > 0;
+        if !readable {
+            self.give_back(cid, data_in);
+            let status = result.status.to_byte();
+            return self.send_response(cid, command, status, &result.sense_data(), residual, 0);
+        }
+        let good = result.status == Status::Good;
+        let sent = self.send_data_in(cid, command, data_in, length, good.then_some(residual));
+        if !good {
+            let (status, sense) = (result.status.to_byte(), result.sense_data());
+            self.send_response(cid, command, status, &sense, residual, sent);
+        }
+    }
+
+    fn send_response(
+        &mut self,
+        cid: u16,
+        command: &Command,
+        status: u8,
+        sense: &[u8],
+        residual: Residual,
+        data_in_count: u32,
+    ) {
+        let mut response = ScsiResponse::new(command.itt(), status);
+        response.set_overflow(residual.overflow);
+        response.set_underflow(residual.underflow);
+        response.residual_count = residual.count.into();
+        response.exp_data_sn = data_in_count.into();
+        let mut data = Vec::new();
+        if !sense.is_empty() {
+            let length = u16::try_from(sense.len()).unwrap_or(u16::MAX);
+            data.extend_from_slice(&length.to_be_bytes());
+            data.extend(sense.iter().take(length.into()));
+        }
+        self.send(cid, response, &data, true);
+    }
+
+    /// Sends the data of a read, with GOOD status in the last PDU if `residual` is given. Returns
+    /// how many PDUs that took.
+    fn send_data_in(
+        &mut self,
+        cid: u16,
+        command: &Command,
+        payload: Vec<u8>,
+        length: usize,
+        residual: Option<Residual>,
+    ) -> u32 {
+        self.core.window.advertise(self.core.tasks.len());
+        let faults = &self.session.shared.faults;
+        let Some(link) = self.core.links.get_mut(&cid) else {
+            return 0;
+        };
+        let (segment, burst) = (
+            link.parameters.max_send_data_segment,
+            link.parameters.max_burst,
+        );
+        let copied = length <= COPIED_PAYLOAD;
+        let payload = Arc::new(payload);
+        let (mut offset, mut count) = (0, 0_u32);
+        while offset < length {
+            let left_in_burst = burst as usize - offset % burst as usize;
+            let piece = (length - offset).min(segment as usize).min(left_in_burst);
+            let end = offset + piece;
+            let last = end == length;
+            let mut pdu = DataIn::new(command.itt());
+            pdu.data_sn = count.into();
+            pdu.buffer_offset = u32::try_from(offset).unwrap_or(u32::MAX).into();
+            pdu.set_final(last || piece == left_in_burst);
+            pdu.set_data_segment_length(u32::try_from(piece).unwrap_or_default());
+            let status = residual.filter(|_| last);
+            if let Some(residual) = status {
+                pdu.set_has_status(true);
+                pdu.set_overflow(residual.overflow);
+                pdu.set_underflow(residual.underflow);
+                pdu.residual_count = residual.count.into();
+            }
+            pdu.set_sequence_numbers(link.numbers(&self.core.window, status.is_some(), faults));
+            let part = if copied {
+                Payload::Bytes(&payload[offset..end])
+            } else {
+                Payload::Part(&payload, offset..end)
+            };
+            link.out.push(pdu.as_bhs(), part, faults);
+            offset = end;
+            count = count.saturating_add(1);
+        }
+        if self.caller != Some(cid) {
+            link.mailbox.wake();
+        }
+        if let Some(payload) = Arc::into_inner(payload) {
+            link.out.give_payload(payload);
+        }
+        count
+    }
+
+    fn give_back(&mut self, cid: u16, data_in: Vec<u8>) {
+        if let Some(link) = self.core.link(cid) {
+            link.out.give_payload(data_in);
+        }
+    }
+
+    fn recycle(&mut self, buffer: Vec<u8>) {
+        let fits = (1..=SPARE_BUFFER_LIMIT).contains(&buffer.capacity());
+        if fits && self.core.buffers.len() < SPARE_BUFFERS {
+            self.core.buffers.push(buffer);
+        }
+    }
+}
+
+/// The sense key of what goes wrong on the way (RFC 7143 §11.4.7.2).
+const ABORTED_COMMAND: u8 = 0x0b;
+
+impl Session {
+    /// Carries a command out on the thread of a worker, and answers it unless it was aborted.
+    fn work(self: &Arc<Self>, cid: u16, ticket: u64, command: &Command, data: Vec<u8>) {
+        let mut data_in = Vec::new();
+        let result = self
+            .device()
+            .map(|device| execute(device, &self.nexus, command, &data, &mut data_in));
+        let mut core = self.lock();
+        core.executing.remove(&ticket);
+        let itt = command.itt();
+        let alive = core
+            .tasks
+            .get(&itt)
+            .is_some_and(|task| matches!(task.phase, Phase::Executing(own) if own == ticket));
+        if let Some(result) = result.filter(|_| alive) {
+            core.tasks.remove(&itt);
+            self.turn(&mut core).respond(cid, command, &result, data_in);
+        }
+        drop(core);
+        self.settled.notify_waiters();
+    }
+}
+
+fn execute(
+    device: &Device,
+    nexus: &Nexus,
+    command: &Command,
+    data: &[u8],
+    data_in: &mut Vec<u8>,
+) -> CommandResult {
+    let mut long = Vec::new();
+    let cdb = command.cdb(&mut long);
+    let asks_device = cdb.first() == Some(&opcode::REPORT_LUNS);
+    match device.unit(command.lun()) {
+        Some(unit) if !asks_device => unit.execute(nexus, cdb, data, data_in),
+        _ => device.execute(nexus, command.lun(), cdb, data, data_in),
+    }
+}

@@ -1,0 +1,88 @@
+//! One connection's part of a session: what it has agreed on, its StatSN, what it has to write.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use hawser_proto::parameters::Parameters;
+use hawser_proto::pdu::SequenceNumbers;
+
+use super::gather::Rules;
+use super::text::TextExchange;
+use super::window::Window;
+use crate::connection::mailbox::Mailbox;
+use crate::connection::output::Output;
+use crate::faults::Faults;
+
+/// How a connection is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Ending {
+    /// Not at all.
+    Open,
+    /// Once all is written: the initiator has logged out.
+    AfterOutput,
+    /// At once.
+    Now,
+}
+
+/// A connection in the full feature phase.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) out: Output,
+    pub(crate) parameters: Parameters,
+    pub(crate) rules: Rules,
+    pub(crate) text: Option<TextExchange>,
+    pub(crate) ending: Ending,
+    /// The address by which the initiator reached us.
+    pub(crate) local: SocketAddr,
+    /// Wakes the connection when another one, or a worker, has left something to write.
+    pub(crate) mailbox: Arc<Mailbox>,
+    stat_sn: u32,
+}
+
+impl Link {
+    /// A connection that has just logged in; `stat_sn` is the number of its next status.
+    pub(crate) fn new(
+        parameters: Parameters,
+        stat_sn: u32,
+        local: SocketAddr,
+        mailbox: Arc<Mailbox>,
+    ) -> Self {
+        let mut out = Output::default();
+        out.set_digests(parameters.header_digest, parameters.data_digest);
+        Self {
+            out,
+            rules: Rules::from(&parameters),
+            parameters,
+            text: None,
+            ending: Ending::Open,
+            local,
+            mailbox,
+            stat_sn,
+        }
+    }
+
+    /// The numbers of the next PDU, which takes a StatSN or only shows it.
+    pub(crate) fn numbers<T>(
+        &mut self,
+        window: &Window<T>,
+        takes_status: bool,
+        faults: &Faults,
+    ) -> SequenceNumbers {
+        if takes_status && let Some(distance) = faults.take_status_jump() {
+            self.stat_sn = self.stat_sn.wrapping_add(distance);
+        }
+        let stat_sn = self.stat_sn;
+        self.stat_sn = self.stat_sn.wrapping_add(u32::from(takes_status));
+        SequenceNumbers {
+            stat_sn,
+            exp_cmd_sn: window.expected().0,
+            max_cmd_sn: window.max().0,
+        }
+    }
+
+    /// Ends the connection in this way, or in the harder way already chosen.
+    pub(crate) fn end(&mut self, ending: Ending) {
+        self.ending = self.ending.max(ending);
+        self.mailbox.wake();
+    }
+}

@@ -1,0 +1,270 @@
+//! Task management (RFC 7143 §4.2.3, §11.5, §11.6).
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hawser_proto::pdu::{TaskManagementRequest, TaskManagementResponse, TmfFunction, TmfResponse};
+use hawser_proto::serial::Serial;
+use hawser_scsi::Lun;
+
+use super::task::Phase;
+use super::{Core, Ending, Session, Turn};
+
+/// How long a function waits for what the initiator still owes: earlier commands, and the data of
+/// R2Ts (RFC 7143 §4.2.3.3). One that never sends them gets its answer all the same.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Whom a function concerns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    /// The tasks of one logical unit.
+    Unit(Lun),
+    /// All tasks.
+    Target,
+}
+
+impl Scope {
+    fn covers(self, lun: Lun) -> bool {
+        match self {
+            Self::Unit(wanted) => wanted == lun || wanted.number() == lun.number(),
+            Self::Target => true,
+        }
+    }
+}
+
+impl Turn<'_> {
+    /// Takes a task management function in hand.
+    pub(crate) fn manage(&mut self, cid: u16, request: &TaskManagementRequest) {
+        let function = request.function();
+        let itt = request.itt.get();
+        let lun = Lun(request.lun);
+        let answer = match function {
+            Ok(TmfFunction::AbortTask) => self.abort_task(cid, request),
+            Ok(
+                function @ (TmfFunction::AbortTaskSet
+                | TmfFunction::ClearTaskSet
+                | TmfFunction::LogicalUnitReset),
+            ) => {
+                let known = self
+                    .session
+                    .device()
+                    .is_some_and(|device| device.unit(lun).is_some());
+                if known {
+                    return self.manage_many(cid, request, function, Scope::Unit(lun));
+                }
+                Some(TmfResponse::LunDoesNotExist)
+            }
+            Ok(function @ (TmfFunction::TargetWarmReset | TmfFunction::TargetColdReset)) => {
+                return self.manage_many(cid, request, function, Scope::Target);
+            }
+            Ok(TmfFunction::TaskReassign) => Some(TmfResponse::ReassignmentNotSupported),
+            // ACA is not implemented, and 9 to 12 need RFC 7144, which was not negotiated.
+            _ => Some(TmfResponse::NotSupported),
+        };
+        if let Some(answer) = answer {
+            self.send(cid, TaskManagementResponse::new(itt, answer), &[], true);
+        }
+    }
+
+    /// ABORT TASK (RFC 7143 §11.6.1). `None` while the task is still being carried out.
+    fn abort_task(&mut self, cid: u16, request: &TaskManagementRequest) -> Option<TmfResponse> {
+        let tag = request.referenced_task_tag.get();
+        let lun = Lun(request.lun);
+        if let Some(task) = self.core.tasks.get(&tag) {
+            if task.command.lun() != lun {
+                return Some(TmfResponse::TaskDoesNotExist);
+            }
+            let ticket = match task.phase {
+                Phase::Executing(ticket) => Some(ticket),
+                _ => None,
+            };
+            self.forget(tag);
+            let Some(ticket) = ticket else {
+                return Some(TmfResponse::Complete);
+            };
+            self.answer_when_idle(cid, request.itt.get(), ticket);
+            return None;
+        }
+        // A command that never came: its number counts as received.
+        let number = Serial(request.ref_cmd_sn.get());
+        let missing = number < Serial(request.cmd_sn.get()) && self.core.window.plug(number);
+        if missing {
+            self.release();
+            return Some(TmfResponse::Complete);
+        }
+        Some(TmfResponse::TaskDoesNotExist)
+    }
+
+    /// Answers once the command of this ticket is no longer being carried out.
+    fn answer_when_idle(&mut self, cid: u16, itt: u32, ticket: u64) {
+        self.core.managing += 1;
+        let session = Arc::clone(self.session);
+        tokio::spawn(async move {
+            session
+                .until(|core| core.closed || !core.executing.contains_key(&ticket))
+                .await;
+            session.conclude(cid, itt);
+        });
+    }
+
+    /// A function that concerns many tasks, perhaps of other sessions too.
+    fn manage_many(
+        &mut self,
+        cid: u16,
+        request: &TaskManagementRequest,
+        function: TmfFunction,
+        scope: Scope,
+    ) {
+        if scope == Scope::Target {
+            // What has not come yet counts as received (RFC 7143 §4.2.3.3).
+            self.plug_up_to(Serial(request.cmd_sn.get()));
+        }
+        self.core.managing += 1;
+        let session = Arc::clone(self.session);
+        let (itt, number) = (request.itt.get(), Serial(request.cmd_sn.get()));
+        tokio::spawn(async move {
+            session
+                .carry_out_function(cid, itt, number, function, scope)
+                .await;
+        });
+    }
+
+    fn plug_up_to(&mut self, number: Serial) {
+        let end = self.core.window.max().plus(1);
+        let end = if number < end { number } else { end };
+        let mut next = self.core.window.expected();
+        while next < end {
+            self.core.window.plug(next);
+            next = next.plus(1);
+        }
+        self.release();
+    }
+
+    /// Ends the tasks of a scope. With `patience` those whose data is on its way stay until it has
+    /// come. Returns the tickets of commands that are being carried out.
+    fn doom(&mut self, scope: Scope, patience: bool) -> HashSet<u64> {
+        let affected: Vec<u32> = self
+            .core
+            .tasks
+            .iter()
+            .filter(|(_, task)| scope.covers(task.command.lun()))
+            .map(|(itt, _)| *itt)
+            .collect();
+        for itt in affected {
+            let Some(task) = self.core.tasks.get_mut(&itt) else {
+                continue;
+            };
+            let owed = matches!(&task.phase, Phase::Gathering(gather) if gather.has_open_r2ts());
+            if patience && owed {
+                task.doomed = true;
+            } else {
+                self.forget(itt);
+            }
+        }
+        let covered = self
+            .core
+            .executing
+            .iter()
+            .filter(|(_, lun)| scope.covers(**lun));
+        covered.map(|(ticket, _)| *ticket).collect()
+    }
+}
+
+impl Session {
+    /// The steps of RFC 7143 §4.2.3.3, in their order.
+    async fn carry_out_function(
+        self: Arc<Self>,
+        cid: u16,
+        itt: u32,
+        number: Serial,
+        function: TmfFunction,
+        scope: Scope,
+    ) {
+        let received = |core: &Core| core.closed || !(core.window.expected() < number);
+        let _ = tokio::time::timeout(PATIENCE, self.until(received)).await;
+        let tickets = self.turn(&mut self.lock()).doom(scope, true);
+        let owed = |core: &Core| {
+            core.closed
+                || !core
+                    .tasks
+                    .values()
+                    .any(|t| t.doomed && scope.covers(t.command.lun()))
+        };
+        let _ = tokio::time::timeout(PATIENCE, self.until(owed)).await;
+        self.turn(&mut self.lock()).doom_again(scope);
+        self.idle(&tickets).await;
+        let others = match function {
+            TmfFunction::AbortTaskSet => Vec::new(),
+            _ => self.shared.registry.others(&self),
+        };
+        for other in &others {
+            let tickets = other.turn(&mut other.lock()).doom(scope, false);
+            other.idle(&tickets).await;
+        }
+        self.reset(function, scope);
+        self.conclude(cid, itt);
+        if function == TmfFunction::TargetColdReset {
+            self.drop_all(cid, &others);
+        }
+    }
+
+    /// Waits until the commands of these tickets are no longer being carried out.
+    async fn idle(&self, tickets: &HashSet<u64>) {
+        self.until(|core| {
+            !tickets
+                .iter()
+                .any(|ticket| core.executing.contains_key(ticket))
+        })
+        .await;
+    }
+
+    fn reset(&self, function: TmfFunction, scope: Scope) {
+        let Some(device) = self.device() else {
+            return;
+        };
+        match (function, scope) {
+            (TmfFunction::LogicalUnitReset, Scope::Unit(lun)) => {
+                device.reset_unit(lun);
+            }
+            (TmfFunction::TargetWarmReset | TmfFunction::TargetColdReset, _) => device.reset(),
+            _ => {}
+        }
+    }
+
+    /// Answers a function that is carried out.
+    fn conclude(self: &Arc<Self>, cid: u16, itt: u32) {
+        let mut core = self.lock();
+        core.managing = core.managing.saturating_sub(1);
+        let response = TaskManagementResponse::new(itt, TmfResponse::Complete);
+        self.turn(&mut core).send(cid, response, &[], true);
+    }
+
+    /// TARGET COLD RESET: all connections to the target are closed, the issuing one after its
+    /// answer (RFC 7143 §11.6.1).
+    fn drop_all(&self, cid: u16, others: &[Arc<Self>]) {
+        others.iter().for_each(|other| other.end());
+        let mut core = self.lock();
+        for (&linked, link) in &mut core.links {
+            link.end(if linked == cid {
+                Ending::AfterOutput
+            } else {
+                Ending::Now
+            });
+        }
+    }
+}
+
+impl Turn<'_> {
+    /// Ends what was doomed and has outlived our patience.
+    fn doom_again(&mut self, scope: Scope) {
+        let doomed: Vec<u32> = self
+            .core
+            .tasks
+            .iter()
+            .filter(|(_, task)| task.doomed && scope.covers(task.command.lun()))
+            .map(|(itt, _)| *itt)
+            .collect();
+        doomed.into_iter().for_each(|itt| self.forget(itt));
+    }
+}

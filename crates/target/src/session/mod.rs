@@ -1,0 +1,318 @@
+//! A session: the command window, the tasks, the connections (RFC 7143 §4.2).
+//!
+//! [`Session`] is shared by its connections, its workers and the registry; its [`Core`] is behind
+//! one lock. Whoever holds the lock takes a [`Turn`]: it puts in what has arrived and leaves what
+//! is to be written in the [`Link`] of each connection. No lock of another session is ever taken
+//! within.
+
+mod answer;
+mod command;
+mod gather;
+mod link;
+mod manage;
+mod receive;
+mod task;
+mod text;
+mod window;
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use hawser_proto::names::IscsiName;
+use hawser_proto::pdu::{Bhs, LoginStatus};
+use hawser_proto::serial::Serial;
+use hawser_scsi::Lun;
+use tokio::sync::Notify;
+
+pub(crate) use self::link::{Ending, Link};
+pub(crate) use self::receive::{Incoming, Sink};
+use self::task::Task;
+pub(crate) use self::window::WINDOW_LIMIT;
+use self::window::Window;
+use crate::counters::Counters;
+use crate::disk::{Device, Nexus};
+use crate::faults::Faults;
+use crate::login::{Peer, Purpose};
+use crate::realm::Realm;
+use crate::registry::Registry;
+
+/// What makes two logins the same session (RFC 7143 §6.3.1): the ISID rule's four names.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct SessionKey {
+    pub(crate) initiator: IscsiName,
+    pub(crate) isid: [u8; 6],
+    /// `None` in a discovery session.
+    pub(crate) target: Option<IscsiName>,
+    pub(crate) group: u16,
+}
+
+/// What all sessions of a server share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) realm: Arc<Realm>,
+    pub(crate) faults: Arc<Faults>,
+    pub(crate) counters: Counters,
+    pub(crate) registry: Registry,
+}
+
+/// A numbered request that waits for an earlier one.
+#[derive(Debug)]
+pub(crate) enum Held {
+    /// A SCSI command: its task is in the table already, for its data may come before its turn.
+    Task(u32),
+    /// Another request, with the CID of its connection and its data.
+    Request(u16, Bhs, Vec<u8>),
+}
+
+/// What changes in a session.
+#[derive(Debug)]
+pub(crate) struct Core {
+    window: Window<Held>,
+    tasks: HashMap<u32, Task>,
+    links: BTreeMap<u16, Link>,
+    closed: bool,
+    /// CIDs whose connections are about to be replaced: the session outlives them.
+    replacing: HashSet<u16>,
+    /// Commands that workers carry out now, by ticket: also those whose tasks were aborted.
+    executing: HashMap<u64, Lun>,
+    next_ticket: u64,
+    next_ttt: u32,
+    /// Memory set aside for data that R2Ts ask for, in bytes.
+    reserved: usize,
+    /// Tasks that wait for such memory.
+    waiting: VecDeque<u32>,
+    /// Task management functions in hand.
+    managing: usize,
+    /// Buffers to be reused.
+    buffers: Vec<Vec<u8>>,
+}
+
+impl Core {
+    /// The connection of this CID.
+    pub(crate) fn link(&mut self, cid: u16) -> Option<&mut Link> {
+        self.links.get_mut(&cid)
+    }
+
+    /// The CIDs of the session's connections.
+    pub(crate) fn cids(&self) -> Vec<u16> {
+        self.links.keys().copied().collect()
+    }
+
+    /// ExpCmdSN and MaxCmdSN.
+    pub(crate) fn numbers(&self) -> (u32, u32) {
+        (self.window.expected().0, self.window.max().0)
+    }
+
+    /// Whether the session is over.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+}
+
+/// One session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) key: SessionKey,
+    pub(crate) tsih: u16,
+    pub(crate) purpose: Purpose,
+    pub(crate) shared: Arc<Shared>,
+    nexus: Nexus,
+    core: Mutex<Core>,
+    /// Told whenever tasks have ended or connections have left.
+    settled: Notify,
+}
+
+impl Session {
+    /// A session that `peer` has logged in to. Its first command is numbered `first`, that of the
+    /// leading login.
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        key: SessionKey,
+        tsih: u16,
+        peer: &Peer,
+        first: u32,
+    ) -> Arc<Self> {
+        let configured = peer.purpose.target().map(|target| target.policy.window);
+        let size = shared
+            .faults
+            .window()
+            .or(configured)
+            .unwrap_or(DISCOVERY_WINDOW);
+        let nexus = Nexus::new(key.initiator.as_str(), key.isid, key.group);
+        let core = Core {
+            window: Window::new(Serial(first), size),
+            tasks: HashMap::new(),
+            links: BTreeMap::new(),
+            closed: false,
+            replacing: HashSet::new(),
+            executing: HashMap::new(),
+            next_ticket: 0,
+            next_ttt: 0,
+            reserved: 0,
+            waiting: VecDeque::new(),
+            managing: 0,
+            buffers: Vec::new(),
+        };
+        let session = Self {
+            key,
+            tsih,
+            purpose: peer.purpose.clone(),
+            shared,
+            nexus,
+            core: Mutex::new(core),
+            settled: Notify::new(),
+        };
+        if let Some(device) = session.device() {
+            device.nexus_started(&session.nexus);
+        }
+        Arc::new(session)
+    }
+
+    /// The disks of the session's target.
+    pub(crate) fn device(&self) -> Option<&Arc<Device>> {
+        self.purpose.target().map(|target| &target.device)
+    }
+
+    /// Locks the session.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a turn at the session whose `core` the caller has locked.
+    pub(crate) fn turn<'a>(self: &'a Arc<Self>, core: &'a mut Core) -> Turn<'a> {
+        Turn {
+            session: self,
+            core,
+            caller: None,
+        }
+    }
+
+    /// The turn of a connection, which looks itself for what it has to write.
+    pub(crate) fn turn_of<'a>(self: &'a Arc<Self>, core: &'a mut Core, cid: u16) -> Turn<'a> {
+        Turn {
+            session: self,
+            core,
+            caller: Some(cid),
+        }
+    }
+
+    /// Adds a connection. False when the session is over.
+    pub(crate) fn join(&self, cid: u16, link: Link) -> bool {
+        let mut core = self.lock();
+        let open = !core.closed;
+        if open {
+            core.links.insert(cid, link);
+        }
+        open
+    }
+
+    /// Takes a connection out. The last one takes the session with it: at ErrorRecoveryLevel 0
+    /// nothing outlives its connection (RFC 7143 §7.1.4.4).
+    pub(crate) fn leave(&self, cid: u16) {
+        let mut core = self.lock();
+        core.links.remove(&cid);
+        core.drop_tasks(|task| task.cid == cid);
+        if core.links.is_empty() && core.replacing.is_empty() {
+            core.close();
+        }
+        drop(core);
+        self.settled.notify_waiters();
+    }
+
+    /// Puts a connection in place of the one that has its CID (RFC 7143 §6.3.4): the old one is an
+    /// implicit logout, its tasks end before the new one begins.
+    ///
+    /// # Errors
+    /// The status to refuse the login with.
+    pub(crate) async fn replace(&self, cid: u16, link: Link) -> Result<(), LoginStatus> {
+        {
+            let mut core = self.lock();
+            let Some(old) = core.links.get_mut(&cid) else {
+                return Err(LoginStatus::TOO_MANY_CONNECTIONS);
+            };
+            old.end(Ending::Now);
+            core.drop_tasks(|task| task.cid == cid);
+            core.replacing.insert(cid);
+        }
+        self.until(|core| core.closed || !core.links.contains_key(&cid))
+            .await;
+        self.until(|core| core.closed || core.executing.is_empty())
+            .await;
+        let mut core = self.lock();
+        core.replacing.remove(&cid);
+        if core.closed {
+            return Err(LoginStatus::SESSION_DOES_NOT_EXIST);
+        }
+        core.links.insert(cid, link);
+        Ok(())
+    }
+
+    /// Ends all connections and tasks now. [`Self::over`] says when they are gone.
+    pub(crate) fn end(&self) {
+        let mut core = self.lock();
+        core.close();
+        drop(core);
+        self.settled.notify_waiters();
+    }
+
+    /// Takes all connections out, for their tasks have been ended from outside.
+    pub(crate) fn abandon(&self) {
+        self.lock().links.clear();
+        self.settled.notify_waiters();
+    }
+
+    /// Waits until no connection is left and no command is being carried out.
+    pub(crate) async fn over(&self) {
+        self.until(|core| core.closed && core.links.is_empty() && core.executing.is_empty())
+            .await;
+    }
+
+    /// Tells the disks that the initiator is gone.
+    pub(crate) fn lose_nexus(&self) {
+        if let Some(device) = self.device() {
+            device.nexus_lost(&self.nexus);
+        }
+    }
+
+    /// Waits until the session is as `wanted`.
+    async fn until(&self, wanted: impl Fn(&Core) -> bool) {
+        loop {
+            let settled = self.settled.notified();
+            tokio::pin!(settled);
+            // Registered before the look, so that no change is missed in between.
+            settled.as_mut().enable();
+            if wanted(&self.lock()) {
+                return;
+            }
+            settled.await;
+        }
+    }
+}
+
+/// How many commands a discovery session may have in hand: it asks one question at a time.
+const DISCOVERY_WINDOW: u32 = 8;
+
+impl Core {
+    /// Ends tasks without an answer.
+    fn drop_tasks(&mut self, doomed: impl Fn(&Task) -> bool) {
+        self.tasks.retain(|_, task| !doomed(task));
+        self.reserved = self.tasks.values().map(|task| task.reserved).sum();
+    }
+
+    fn close(&mut self) {
+        self.closed = true;
+        self.drop_tasks(|_| true);
+        self.waiting.clear();
+        for link in self.links.values_mut() {
+            link.end(Ending::Now);
+        }
+    }
+}
+
+/// The session, locked, in the hands of one of those who share it.
+pub(crate) struct Turn<'a> {
+    session: &'a Arc<Session>,
+    core: &'a mut Core,
+    /// The connection whose turn it is; the others must be woken.
+    caller: Option<u16>,
+}

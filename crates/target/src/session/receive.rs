@@ -1,0 +1,292 @@
+//! What arrives on a connection: checked, put in the order of CmdSN, handed on
+//! (RFC 7143 §4.2.2.1, §7.3).
+
+use hawser_proto::pdu::ahs::AdditionalHeaders;
+use hawser_proto::pdu::{
+    BasicHeader, Bhs, DataOut, FromInitiator, NIL, Opcode, Pdu, RejectReason, Request, ScsiCommand,
+};
+use hawser_proto::serial::Serial;
+
+use super::gather::{Fate, Piece};
+use super::task::{Command, Phase};
+use super::window::Arrival;
+use super::{Ending, Held, Turn};
+
+/// The most task management functions a session may have in hand. The RFC asks for room for one.
+const MANAGING_LIMIT: usize = 16;
+
+/// Where the payload of a PDU goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sink {
+    /// It is collected and handed over with the PDU.
+    Collect,
+    /// It belongs to the data of the task with this ITT, from this offset on.
+    Task(u32, u32),
+    /// It is taken off the wire and forgotten.
+    Discard,
+}
+
+/// A whole PDU.
+#[derive(Debug)]
+pub(crate) struct Incoming<'a> {
+    pub(crate) header: &'a Bhs,
+    /// Additional headers.
+    pub(crate) ahs: &'a [u8],
+    /// The payload, if it was collected.
+    pub(crate) data: &'a [u8],
+    pub(crate) digest_ok: bool,
+}
+
+impl Turn<'_> {
+    /// Says where the payload of the PDU with this header goes.
+    pub(crate) fn begin(&mut self, cid: u16, header: &Bhs) -> Sink {
+        if BasicHeader::from_bhs(header).opcode & 0x3f != Opcode::DataOut.code() {
+            return Sink::Collect;
+        }
+        let pdu = DataOut::from_bhs(header);
+        let itt = pdu.itt.get();
+        if let Some(task) = self.core.tasks.get_mut(&itt).filter(|task| task.cid == cid)
+            && let Phase::Gathering(gather) = &mut task.phase
+            && gather.judge(piece(pdu)) == Fate::Store
+        {
+            return Sink::Task(itt, pdu.buffer_offset.get());
+        }
+        Sink::Discard
+    }
+
+    /// Stores payload of a task as it comes.
+    pub(crate) fn store(&mut self, itt: u32, offset: u32, bytes: &[u8]) {
+        if let Some(task) = self.core.tasks.get_mut(&itt)
+            && let Phase::Gathering(gather) = &mut task.phase
+        {
+            gather.store(offset, bytes);
+        }
+    }
+
+    /// Lends the buffer of a task, if `end` bytes fit in it, to read payload to where it belongs.
+    pub(crate) fn lend_buffer(&mut self, itt: u32, end: usize) -> Option<Vec<u8>> {
+        let task = self.core.tasks.get_mut(&itt)?;
+        let Phase::Gathering(gather) = &mut task.phase else {
+            return None;
+        };
+        (end <= gather.wanted()).then(|| {
+            gather.make_room();
+            gather.take_buffer()
+        })
+    }
+
+    /// Takes back what [`Self::lend_buffer`] lent.
+    pub(crate) fn return_buffer(&mut self, itt: u32, buffer: Vec<u8>) {
+        if let Some(task) = self.core.tasks.get_mut(&itt)
+            && let Phase::Gathering(gather) = &mut task.phase
+        {
+            gather.put_buffer(buffer);
+        }
+    }
+
+    /// Takes in a whole PDU.
+    pub(crate) fn receive(&mut self, cid: u16, incoming: &Incoming<'_>) {
+        let open = self
+            .core
+            .link(cid)
+            .is_some_and(|link| link.ending == Ending::Open);
+        if !open {
+            return;
+        }
+        let header = incoming.header;
+        let pdu = match FromInitiator::parse(header) {
+            Ok(pdu) => pdu,
+            Err(malformed) => {
+                tracing::debug!(cid, %malformed, "malformed PDU");
+                return self.reject(cid, header, malformed.reject_reason());
+            }
+        };
+        if let FromInitiator::DataOut(pdu) = pdu {
+            return self.data_out(cid, pdu, incoming);
+        }
+        if !incoming.digest_ok {
+            return self.reject(cid, header, RejectReason::DataDigestError);
+        }
+        if let Some(code) = self.session.shared.faults.take_reject() {
+            return self.reject_code(cid, header, code);
+        }
+        let number = number(&pdu);
+        if number.is_some_and(|number| self.core.window.look(number) == Arrival::Dropped) {
+            return;
+        }
+        if let Err(reason) = self.check(&pdu, incoming) {
+            return self.reject(cid, header, reason);
+        }
+        let Some(number) = number else {
+            return self.deliver(cid, pdu, incoming);
+        };
+        match self.core.window.judge(number) {
+            Arrival::Dropped => {}
+            Arrival::Next => {
+                self.deliver(cid, pdu, incoming);
+                self.release();
+            }
+            Arrival::Early => self.hold(cid, number, pdu, incoming),
+        }
+    }
+
+    /// Delivers what had waited for an earlier request that is here now.
+    pub(crate) fn release(&mut self) {
+        while let Some(held) = self.core.window.release() {
+            match held {
+                Held::Task(itt) => {
+                    // Another task may have the tag by now, if this one was aborted.
+                    let number = self.core.window.expected().previous();
+                    if let Some(task) = self.core.tasks.get_mut(&itt)
+                        && task.command.number() == number
+                    {
+                        task.held = false;
+                        self.proceed(itt);
+                    }
+                }
+                Held::Request(cid, header, data) => {
+                    let incoming = Incoming {
+                        header: &header,
+                        ahs: &[],
+                        data: &data,
+                        digest_ok: true,
+                    };
+                    if let Ok(pdu) = FromInitiator::parse(&header) {
+                        self.deliver(cid, pdu, &incoming);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Keeps a request until its turn comes.
+    fn hold(&mut self, cid: u16, number: Serial, pdu: FromInitiator<'_>, incoming: &Incoming<'_>) {
+        if let FromInitiator::ScsiCommand(header) = pdu {
+            self.core.window.hold(number, Held::Task(header.itt.get()));
+            return self.command(cid, command(header, incoming.ahs), incoming.data, true);
+        }
+        let held = Held::Request(cid, *incoming.header, incoming.data.to_vec());
+        self.core.window.hold(number, held);
+    }
+
+    fn deliver(&mut self, cid: u16, pdu: FromInitiator<'_>, incoming: &Incoming<'_>) {
+        match pdu {
+            FromInitiator::ScsiCommand(header) => {
+                self.command(cid, command(header, incoming.ahs), incoming.data, false);
+            }
+            FromInitiator::NopOut(request) => self.nop(cid, request, incoming.data),
+            FromInitiator::TaskManagementRequest(request) => self.manage(cid, request),
+            FromInitiator::TextRequest(request) => self.text(cid, request, incoming.data),
+            FromInitiator::LogoutRequest(request) => self.logout(cid, request),
+            // Refused by `check`, or handled before.
+            FromInitiator::LoginRequest(_)
+            | FromInitiator::Snack(_)
+            | FromInitiator::DataOut(_) => {}
+        }
+    }
+
+    /// Finds what is wrong with a request before its CmdSN is taken: a rejected one counts as not
+    /// received (RFC 7143 §7.3).
+    fn check(&self, pdu: &FromInitiator<'_>, incoming: &Incoming<'_>) -> Result<(), RejectReason> {
+        let discovery = self.session.purpose.target().is_none();
+        let tagged = |itt: u32| {
+            if itt == NIL {
+                Err(RejectReason::InvalidPduField)
+            } else {
+                Ok(())
+            }
+        };
+        match pdu {
+            FromInitiator::TextRequest(request) => tagged(request.itt.get()),
+            FromInitiator::LogoutRequest(request) => tagged(request.itt.get()),
+            FromInitiator::Snack(_) => Err(RejectReason::SnackReject),
+            FromInitiator::LoginRequest(_) => Err(RejectReason::ProtocolError),
+            // RFC 7143 §4.3: a discovery session asks for targets, and logs out.
+            _ if discovery => Err(RejectReason::ProtocolError),
+            FromInitiator::ScsiCommand(header) => {
+                tagged(header.itt.get())?;
+                self.check_command(header, incoming)
+            }
+            FromInitiator::TaskManagementRequest(request) => {
+                if self.core.managing >= MANAGING_LIMIT {
+                    return Err(RejectReason::TooManyImmediateCommands);
+                }
+                tagged(request.itt.get())
+            }
+            FromInitiator::NopOut(_) | FromInitiator::DataOut(_) => Ok(()),
+        }
+    }
+
+    fn check_command(
+        &self,
+        header: &ScsiCommand,
+        incoming: &Incoming<'_>,
+    ) -> Result<(), RejectReason> {
+        if self.core.tasks.contains_key(&header.itt.get()) {
+            return Err(RejectReason::TaskInProgress);
+        }
+        if header.data_segment_length() > 0 && !header.is_write() {
+            return Err(RejectReason::ProtocolError);
+        }
+        if !incoming.ahs.is_empty() {
+            AdditionalHeaders::parse(incoming.ahs)
+                .map_err(|malformed| malformed.reject_reason())?;
+        }
+        Ok(())
+    }
+
+    /// A Data-Out is complete; its payload is where it belongs.
+    fn data_out(&mut self, cid: u16, pdu: &DataOut, incoming: &Incoming<'_>) {
+        let itt = pdu.itt.get();
+        if !incoming.digest_ok {
+            self.reject(cid, incoming.header, RejectReason::DataDigestError);
+        }
+        let Some(task) = self.core.tasks.get_mut(&itt).filter(|task| task.cid == cid) else {
+            // The data of a task that was aborted may come after its end.
+            return;
+        };
+        let Phase::Gathering(gather) = &mut task.phase else {
+            return;
+        };
+        let piece = piece(pdu);
+        if !gather.is_expected(piece.ttt) {
+            return self.reject(cid, incoming.header, RejectReason::InvalidPduField);
+        }
+        gather.arrived(piece, incoming.digest_ok);
+        self.proceed(itt);
+    }
+}
+
+/// The CmdSN of a request that takes one; none for what is immediate.
+fn number(pdu: &FromInitiator<'_>) -> Option<Serial> {
+    let (immediate, number) = match pdu {
+        FromInitiator::NopOut(pdu) => (pdu.is_immediate(), pdu.cmd_sn),
+        FromInitiator::ScsiCommand(pdu) => (pdu.is_immediate(), pdu.cmd_sn),
+        FromInitiator::TaskManagementRequest(pdu) => (pdu.is_immediate(), pdu.cmd_sn),
+        FromInitiator::TextRequest(pdu) => (pdu.is_immediate(), pdu.cmd_sn),
+        FromInitiator::LogoutRequest(pdu) => (pdu.is_immediate(), pdu.cmd_sn),
+        FromInitiator::LoginRequest(_) | FromInitiator::DataOut(_) | FromInitiator::Snack(_) => {
+            return None;
+        }
+    };
+    (!immediate).then_some(Serial(number.get()))
+}
+
+fn command(header: &ScsiCommand, ahs: &[u8]) -> Command {
+    let additional = AdditionalHeaders::parse(ahs).unwrap_or_default();
+    let extended_cdb = additional.extended_cdb.unwrap_or_default().to_vec();
+    Command {
+        header: *header,
+        extended_cdb,
+    }
+}
+
+fn piece(pdu: &DataOut) -> Piece {
+    Piece {
+        ttt: pdu.ttt.get(),
+        data_sn: pdu.data_sn.get(),
+        offset: pdu.buffer_offset.get(),
+        length: pdu.data_segment_length(),
+        last: pdu.is_final(),
+    }
+}

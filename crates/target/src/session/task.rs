@@ -1,0 +1,74 @@
+//! A SCSI command that is not answered yet.
+
+use hawser_proto::pdu::{Pdu, ScsiCommand};
+use hawser_proto::serial::Serial;
+use hawser_scsi::Lun;
+
+use super::gather::Gather;
+
+/// A command as it came.
+#[derive(Debug, Clone)]
+pub(crate) struct Command {
+    pub(crate) header: ScsiCommand,
+    /// The bytes of the CDB beyond the sixteenth.
+    pub(crate) extended_cdb: Vec<u8>,
+}
+
+impl Command {
+    pub(crate) fn itt(&self) -> u32 {
+        self.header.itt.get()
+    }
+
+    pub(crate) fn lun(&self) -> Lun {
+        Lun(self.header.lun)
+    }
+
+    pub(crate) fn expected(&self) -> u32 {
+        self.header.edtl.get()
+    }
+
+    pub(crate) fn number(&self) -> Serial {
+        Serial(self.header.cmd_sn.get())
+    }
+
+    pub(crate) fn immediate_length(&self) -> u32 {
+        self.header.data_segment_length()
+    }
+
+    /// The whole CDB, in `long` if it has more than 16 bytes.
+    pub(crate) fn cdb<'a>(&'a self, long: &'a mut Vec<u8>) -> &'a [u8] {
+        if self.extended_cdb.is_empty() {
+            return &self.header.cdb;
+        }
+        long.extend_from_slice(&self.header.cdb);
+        long.extend_from_slice(&self.extended_cdb);
+        long
+    }
+}
+
+/// What a task waits for.
+#[derive(Debug)]
+pub(crate) enum Phase {
+    /// Its turn in the order of CmdSN, or its data.
+    Gathering(Gather),
+    /// The end of its execution, which a worker tells by this ticket.
+    Executing(u64),
+    /// Nothing: a fault swallowed it.
+    Swallowed,
+}
+
+/// A task.
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub(crate) cid: u16,
+    pub(crate) command: Command,
+    pub(crate) phase: Phase,
+    /// An earlier CmdSN is missing.
+    pub(crate) held: bool,
+    /// Aborted: it only waits for data that is on its way.
+    pub(crate) doomed: bool,
+    /// A fault has held its R2Ts back already.
+    pub(crate) delayed: bool,
+    /// Memory that was set aside for its data, in bytes.
+    pub(crate) reserved: usize,
+}
