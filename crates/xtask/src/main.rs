@@ -1,13 +1,59 @@
-//! Workspace tasks: `cargo xtask codegen [--check]`.
+//! Workspace tasks: `cargo xtask WORD`.
 #![forbid(unsafe_code)]
 
 mod codegen;
+mod deps;
+mod fuzz;
+mod limits;
+mod packages;
+mod stage;
+mod test;
 
-fn main() -> anyhow::Result<()> {
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+const USAGE: &str = "usage: cargo xtask COMMAND
+  test                          everything that continuous integration runs
+  deps                          check that each crate uses only what the plan of rooms allows
+  limits                        check the house limits that no lint knows
+  codegen [--check]             write the generated code, or check that it is up to date
+  fuzz [--seconds N] [TARGET]   run the fuzz targets (10 seconds each unless told)
+  package-list                  the Debian packages that building and testing need, and why";
+
+/// How long `cargo xtask fuzz` runs each target unless told.
+const FUZZ_SECONDS: u64 = 10;
+
+fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
+    let root = root()?;
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["test"] => test::run(root),
+        ["deps"] => deps::run(root),
+        ["limits"] => limits::run(root),
         ["codegen"] => codegen::run(false),
         ["codegen", "--check"] => codegen::run(true),
-        _ => anyhow::bail!("usage: cargo xtask codegen [--check]"),
+        ["fuzz"] => fuzz::run(root, FUZZ_SECONDS, None),
+        ["fuzz", "--seconds", n] => fuzz::run(root, seconds(n)?, None),
+        ["fuzz", "--seconds", n, target] => fuzz::run(root, seconds(n)?, Some(target)),
+        ["fuzz", target] => fuzz::run(root, FUZZ_SECONDS, Some(target)),
+        ["package-list"] => {
+            packages::list();
+            Ok(())
+        }
+        _ => bail!("{USAGE}"),
     }
+}
+
+fn seconds(word: &str) -> Result<u64> {
+    word.parse()
+        .with_context(|| format!("{word} is not a number of seconds"))
+}
+
+/// The project's folder, two levels above this crate.
+fn root() -> Result<&'static Path> {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .context("the crate does not lie in crates/xtask")
 }

@@ -1,0 +1,93 @@
+//! `cargo xtask test`: all that continuous integration runs.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::stage::{Stages, cargo, check, check_tests};
+use crate::{codegen, deps, fuzz, limits, packages};
+
+/// More than any stage needs on two slow cores; reached only by something that hangs.
+const STAGE_LIMIT: Duration = Duration::from_secs(20 * 60);
+/// How long each fuzz target runs.
+const FUZZ_SECONDS: u64 = 10;
+
+/// Runs every stage; the error names the failed ones.
+pub(crate) fn run(root: &Path) -> Result<()> {
+    let mut stages = Stages::new();
+    if !stages.run("packages", |_| packages::ensure_installed()) {
+        return stages.finish();
+    }
+    static_checks(root, &mut stages);
+    tests(root, &mut stages);
+    fuzz::stages(root, FUZZ_SECONDS, &mut stages);
+    stages.finish()
+}
+
+/// Everything that runs none of the project's code.
+fn static_checks(root: &Path, stages: &mut Stages) {
+    stages.run("format", |_| {
+        check(&mut cargo(root, &["fmt", "--all", "--check"]), STAGE_LIMIT)
+    });
+    stages.run("rooms", |_| deps::run(root));
+    stages.run("limits", |_| limits::run(root));
+    stages.run("generated code", |_| codegen::run(true));
+    stages.run("clippy", |_| {
+        let arguments = [
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ];
+        check(&mut build(root, &arguments), STAGE_LIMIT)
+    });
+    stages.run("documentation", |_| {
+        let arguments = ["doc", "--workspace", "--no-deps", "--quiet"];
+        check(
+            build(root, &arguments).env("RUSTDOCFLAGS", "-D warnings"),
+            STAGE_LIMIT,
+        )
+    });
+}
+
+/// The tests: one build of all test programs, then the ones that need nothing from outside, then those
+/// in `crates/*/tests`, among them all that start foreign servers.
+fn tests(root: &Path, stages: &mut Stages) {
+    let built = stages.run("build of the tests", |_| {
+        let arguments = [
+            "test",
+            "--workspace",
+            "--all-targets",
+            "--no-run",
+            "--quiet",
+        ];
+        check(&mut build(root, &arguments), STAGE_LIMIT)
+    });
+    if !built {
+        return;
+    }
+    let kinds: [(&str, &[&str]); 3] = [
+        ("unit and property tests", &["--lib", "--bins"]),
+        ("integration tests", &["--test", "*"]),
+        ("examples in the docs", &["--doc"]),
+    ];
+    for (name, which) in kinds {
+        stages.run(name, |counts| {
+            let arguments = [&["test", "--workspace", "--no-fail-fast"], which].concat();
+            check_tests(&mut build(root, &arguments), STAGE_LIMIT, counts)
+        });
+    }
+}
+
+/// A cargo command that builds. On a fresh clone incremental compilation only costs time.
+fn build(root: &Path, arguments: &[&str]) -> Command {
+    let mut command = cargo(root, arguments);
+    if std::env::var_os("CI").is_some() {
+        command.env("CARGO_INCREMENTAL", "0");
+    }
+    command
+}
