@@ -1,5 +1,6 @@
 //! What goes wrong in the engine, with target, portal and what the peer said.
 
+use hawser_proto::discovery::DiscoveryError;
 use hawser_proto::login::LoginError;
 use hawser_proto::names::{IscsiName, Portal};
 use hawser_scsi::Sense;
@@ -21,7 +22,7 @@ impl LoginFailure {
     #[must_use]
     pub fn is_final(&self) -> bool {
         match &self.kind {
-            LoginFailureKind::Connect(_) => false,
+            LoginFailureKind::Connect(_) | LoginFailureKind::Discovery(_) => false,
             LoginFailureKind::Login(error) => error.is_final(),
             LoginFailureKind::TooManyRedirects(_) => true,
         }
@@ -38,6 +39,9 @@ pub enum LoginFailureKind {
     /// The target refused, or broke the protocol, or failed to prove itself.
     #[error(transparent)]
     Login(Box<LoginError>),
+    /// The answer to SendTargets cannot be used.
+    #[error(transparent)]
+    Discovery(#[from] DiscoveryError),
     /// The target redirected us more often than the limit.
     #[error("redirected more than {0} times")]
     TooManyRedirects(u32),

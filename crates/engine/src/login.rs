@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use hawser_proto::chap::{ChallengeLedger, SecretPolicy};
 use hawser_proto::login::{
-    ChapConfig, ChapUsed, DigestChoice, LOGIN_RANDOM_BYTES, LoggedIn, Login, LoginConfig,
-    LoginError, LoginOutcome, MutualChap, Offers,
+    ChapConfig, DigestChoice, LOGIN_RANDOM_BYTES, LoggedIn, Login, LoginConfig, LoginError,
+    LoginOutcome, MutualChap, Offers,
 };
-use hawser_proto::names::{IscsiName, Isid, Portal};
+use hawser_proto::names::{IscsiName, Portal};
 use hawser_proto::session::Established;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -34,14 +34,12 @@ static OUTSTANDING: Mutex<Option<ChallengeLedger>> = Mutex::new(None);
 /// A connection in the full feature phase.
 pub(crate) struct LoggedInStream {
     pub(crate) stream: TcpStream,
-    pub(crate) established: Established,
+    /// What was agreed on.
+    pub(crate) login: Box<LoggedIn>,
+    /// The portal that was asked for; a redirect may have led elsewhere.
     pub(crate) portal: Portal,
-    pub(crate) isid: Isid,
-    pub(crate) tsih: u16,
-    pub(crate) target_alias: Option<String>,
-    pub(crate) chap: Option<ChapUsed>,
+    /// MD5 alone was offered, after the list of algorithms had failed.
     pub(crate) md5_fallback: bool,
-    pub(crate) unusual: Vec<String>,
     /// Where the target says it lives from now on.
     pub(crate) moved_permanently: Option<Portal>,
     /// Bytes of the full feature phase that were read with the last login PDU.
@@ -90,7 +88,7 @@ impl Dialer {
 
     /// Begins with this portal next time, and adopts what the login taught.
     pub(crate) fn remember(&mut self, login: &LoggedInStream) {
-        self.config.expected_tpgt = login.established.tpgt;
+        self.config.expected_tpgt = login.login.tpgt;
         self.config.md5_only = login.md5_fallback;
         if let Some(moved) = &login.moved_permanently {
             self.portals.retain(|portal| portal != moved);
@@ -157,10 +155,15 @@ pub(crate) async fn log_in(
     for _ in 0..=MAX_REDIRECTS {
         match log_in_once(&config, &at, limit).await {
             Ok((stream, beyond, LoginOutcome::FullFeature(logged_in))) => {
-                let mut done = LoggedInStream::new(stream, *logged_in, portal, beyond);
-                done.md5_fallback = config.md5_only;
-                done.moved_permanently = moved_permanently;
-                return Ok(done);
+                let md5_fallback = config.md5_only;
+                return Ok(LoggedInStream {
+                    stream,
+                    login: logged_in,
+                    portal,
+                    md5_fallback,
+                    moved_permanently,
+                    beyond,
+                });
             }
             Ok((_, _, LoginOutcome::Redirect { address, permanent })) => {
                 tracing::info!(from = %at, to = %address, permanent, "login redirected");
@@ -246,27 +249,17 @@ impl Drop for Outstanding {
 }
 
 impl LoggedInStream {
-    fn new(stream: TcpStream, login: LoggedIn, portal: Portal, beyond: Vec<u8>) -> Self {
-        Self {
-            stream,
-            isid: login.isid,
-            tsih: login.tsih,
-            target_alias: login.target_alias,
-            chap: login.chap,
-            md5_fallback: false,
-            unusual: login.unusual.iter().map(ToString::to_string).collect(),
-            moved_permanently: None,
-            portal,
-            beyond,
-            established: Established {
-                cid: login.cid,
-                tpgt: login.tpgt,
-                parameters: login.parameters,
-                cmd_sn: login.cmd_sn,
-                exp_cmd_sn: login.exp_cmd_sn,
-                max_cmd_sn: login.max_cmd_sn,
-                exp_stat_sn: login.exp_stat_sn,
-            },
+    /// What the session core needs to know.
+    pub(crate) fn established(&self) -> Established {
+        let login = &self.login;
+        Established {
+            cid: login.cid,
+            tpgt: login.tpgt,
+            parameters: login.parameters.clone(),
+            cmd_sn: login.cmd_sn,
+            exp_cmd_sn: login.exp_cmd_sn,
+            max_cmd_sn: login.max_cmd_sn,
+            exp_stat_sn: login.exp_stat_sn,
         }
     }
 }

@@ -153,7 +153,11 @@ impl Driver {
                     self.managed(self.next_manager, Outcome::Disconnected);
                 }
             }
-            Message::Opened(lun) => self.luns.push(lun),
+            Message::Opened(lun) => {
+                // Those that nobody holds any more need no check.
+                self.luns.retain(|open| Arc::strong_count(open) > 1);
+                self.luns.push(lun);
+            }
             Message::SetHold(hold) => self.core.set_hold(hold),
             Message::Reconnect => self.lose(0, ConnectionError::Requested),
             Message::Logout => self.core.logout(now),
@@ -202,10 +206,10 @@ impl Driver {
             .state
             .send_replace(SessionState::Up(Arc::clone(&view)));
         self.shared.tell(SessionEvent::Up(view));
+        let established = login.established();
         self.sockets
-            .push(Socket::new(login.established.cid, login.stream));
-        self.core
-            .handle_logged_in(Instant::now(), login.established);
+            .push(Socket::new(established.cid, login.stream));
+        self.core.handle_logged_in(Instant::now(), established);
         if !login.beyond.is_empty() {
             let cid = self.sockets.last().map_or(0, |socket| socket.cid);
             let now = Instant::now();
@@ -359,15 +363,15 @@ impl LoggedInStream {
             portal: self.portal.clone(),
             local_address: address(self.stream.local_addr()),
             remote_address: address(self.stream.peer_addr()),
-            isid: self.isid,
-            tsih: self.tsih,
-            cid: self.established.cid,
-            tpgt: self.established.tpgt,
-            target_alias: self.target_alias.clone(),
-            parameters: self.established.parameters.clone(),
-            chap: self.chap,
+            isid: self.login.isid,
+            tsih: self.login.tsih,
+            cid: self.login.cid,
+            tpgt: self.login.tpgt,
+            target_alias: self.login.target_alias.clone(),
+            parameters: self.login.parameters.clone(),
+            chap: self.login.chap,
             md5_fallback: self.md5_fallback,
-            unusual: self.unusual.clone(),
+            unusual: self.login.unusual.iter().map(ToString::to_string).collect(),
             since: std::time::SystemTime::now(),
             reconnects,
         }

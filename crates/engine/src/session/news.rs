@@ -17,7 +17,7 @@ impl Shared {
         tracing::warn!(%failure, "login failed");
         self.state.send_modify(|state| match state {
             SessionState::Connecting { last_failure } | SessionState::Lost { last_failure, .. } => {
-                *last_failure = Some(failure.clone())
+                *last_failure = Some(failure.clone());
             }
             SessionState::Up(_) | SessionState::Closed => {}
         });

@@ -1,0 +1,7 @@
+//! The engine against targets that nobody here wrote: tgt and istgt.
+
+mod istgt;
+mod support;
+mod tgt_faults;
+mod tgt_io;
+mod tgt_login;
