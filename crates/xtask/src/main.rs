@@ -8,6 +8,7 @@ mod limits;
 mod packages;
 mod stage;
 mod test;
+mod thirdparty;
 
 use std::path::Path;
 
@@ -16,6 +17,7 @@ use anyhow::{Context, Result, bail};
 const USAGE: &str = "usage: cargo xtask COMMAND
   test                          everything that continuous integration runs
   deps                          check that each crate uses only what the plan of rooms allows
+  third-party                   check that third-party crates keep to deny.toml
   limits                        check the house limits that no lint knows
   codegen [--check]             write the generated code, or check that it is up to date
   fuzz [--seconds N] [TARGET]   run the fuzz targets (10 seconds each unless told)
@@ -30,6 +32,7 @@ fn main() -> Result<()> {
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["test"] => test::run(root),
         ["deps"] => deps::run(root),
+        ["third-party"] => thirdparty::run(root),
         ["limits"] => limits::run(root),
         ["codegen"] => codegen::run(false),
         ["codegen", "--check"] => codegen::run(true),
