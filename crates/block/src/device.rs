@@ -87,8 +87,17 @@ impl fmt::Debug for Request {
 impl Request {
     /// Ends the request: gives the buffer back to its sink with `result`.
     pub fn complete(self, result: Result<(), BlockError>) {
-        let Self { buffer, token, sink, .. } = self;
-        sink.complete(Completion { token, buffer, result });
+        let Self {
+            buffer,
+            token,
+            sink,
+            ..
+        } = self;
+        sink.complete(Completion {
+            token,
+            buffer,
+            result,
+        });
     }
 
     /// Bytes of the disk the request touches: the buffer's length for reads and writes.
@@ -117,7 +126,11 @@ impl Request {
             return Ok(());
         }
         if !self.offset.is_multiple_of(block) || !length.is_multiple_of(block) {
-            return Err(BlockError::unaligned(self.offset, length, geometry.block_size));
+            return Err(BlockError::unaligned(
+                self.offset,
+                length,
+                geometry.block_size,
+            ));
         }
         match self.offset.checked_add(length) {
             Some(end) if end <= geometry.size => Ok(()),
@@ -160,6 +173,8 @@ pub trait BlockDevice: Send + Sync {
 
 impl fmt::Debug for dyn BlockDevice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BlockDevice").field("geometry", &self.geometry()).finish()
+        f.debug_struct("BlockDevice")
+            .field("geometry", &self.geometry())
+            .finish()
     }
 }

@@ -41,7 +41,11 @@ pub struct BlockError {
 impl BlockError {
     /// An error of `kind`; `context` says what failed, where, and what the peer said.
     pub fn new(kind: ErrorKind, context: impl Into<Arc<str>>) -> Self {
-        Self { kind, context: context.into(), source: None }
+        Self {
+            kind,
+            context: context.into(),
+            source: None,
+        }
     }
 
     /// Adds the error that caused this one.

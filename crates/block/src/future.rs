@@ -69,6 +69,12 @@ pub fn submit(
 ) -> IoFuture {
     let shared = Arc::new(Shared(Mutex::new(Slot::default())));
     let sink = Arc::clone(&shared) as Arc<dyn CompletionSink>;
-    device.submit(Request { operation, offset, buffer, token: 0, sink });
+    device.submit(Request {
+        operation,
+        offset,
+        buffer,
+        token: 0,
+        sink,
+    });
     IoFuture(shared)
 }

@@ -27,7 +27,10 @@ impl MemoryDevice {
             can_write_zeroes: true,
             volatile_cache: false,
         };
-        Self { geometry, data: Mutex::new(vec![0; size]) }
+        Self {
+            geometry,
+            data: Mutex::new(vec![0; size]),
+        }
     }
 
     fn carry_out(&self, request: &mut Request) -> Result<(), BlockError> {
@@ -75,7 +78,12 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let disk = MemoryDevice::new(8, 512);
-        let (_, written) = now(submit(&disk, Operation::Write { fua: false }, 512, vec![7; 1024]));
+        let (_, written) = now(submit(
+            &disk,
+            Operation::Write { fua: false },
+            512,
+            vec![7; 1024],
+        ));
         written.unwrap();
         let (data, read) = now(submit(&disk, Operation::Read, 0, vec![1; 2048]));
         read.unwrap();
@@ -100,8 +108,19 @@ mod tests {
     #[test]
     fn zeroes_are_zeroes() {
         let disk = MemoryDevice::new(4, 512);
-        now(submit(&disk, Operation::Write { fua: true }, 0, vec![7; 2048])).1.unwrap();
-        let zero = Operation::WriteZeroes { length: 1024, fua: false, may_unmap: true };
+        now(submit(
+            &disk,
+            Operation::Write { fua: true },
+            0,
+            vec![7; 2048],
+        ))
+        .1
+        .unwrap();
+        let zero = Operation::WriteZeroes {
+            length: 1024,
+            fua: false,
+            may_unmap: true,
+        };
         now(submit(&disk, zero, 512, Vec::new())).1.unwrap();
         let (data, read) = now(submit(&disk, Operation::Read, 0, vec![0; 2048]));
         read.unwrap();
