@@ -1,6 +1,7 @@
 //! Carries a login out: connect, negotiate, follow redirects, once more with MD5 alone.
 
 use std::future::Future;
+use std::io::ErrorKind;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -192,7 +193,7 @@ async fn log_in_once(
     let mut random = [0; LOGIN_RANDOM_BYTES];
     getrandom::fill(&mut random).map_err(|error| ConnectFailure::Lost(error.to_string()))?;
     let mut login = Login::new(config.clone(), &random)?;
-    let _outstanding = Outstanding::enter(&mut login);
+    let _outstanding = Outstanding::enter(&login);
     let mut stream = connect(portal, limit).await?;
     let exchange = exchange(&mut login, &mut stream);
     let (beyond, outcome) = match timeout(limit, exchange).await {
@@ -207,34 +208,48 @@ async fn exchange(
     login: &mut Login,
     stream: &mut TcpStream,
 ) -> Result<(Vec<u8>, LoginOutcome), LoginFailureKind> {
-    let lost = |error: std::io::Error| ConnectFailure::Lost(error.to_string());
     let mut input = vec![0; READ_SIZE];
     let mut output = Vec::new();
     loop {
         output.clear();
         while login.poll_transmit(&mut output) {}
-        stream.write_all(&output).await.map_err(lost)?;
-        let read = stream.read(&mut input).await.map_err(lost)?;
-        if read == 0 {
-            return Err(login.handle_close().into());
-        }
+        let written = stream.write_all(&output).await;
+        let read = match written {
+            Ok(()) => stream.read(&mut input).await,
+            Err(error) => Err(error),
+        };
+        let read = match read {
+            // A target that resets the connection has refused as much as one that closes it.
+            Ok(0) => return Err(login.handle_close().into()),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {
+                return Err(login.handle_close().into());
+            }
+            Err(error) => return Err(ConnectFailure::Lost(error.to_string()).into()),
+            Ok(read) => read,
+        };
         let bytes = input.get(..read).unwrap_or_default();
+        // Logins that began since then have challenges out too.
+        login.refuse_challenges(&outstanding());
         if let (used, Some(outcome)) = login.handle_input(bytes)? {
             return Ok((bytes.get(used..).unwrap_or_default().to_vec(), outcome));
         }
     }
 }
 
+/// The challenges that are out now.
+fn outstanding() -> ChallengeLedger {
+    let ledger = OUTSTANDING.lock().unwrap_or_else(PoisonError::into_inner);
+    ledger.clone().unwrap_or_default()
+}
+
 /// Keeps a login's own challenge in the ledger of the process for as long as it is out.
 struct Outstanding(Vec<u8>);
 
 impl Outstanding {
-    fn enter(login: &mut Login) -> Self {
+    fn enter(login: &Login) -> Self {
         let own = login.own_challenge().to_vec();
         let mut ledger = OUTSTANDING.lock().unwrap_or_else(PoisonError::into_inner);
-        let ledger = ledger.get_or_insert_with(ChallengeLedger::new);
-        ledger.insert(&own);
-        login.refuse_challenges(ledger);
+        ledger.get_or_insert_with(ChallengeLedger::new).insert(&own);
         Self(own)
     }
 }

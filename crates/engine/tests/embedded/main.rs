@@ -1,0 +1,8 @@
+//! The engine against the embedded target with its faults switched on: what no foreign target can be
+//! made to do on demand.
+
+mod disks;
+mod events;
+mod faults;
+mod redirects;
+mod support;

@@ -1,0 +1,76 @@
+//! Login redirects (RFC 7143 §11.13.5, status class 1) and passing refusals.
+
+use hawser_engine::{LoginFailureKind, Portal, Session, SessionEvent, SessionState};
+use hawser_target::faults::Redirect;
+
+use super::support::{
+    anywhere, event, in_time, logged_in_again, options, ram, serve, serve_at, target, unit, up,
+};
+
+#[tokio::test]
+async fn a_temporary_redirect_keeps_the_configured_portal() {
+    let elsewhere = serve().await;
+    let group = serve().await;
+    group
+        .faults()
+        .set_redirect(Some(Redirect::temporary(elsewhere.local_addrs()[0])));
+    let session = up(&group).await;
+    let SessionState::Up(view) = session.state() else {
+        panic!("not up")
+    };
+    assert_eq!(view.portal, Portal::from(group.local_addrs()[0]));
+    assert_eq!(view.remote_address, elsewhere.local_addrs()[0].to_string());
+    // The next login asks at the configured portal again.
+    group.faults().set_redirect(None);
+    session.reconnect();
+    logged_in_again(&session, 1).await;
+    let SessionState::Up(view) = session.state() else {
+        panic!("not up")
+    };
+    assert_eq!(view.remote_address, group.local_addrs()[0].to_string());
+    session.logout().await;
+}
+
+#[tokio::test]
+async fn a_permanent_redirect_is_told() {
+    let elsewhere = serve().await;
+    let group = serve().await;
+    group
+        .faults()
+        .set_redirect(Some(Redirect::permanent(elsewhere.local_addrs()[0])));
+    let session = Session::open(options(group.local_addrs()[0]));
+    let mut events = session.events();
+    let moved = event(&mut events, |event| match event {
+        SessionEvent::MovedPermanently(portal) => Some(portal),
+        _ => None,
+    })
+    .await;
+    assert_eq!(moved, Portal::from(elsewhere.local_addrs()[0]));
+    session.logout().await;
+}
+
+#[tokio::test]
+async fn redirects_in_a_circle_end() {
+    let server = serve_at(anywhere(), target().lun(0, unit(ram(), "disk"))).await;
+    let itself = server.local_addrs()[0];
+    server
+        .faults()
+        .set_redirect(Some(Redirect::temporary(itself)));
+    let session = Session::open(options(itself));
+    let failure = in_time(session.established()).await.unwrap_err();
+    assert!(
+        matches!(failure.kind, LoginFailureKind::TooManyRedirects(_)),
+        "{failure}"
+    );
+}
+
+#[tokio::test]
+async fn a_target_that_is_out_of_resources_is_tried_again() {
+    let server = serve().await;
+    server.faults().refuse_next_login(3, 2);
+    let session = Session::open(options(server.local_addrs()[0]));
+    let failure = in_time(session.established()).await.unwrap_err();
+    assert!(!failure.is_final(), "{failure}");
+    logged_in_again(&session, 0).await;
+    session.logout().await;
+}
