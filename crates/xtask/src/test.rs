@@ -36,13 +36,19 @@ fn static_checks(root: &Path, stages: &mut Stages) {
     stages.run("limits", |_| limits::run(root));
     stages.run("generated code", |_| codegen::run(true));
     stages.run("clippy", |_| {
-        let what = ["clippy", "--workspace", "--all-targets", "--"];
+        let what = [
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--keep-going",
+            "--",
+        ];
         let lints = ["-D", "warnings", "-D", "clippy::too_many_lines"];
         let arguments = [&what[..], &lints].concat();
         check(&mut build(root, &arguments), STAGE_LIMIT)
     });
     stages.run("documentation", |_| {
-        let arguments = ["doc", "--workspace", "--no-deps", "--quiet"];
+        let arguments = ["doc", "--workspace", "--no-deps", "--keep-going", "--quiet"];
         check(
             build(root, &arguments).env("RUSTDOCFLAGS", "-D warnings"),
             STAGE_LIMIT,
