@@ -319,7 +319,8 @@ impl Session {
             return;
         };
         if task.in_batch > 0 {
-            task.ended = Some(outcome);
+            // The first end is the end.
+            task.ended.get_or_insert(outcome);
             return;
         }
         let Some(task) = self.tasks.remove(slot) else {

@@ -163,8 +163,9 @@ impl Session {
 
     /// A tag that names no living task: a task that was ended by a management function may still be
     /// answered (RFC 7143 §4.2.3.3), anything else is an offence.
-    fn late(&self, itt: u32) -> Result<(), PeerMisbehaved> {
-        if self.tasks.has_been(TaskId::from_itt(itt)) {
+    fn late(&mut self, itt: u32) -> Result<(), PeerMisbehaved> {
+        let id = TaskId::from_itt(itt);
+        if self.tasks.has_been(id) || self.tasks.find(id).is_some_and(|t| t.ended.is_some()) {
             return Ok(());
         }
         Err(PeerMisbehaved::UnknownTask(itt))

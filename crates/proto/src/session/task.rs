@@ -122,7 +122,8 @@ impl Task {
         }
     }
 
-    /// Makes it as if it had never been sent.
+    /// Makes it as if it had never been sent. A batch that is being written may still refer to its
+    /// buffer, so that count stays.
     pub(super) fn rewind(&mut self) {
         self.state = State::Ready;
         self.ending = Ending::No;
@@ -131,7 +132,6 @@ impl Task {
         self.next_data_sn = 0;
         self.data_pdus = 0;
         self.open_r2ts = 0;
-        self.in_batch = 0;
     }
 
     pub(super) fn command(&self) -> Option<&Command> {
