@@ -14,6 +14,11 @@ const STAGE_LIMIT: Duration = Duration::from_secs(20 * 60);
 /// How long each fuzz target runs.
 const FUZZ_SECONDS: u64 = 10;
 
+/// What the demo may take; it takes seconds.
+const DEMO_LIMIT: Duration = Duration::from_secs(180);
+/// The command line has a demo when this is there.
+const DEMO_SOURCE: &str = "crates/cli/src/commands/demo.rs";
+
 /// Runs every stage; the error names the failed ones.
 pub(crate) fn run(root: &Path) -> Result<()> {
     let mut stages = Stages::new();
@@ -22,6 +27,13 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     }
     static_checks(root, &mut stages);
     tests(root, &mut stages);
+    if root.join(DEMO_SOURCE).exists() {
+        stages.run("demo", |counts| {
+            demo()?;
+            counts.passed += 1;
+            Ok(())
+        });
+    }
     fuzz::stages(root, FUZZ_SECONDS, &mut stages);
     stages.finish()
 }
@@ -83,6 +95,12 @@ fn tests(root: &Path, stages: &mut Stages) {
             check_tests(&mut build(root, &arguments), STAGE_LIMIT, counts)
         });
     }
+}
+
+/// Runs `hawser demo`. The build of the tests made the program, in the folder where this one lies.
+fn demo() -> Result<()> {
+    let program = std::env::current_exe()?.with_file_name("hawser");
+    check(Command::new(program).arg("demo"), DEMO_LIMIT)
 }
 
 /// A cargo command that builds. On a fresh clone incremental compilation only costs time.
