@@ -74,7 +74,8 @@ pub enum Hold {
 /// How a session behaves. [`Default`] is what a user who says nothing gets.
 #[derive(Debug, Clone)]
 pub struct SessionConfig {
-    /// Commands at once; more are refused with [`Full`].
+    /// Commands at once; more are refused with [`Full`]. The session's own requests have slots
+    /// beyond these.
     pub max_tasks: u16,
     /// How long commands wait for a lost session.
     pub hold: Hold,

@@ -11,6 +11,11 @@ use crate::serial::Serial;
 /// 0xffffffff (RFC 7143 §11.2.1.8).
 pub const MAX_TASKS: u16 = 0x7fff;
 
+/// Slots beyond those of the commands, for the session's own requests: one management function, one
+/// ping, one text request, one logout, and some that fill in the CmdSN of rejected commands. So a
+/// table full of commands that hang can still be aborted, and a full session logged out.
+pub(super) const OWN_SLOTS: u16 = 16;
+
 /// How many generations of a slot back a late PDU is still believed to be one.
 const STALE_GENERATIONS: u16 = 1 << 10;
 
@@ -178,6 +183,8 @@ impl Task {
 struct Entry {
     generation: u16,
     task: Option<Task>,
+    /// Whether the slot counts as a command's; so until it is released.
+    holds_command: bool,
 }
 
 /// The tasks of a session, by slot. It grows as slots are first used, so an idle session is small.
@@ -185,32 +192,48 @@ struct Entry {
 pub(super) struct Table {
     entries: Vec<Entry>,
     free: Vec<u16>,
+    /// Slots that commands may hold, and hold.
     capacity: u16,
+    commands: u16,
+    /// Slots that own requests hold, of [`OWN_SLOTS`].
+    own: u16,
 }
 
 impl Table {
-    /// A table of at most `capacity` slots, itself at most [`MAX_TASKS`].
+    /// A table of at most `capacity` commands, itself at most [`MAX_TASKS`].
     pub(super) fn new(capacity: u16) -> Self {
         let capacity = capacity.clamp(1, MAX_TASKS);
         Self {
             entries: Vec::new(),
             free: Vec::new(),
             capacity,
+            commands: 0,
+            own: 0,
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.free.len() == self.entries.len()
+        self.commands == 0 && self.own == 0
     }
 
+    /// No further command finds a slot.
     pub(super) fn is_full(&self) -> bool {
-        self.free.is_empty() && self.entries.len() >= usize::from(self.capacity)
+        self.commands >= self.capacity
     }
 
     pub(super) fn insert(&mut self, task: Task) -> Option<TaskId> {
+        let holds_command = task.command().is_some();
+        let (held, limit) = if holds_command {
+            (&mut self.commands, self.capacity)
+        } else {
+            (&mut self.own, OWN_SLOTS)
+        };
+        if *held >= limit {
+            return None;
+        }
+        *held += 1;
         let slot = match self.free.pop() {
             Some(slot) => slot,
-            None if self.is_full() => return None,
             None => {
                 self.entries.push(Entry::default());
                 u16::try_from(self.entries.len() - 1).ok()?
@@ -219,6 +242,7 @@ impl Table {
         let entry = self.entries.get_mut(usize::from(slot))?;
         entry.generation = entry.generation.wrapping_add(1);
         entry.task = Some(task);
+        entry.holds_command = holds_command;
         Some(TaskId {
             slot,
             generation: entry.generation,
@@ -232,11 +256,16 @@ impl Table {
 
     /// Lets an emptied slot be used again.
     pub(super) fn release(&mut self, slot: u16) {
-        if self
-            .entries
-            .get(usize::from(slot))
-            .is_some_and(|entry| entry.task.is_none())
-        {
+        let Some(entry) = self.entries.get(usize::from(slot)) else {
+            return;
+        };
+        if entry.task.is_none() {
+            let held = if entry.holds_command {
+                &mut self.commands
+            } else {
+                &mut self.own
+            };
+            *held = held.saturating_sub(1);
             self.free.push(slot);
         }
     }
@@ -281,7 +310,7 @@ impl Table {
 
     /// Live tasks with their slots, in no order of meaning.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u16, &Task)> {
-        let slots = 0..=MAX_TASKS;
+        let slots = 0..=u16::MAX;
         slots
             .zip(&self.entries)
             .filter_map(|(slot, entry)| Some((slot, entry.task.as_ref()?)))
@@ -296,15 +325,44 @@ mod tests {
         Task::new(0, Kind::Ping { plug: None }, Instant::now())
     }
 
+    fn command() -> Task {
+        let command = Command {
+            cdb: [0; 16],
+            lun: [0; 8],
+            direction: Direction::None,
+            attribute: crate::pdu::TaskAttribute::Simple,
+            replay: false,
+            urgent: false,
+            timeout: std::time::Duration::from_secs(1),
+        };
+        Task::new(0, Kind::Scsi(command), Instant::now())
+    }
+
+    #[test]
+    fn commands_leave_room_for_own_requests_and_own_requests_for_commands() {
+        let mut table = Table::new(3);
+        for _ in 0..OWN_SLOTS {
+            table.insert(ping()).unwrap();
+        }
+        assert!(table.insert(ping()).is_none());
+        let commands: Vec<_> = (0..3).map(|_| table.insert(command()).unwrap()).collect();
+        assert!(table.is_full() && table.insert(command()).is_none());
+        table.remove(commands[1].slot());
+        assert!(table.is_full(), "not released");
+        table.release(commands[1].slot());
+        assert!(!table.is_full() && table.insert(ping()).is_none());
+        table.insert(command()).unwrap();
+    }
+
     #[test]
     fn a_late_tag_names_nothing() {
         let mut table = Table::new(1);
-        let first = table.insert(ping()).unwrap();
-        assert!(table.insert(ping()).is_none(), "full");
+        let first = table.insert(command()).unwrap();
+        assert!(table.insert(command()).is_none(), "full");
         table.remove(first.slot());
-        assert!(table.insert(ping()).is_none(), "not released");
+        assert!(table.insert(command()).is_none(), "not released");
         table.release(first.slot());
-        let second = table.insert(ping()).unwrap();
+        let second = table.insert(command()).unwrap();
         assert_eq!(first.slot(), second.slot());
         assert!(table.find(first).is_none());
         assert!(table.find(TaskId::from_itt(second.itt())).is_some());
