@@ -118,12 +118,10 @@ impl Answer {
     /// CHECK CONDITION with fixed format sense (SPC-4 §4.5.3), for the next command to any LUN.
     #[must_use]
     pub fn check_condition(key: u8, asc: u8, ascq: u8) -> Self {
-        let mut sense = vec![0; 18];
-        sense[0] = 0x70;
-        sense[2] = key & 0x0f;
-        sense[7] = 10;
-        sense[12] = asc;
-        sense[13] = ascq;
+        let key = key & 0x0f;
+        let sense = vec![
+            0x70, 0, key, 0, 0, 0, 0, 10, 0, 0, 0, 0, asc, ascq, 0, 0, 0, 0,
+        ];
         Self {
             lun: None,
             status: 0x02,
@@ -205,7 +203,7 @@ impl Faults {
 
     /// Closes every connection now, without a word.
     pub fn drop_connections(&self) {
-        self.raise(Event::Drop);
+        self.raise(&Event::Drop);
     }
 
     /// Closes the connection that sends the `count`-th PDU from now, after that PDU. One-shot.
@@ -304,13 +302,13 @@ impl Faults {
 
     /// Sends an Async Message on every connection now.
     pub fn send_async(&self, event: AsyncEvent) {
-        self.raise(Event::Async(event));
+        self.raise(&Event::Async(event));
     }
 
     /// Sends a NOP-In with this Target Transfer Tag on every connection now. `0xffff_ffff` wants no
     /// answer; 0 is a tag like any other.
     pub fn send_nop_in(&self, target_transfer_tag: u32) {
-        self.raise(Event::Ping(target_transfer_tag));
+        self.raise(&Event::Ping(target_transfer_tag));
     }
 }
 
@@ -422,15 +420,14 @@ impl Faults {
         .unwrap_or(false)
     }
 
-    /// How many of `count` bytes may still be written; fewer than `count` means: close after them.
-    pub(crate) fn bytes_allowed(&self, count: usize) -> usize {
-        if !self.armed() {
-            return count;
+    /// How many bytes may still be written before the connection is closed, if a fault says so.
+    /// What is then written is to be counted with [`Self::bytes_sent`].
+    pub(crate) fn bytes_left(&self) -> Option<u64> {
+        if self.armed() {
+            self.state().drop_after_bytes
+        } else {
+            None
         }
-        let limit = self.state().drop_after_bytes;
-        limit.map_or(count, |limit| {
-            count.min(usize::try_from(limit).unwrap_or(usize::MAX))
-        })
     }
 
     /// Counts `count` bytes written; true when the connection is to be closed.
@@ -447,7 +444,7 @@ impl Faults {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn raise(&self, event: Event) {
+    fn raise(&self, event: &Event) {
         let mailboxes = self
             .mailboxes
             .lock()
@@ -459,7 +456,7 @@ impl Faults {
 
     fn change(&self, change: impl FnOnce(&mut State)) {
         self.take(change);
-        self.raise(Event::Refresh);
+        self.raise(&Event::Refresh);
     }
 
     /// Takes something out, if anything is switched on at all.
@@ -522,11 +519,11 @@ mod tests {
     fn counts_bytes_and_pdus_down_to_the_drop() {
         let faults = Faults::default();
         faults.drop_after_bytes(100);
-        assert_eq!(faults.bytes_allowed(60), 60);
+        assert_eq!(faults.bytes_left(), Some(100));
         assert!(!faults.bytes_sent(60));
-        assert_eq!(faults.bytes_allowed(60), 40);
+        assert_eq!(faults.bytes_left(), Some(40));
         assert!(faults.bytes_sent(40));
-        assert_eq!(faults.bytes_allowed(60), 60);
+        assert_eq!(faults.bytes_left(), None);
         faults.drop_after_pdus(2);
         assert!(!faults.pdu_sent());
         assert!(faults.pdu_sent());

@@ -8,6 +8,23 @@
 //! of `login`, then those of a `session`; `registry` knows which session replaces which; `session`
 //! puts requests in order, gathers their data and has the [`disk`] carry them out.
 #![forbid(unsafe_code)]
+#![warn(
+    clippy::cast_possible_truncation,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::cast_possible_truncation,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used
+    )
+)]
 
 pub mod config;
 mod connection;

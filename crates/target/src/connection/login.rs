@@ -157,6 +157,8 @@ impl Phase {
                 return None;
             }
         };
+        // From the moment the initiator knows that it is in, no event may be missed.
+        shared.faults.subscribe(Arc::downgrade(&mailbox));
         response.tsih = session.tsih.into();
         let cid = request.cid.get();
         let window = session.lock().numbers();

@@ -139,7 +139,6 @@ impl Connection {
             cid,
             mailbox,
         } = entered;
-        shared.faults.subscribe(Arc::downgrade(&mailbox));
         let mut out = Output::default();
         if let Some(link) = session.lock().link(cid) {
             out.set_digests(link.parameters.header_digest, link.parameters.data_digest);
@@ -240,7 +239,10 @@ impl Connection {
             return Ok(false);
         }
         let faults = &self.shared.faults;
-        let limit = faults.bytes_allowed(self.out.pending());
+        let left = faults.bytes_left();
+        let limit = left.map_or(usize::MAX, |left| {
+            usize::try_from(left).unwrap_or(usize::MAX)
+        });
         let mut slices = [IoSlice::new(&[]); SLICES_LIMIT];
         let count = self.out.slices(&mut slices, limit);
         let slices = slices.get(..count).unwrap_or_default();
@@ -251,7 +253,8 @@ impl Connection {
         self.shared.counters.writes.add();
         self.shared.counters.bytes_written.add_many(written as u64);
         self.out.advance(written);
-        if faults.bytes_sent(written) || self.out.is_empty() && self.out.is_cut() {
+        let cut = left.is_some() && faults.bytes_sent(written);
+        if cut || self.out.is_empty() && self.out.is_cut() {
             return Err(End::Dropped);
         }
         Ok(true)

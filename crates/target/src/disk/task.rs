@@ -128,6 +128,16 @@ impl<'a> Task<'a> {
         self.data_out.get(..len).ok_or(Refusal::parameter_length())
     }
 
+    /// The data out of a command that is only right as a whole: `len` bytes, not more or fewer. A
+    /// wrong expected length of the initiator would compare or write what nobody meant.
+    pub(super) fn exactly(&mut self, len: u64) -> Result<&'a [u8], Refusal> {
+        self.transfer_length = len;
+        match self.data_out.len() as u64 == len {
+            true => Ok(self.data_out),
+            false => Err(Refusal::illegal(0x24, 0x00)),
+        }
+    }
+
     /// The end of this command.
     pub(super) fn finish(self, result: Result<Status, Refusal>) -> CommandResult {
         if !self.filled || result.is_err() {

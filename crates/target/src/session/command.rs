@@ -69,8 +69,8 @@ impl Turn<'_> {
         let last = header.is_final() || !header.is_write();
         let whole = last && command.immediate_length() >= wanted;
         if whole && !held && (data.is_empty() || link.rules.takes(data.len(), command.expected())) {
-            let end = data.len().min(wanted as usize);
-            return self.carry_out(cid, command, DataOut::Immediate(&data[..end]));
+            let data = data.get(..wanted as usize).unwrap_or(data);
+            return self.carry_out(cid, command, DataOut::Immediate(data));
         }
         let buffer = self.core.buffers.pop().unwrap_or_default();
         let immediate = command.immediate_length();
@@ -293,7 +293,7 @@ impl Turn<'_> {
             }
         };
         let session = Arc::clone(self.session);
-        tokio::task::spawn_blocking(move || session.work(cid, ticket, &command, data));
+        tokio::task::spawn_blocking(move || session.work(cid, ticket, &command, &data));
     }
 
     /// Answers a command with a status and sense data, without having carried it out.
@@ -386,7 +386,7 @@ impl Turn<'_> {
             }
             pdu.set_sequence_numbers(link.numbers(&self.core.window, status.is_some(), faults));
             let part = if copied {
-                Payload::Bytes(&payload[offset..end])
+                Payload::Bytes(payload.get(offset..end).unwrap_or_default())
             } else {
                 Payload::Part(&payload, offset..end)
             };
@@ -422,11 +422,11 @@ const ABORTED_COMMAND: u8 = 0x0b;
 
 impl Session {
     /// Carries a command out on the thread of a worker, and answers it unless it was aborted.
-    fn work(self: &Arc<Self>, cid: u16, ticket: u64, command: &Command, data: Vec<u8>) {
+    fn work(self: &Arc<Self>, cid: u16, ticket: u64, command: &Command, data: &[u8]) {
         let mut data_in = Vec::new();
         let result = self
             .device()
-            .map(|device| execute(device, &self.nexus, command, &data, &mut data_in));
+            .map(|device| execute(device, &self.nexus, command, data, &mut data_in));
         let mut core = self.lock();
         core.executing.remove(&ticket);
         let itt = command.itt();

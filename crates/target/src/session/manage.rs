@@ -181,7 +181,7 @@ impl Session {
         function: TmfFunction,
         scope: Scope,
     ) {
-        let received = |core: &Core| core.closed || !(core.window.expected() < number);
+        let received = |core: &Core| core.closed || core.window.expected() >= number;
         let _ = tokio::time::timeout(PATIENCE, self.until(received)).await;
         let tickets = self.turn(&mut self.lock()).doom(scope, true);
         let owed = |core: &Core| {

@@ -30,9 +30,7 @@ pub(super) fn compare_and_write(
     unit.check_on_disk(blocks)?;
     unit.check_writable()?;
     let len = unit.bytes(blocks.count);
-    let data = task
-        .parameter_list(2 * len as u64)
-        .map_err(|_| Refusal::cdb_field(13))?;
+    let data = task.exactly(2 * len as u64)?;
     let Some((expected, new)) = data.split_at_checked(len) else {
         return Err(Refusal::cdb_field(13));
     };
@@ -80,9 +78,7 @@ pub(super) fn write_atomic(unit: &LogicalUnit, task: &mut Task<'_>) -> Result<St
     unit.check_writable()?;
     let wanted = unit.bytes(blocks.count) as u64;
     // Part of the data would not be all of them.
-    let data = task
-        .parameter_list(wanted)
-        .map_err(|_| Refusal::cdb_field(12))?;
+    let data = task.exactly(wanted)?;
     let alone = unit.changes.write().unwrap_or_else(PoisonError::into_inner);
     unit.store(blocks.lba, data, fua(task))?;
     drop(alone);

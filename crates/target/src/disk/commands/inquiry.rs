@@ -105,7 +105,7 @@ fn block_limits(unit: &LogicalUnit) -> [u8; BLOCK_LIMITS_LEN] {
     page[2..4].copy_from_slice(&[granularity[2], granularity[3]]);
     page[4..8].copy_from_slice(&blocks(super::super::MAX_TRANSFER_BYTES));
     page[8..12].copy_from_slice(&blocks(u64::from(OPTIMAL_TRANSFER_BYTES)));
-    page[16..20].copy_from_slice(&blocks(provisioning::MAX_UNMAP_BYTES));
+    page[16..20].copy_from_slice(&provisioning::MAX_UNMAP_BLOCKS.to_be_bytes());
     page[20..24].copy_from_slice(&provisioning::MAX_UNMAP_RANGES.to_be_bytes());
     page[24..28].copy_from_slice(&granularity);
     page[28] = 0x80; // UGAVALID, alignment 0

@@ -4,6 +4,7 @@ use std::sync::PoisonError;
 
 use hawser_scsi::{Status, opcode};
 
+use super::super::MAX_TRANSFER_BYTES;
 use super::super::refusal::Refusal;
 use super::super::task::Task;
 use super::super::unit::LogicalUnit;
@@ -11,10 +12,10 @@ use super::range::{Blocks, named_blocks, read_failed, write_failed};
 
 /// Most ranges of one UNMAP.
 pub(super) const MAX_UNMAP_RANGES: u32 = 256;
-/// Most bytes of one UNMAP, over all its ranges: giving room back costs time too.
-pub(super) const MAX_UNMAP_BYTES: u64 = 1 << 34;
-/// Most bytes of one WRITE SAME. Its one block can be written to as many as this.
-pub(super) const MAX_WRITE_SAME_BYTES: u64 = 64 << 20;
+/// Most blocks of one UNMAP, over all its ranges: giving room back costs time too.
+pub(super) const MAX_UNMAP_BLOCKS: u32 = 1 << 20;
+/// Most bytes of one WRITE SAME: what one command may write, it may write in this way too.
+pub(super) const MAX_WRITE_SAME_BYTES: u64 = MAX_TRANSFER_BYTES;
 /// Bytes that WRITE SAME writes to the backend at once.
 const WRITE_SAME_STEP: usize = 256 * 1024;
 /// Bytes of the UNMAP parameter list before its descriptors.
@@ -69,13 +70,13 @@ fn unmap_ranges(unit: &LogicalUnit, list: &[u8]) -> Result<Vec<Blocks>, Refusal>
             count: number(descriptor.get(8..12)),
         };
         unit.check_on_disk(blocks)?;
-        total += unit.offset(blocks.count);
+        total += blocks.count;
         ranges.push(blocks);
     }
     if ranges.len() > MAX_UNMAP_RANGES as usize {
         return Err(Refusal::parameter_field(2));
     }
-    if total > MAX_UNMAP_BYTES {
+    if total > u64::from(MAX_UNMAP_BLOCKS) {
         return Err(Refusal::parameter_field(16));
     }
     Ok(ranges)
@@ -103,7 +104,7 @@ pub(super) fn write_same(unit: &LogicalUnit, task: &mut Task<'_>) -> Result<Stat
     unit.check_writable()?;
     let data = match no_data_out {
         true => &[],
-        false => task.parameter_list(u64::from(unit.block_size()))?,
+        false => task.exactly(u64::from(unit.block_size()))?,
     };
     let zeros = data.iter().all(|&b| b == 0);
     let shared = unit.changes.read().unwrap_or_else(PoisonError::into_inner);

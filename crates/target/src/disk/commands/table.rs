@@ -22,22 +22,25 @@ const fn six(opcode: u8) -> [u8; 6] {
     [opcode, 0x1f, 0xff, 0xff, 0xff, 0]
 }
 
+/// GROUP NUMBER: we collect no statistics of groups, so any number is right.
+const GROUP: u8 = 0x1f;
+
 /// CDB usage data of a 10-byte command with LBA and length.
 const fn ten(opcode: u8, bits: u8) -> [u8; 10] {
-    [opcode, bits, 0xff, 0xff, 0xff, 0xff, 0, 0xff, 0xff, 0]
+    [opcode, bits, 0xff, 0xff, 0xff, 0xff, GROUP, 0xff, 0xff, 0]
 }
 
 /// CDB usage data of a 12-byte command with LBA and length.
 const fn twelve(opcode: u8, bits: u8) -> [u8; 12] {
     [
-        opcode, bits, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0,
+        opcode, bits, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, GROUP, 0,
     ]
 }
 
 /// CDB usage data of a 16-byte command with LBA and length.
 const fn sixteen(opcode: u8, bits: u8) -> [u8; 16] {
     let f = 0xff;
-    [opcode, bits, f, f, f, f, f, f, f, f, f, f, f, f, 0, 0]
+    [opcode, bits, f, f, f, f, f, f, f, f, f, f, f, f, GROUP, 0]
 }
 
 /// CDB usage data of PERSISTENT RESERVE IN with a service action.

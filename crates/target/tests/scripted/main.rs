@@ -1,0 +1,11 @@
+//! A scripted initiator against the real target over TCP. It makes its PDUs of raw bytes, with
+//! constants of its own from the RFC text, and shares nothing with the codec.
+
+mod data;
+mod discovery;
+mod faults;
+mod login;
+mod numbering;
+mod raw;
+mod recovery;
+mod tasks;
