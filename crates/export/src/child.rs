@@ -51,17 +51,21 @@ pub(crate) enum Step {
     OpenDevice,
     StatFile,
     Configure,
+    GetStatus,
+    SetStatus,
     SetCapacity,
     ClearFd,
     Unmount,
 }
 
 impl Step {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::OpenFile,
         Self::OpenDevice,
         Self::StatFile,
         Self::Configure,
+        Self::GetStatus,
+        Self::SetStatus,
         Self::SetCapacity,
         Self::ClearFd,
         Self::Unmount,
@@ -87,6 +91,8 @@ impl fmt::Display for Step {
             Self::OpenDevice => "open the loop device",
             Self::StatFile => "stat the backing file",
             Self::Configure => "LOOP_CONFIGURE",
+            Self::GetStatus => "LOOP_GET_STATUS64",
+            Self::SetStatus => "LOOP_SET_STATUS64",
             Self::SetCapacity => "LOOP_SET_CAPACITY",
             Self::ClearFd => "LOOP_CLR_FD",
             Self::Unmount => "umount2",
@@ -101,9 +107,17 @@ pub(crate) struct Failure {
     errno: i32,
 }
 
+/// What becomes of a child that is not done in time. A thread of its own waits for its end then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Overdue {
+    /// It gets SIGKILL: its work is given up.
+    Kill,
+    /// It goes on.
+    Leave,
+}
+
 /// Runs `work` in a forked child that has closed all our descriptors above stderr, and waits up to
-/// `limit` for it. When the limit passes, the child gets SIGKILL and a thread of its own that waits
-/// for its end.
+/// `limit` for it.
 ///
 /// # Safety
 /// The process has threads, so between fork and exit the child may only do what is
@@ -111,6 +125,7 @@ pub(crate) struct Failure {
 /// no lock and does not panic.
 pub(crate) unsafe fn run(
     limit: Duration,
+    overdue: Overdue,
     work: impl FnOnce() -> Result<(), Failure>,
 ) -> Result<(), ChildError> {
     let (report, writer) = pipe2(OFlag::O_CLOEXEC).map_err(io::Error::from)?;
@@ -120,7 +135,7 @@ pub(crate) unsafe fn run(
         ForkResult::Child => in_child(writer.as_raw_fd(), work),
         ForkResult::Parent { child } => {
             drop(writer);
-            wait(child, &report, limit)
+            wait(child, &report, limit, overdue)
         }
     }
 }
@@ -143,13 +158,15 @@ fn in_child(writer: i32, work: impl FnOnce() -> Result<(), Failure>) -> ! {
     }
 }
 
-fn wait(child: Pid, report: &OwnedFd, limit: Duration) -> Result<(), ChildError> {
+fn wait(child: Pid, report: &OwnedFd, limit: Duration, overdue: Overdue) -> Result<(), ChildError> {
     let exited = match pidfd_open(child) {
         Ok(pidfd) => readable_within(pidfd.as_fd(), limit),
         Err(_) => readable_within(report.as_fd(), limit),
     };
     if !exited {
-        let _ = nix::sys::signal::kill(child, nix::sys::signal::Signal::SIGKILL);
+        if overdue == Overdue::Kill {
+            let _ = nix::sys::signal::kill(child, nix::sys::signal::Signal::SIGKILL);
+        }
         // It may hang in the kernel still, and somebody must take its exit status.
         std::thread::spawn(move || waitpid(child, None));
         return Err(ChildError::Timeout(limit));
@@ -207,8 +224,10 @@ mod tests {
         // SAFETY: the closures only make system calls.
         let (good, bad) = unsafe {
             (
-                run(LIMIT, || Ok(())),
-                run(LIMIT, || Step::ClearFd.check(libc::close(77)).map(drop)),
+                run(LIMIT, Overdue::Kill, || Ok(())),
+                run(LIMIT, Overdue::Kill, || {
+                    Step::ClearFd.check(libc::close(77)).map(drop)
+                }),
             )
         };
         good.unwrap();
@@ -228,7 +247,7 @@ mod tests {
         assert!(copy >= 100);
         // SAFETY: the closure only makes a system call.
         let error = unsafe {
-            run(LIMIT, || {
+            run(LIMIT, Overdue::Kill, || {
                 Step::StatFile
                     .check(libc::fcntl(copy, libc::F_GETFD))
                     .map(drop)
@@ -243,7 +262,7 @@ mod tests {
         let limit = Duration::from_millis(50);
         // SAFETY: the closure only makes a system call.
         let result = unsafe {
-            run(limit, || {
+            run(limit, Overdue::Kill, || {
                 libc::pause();
                 Ok(())
             })

@@ -13,7 +13,7 @@ use crate::exporter::{ExportError, ExportRequest, Shared};
 use crate::fuse::FuseFile;
 use crate::journal::Journal;
 use crate::links;
-use crate::loopdev::{self, Attachment, LoopDevice, LoopError};
+use crate::loopdev::{Attachment, LoopDevice, LoopError};
 use crate::mode::{Declined, ExportMode};
 use crate::mounts;
 use crate::nbd::{ExportInfo, NbdServer};
@@ -43,7 +43,7 @@ pub struct Export {
     pub links: Vec<PathBuf>,
     /// The way the disk is shown; never [`ExportMode::Auto`].
     pub mode: ExportMode,
-    /// The better ways that were not taken, and links that were not made, with the reasons.
+    /// The better ways that were not taken, and what is not as it should be, with the reasons.
     pub declined: Vec<Declined>,
     wanted: ExportMode,
     id: String,
@@ -130,30 +130,8 @@ impl Export {
             && let Err(error) = self.attach(device)
         {
             self.decline(ExportMode::Loop, error.to_string());
-            if error.is_timeout() {
-                self.give_up_fuse();
-                self.decline(ExportMode::Fuse, "the disk does not answer".to_owned());
-            }
         }
         self
-    }
-
-    /// Takes everything back after the disk did not answer while the loop device was attached: it may
-    /// be attached half-way, by a process that waits for us. Without the connection that process
-    /// ends, and then the device can be detached.
-    fn give_up_fuse(&mut self) {
-        let Some(fuse) = self.fuse.take() else { return };
-        fuse.abort();
-        for (number, file) in loopdev::attached(|file| file == fuse.file()).unwrap_or_default() {
-            if let Err(error) = loopdev::detach(number, &file) {
-                tracing::warn!(export = self.id, %error, "a loop device stays on a dead file");
-            }
-        }
-        if let Err(error) = fuse.unmount() {
-            tracing::warn!(export = self.id, %error, "a FUSE mount without a disk stays");
-        }
-        self.fuse_file = None;
-        self.mode = ExportMode::None;
     }
 
     fn mount(&mut self, device: &Arc<dyn BlockDevice>) -> io::Result<()> {
@@ -185,6 +163,10 @@ impl Export {
             && let Err(error) = journal.note_node_made()
         {
             tracing::warn!(export = self.id, %error, "cannot note the device node in the journal");
+        }
+        if !attached.is_scanned() {
+            let reason = "the disk does not answer yet; its partitions appear when it does";
+            self.decline(ExportMode::Loop, reason.to_owned());
         }
         self.device_node = Some(attached.node().to_owned());
         self.loop_device = Some(attached);

@@ -148,12 +148,12 @@ async fn flushes_force_unit_access_and_zeroing_reach_the_disk() {
     off_runtime(move || {
         let file = text(&file);
         shell(&format!(
-            "yes | dd of={file} bs=64k count=16 conv=notrunc,fsync status=none"
+            "yes | dd of={file} bs=64k count=16 iflag=fullblock conv=notrunc,fsync status=none"
         ));
         assert!(disk.flushes.load(Ordering::SeqCst) >= 1);
         assert_eq!(disk.fua_writes.load(Ordering::SeqCst), 0);
         shell(&format!(
-            "yes | dd of={file} bs=4k count=4 conv=notrunc oflag=dsync status=none"
+            "yes | dd of={file} bs=4k count=4 iflag=fullblock conv=notrunc oflag=dsync status=none"
         ));
         assert_eq!(disk.fua_writes.load(Ordering::SeqCst), 4);
         run(

@@ -2,12 +2,13 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Lines};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 
 use hawser_export::{ExportMode, ExportRequest, Exporter, clean_up};
-use support::{InFile, RuntimeDir, need_root, run, shell, text, try_run};
+use support::{Hung, InFile, RuntimeDir, need_root, run, shell, text, try_run};
 use tokio::runtime::Handle;
 
 const SIZE: u64 = 64 * 1024 * 1024;
@@ -23,10 +24,25 @@ async fn serve_until_killed() {
     };
     let directory = Path::new(&directory);
     let exporter = Exporter::new(directory, ExportMode::Loop, Handle::current()).unwrap();
-    let export = exporter.export(request(directory)).await.unwrap();
-    println!("node={}", export.device_node.as_ref().unwrap().display());
+    let mut request = request(directory);
+    let hung = std::env::var_os(HANGS).map(|_| Hung::new(SIZE as usize));
+    if let Some(hung) = &hung {
+        request.device = Arc::clone(hung) as _;
+        request.mode = Some(ExportMode::Fuse);
+    }
+    let export = exporter.export(request).await.unwrap();
+    println!("node={}", export.best_path().unwrap().display());
+    if let Some(hung) = hung {
+        tokio::task::spawn_blocking(move || hung.wait_for(1))
+            .await
+            .unwrap();
+        println!("a request waits");
+    }
     std::future::pending::<()>().await;
 }
+
+/// Set when its disk answers nothing; then it shows a FUSE file only.
+const HANGS: &str = "HAWSER_TEST_HANGS";
 
 fn request(directory: &Path) -> ExportRequest {
     let device = InFile::open(&directory.join("backing"), SIZE);
@@ -36,27 +52,47 @@ fn request(directory: &Path) -> ExportRequest {
     request
 }
 
-/// Starts a server and gives it with its device node.
-fn start(directory: &Path) -> (Child, String) {
-    let mut server = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "serve_until_killed", "--nocapture"])
-        .env(SERVE, directory)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(server.stdout.take().unwrap()).lines();
-    let node = lines
-        .map_while(Result::ok)
-        .find_map(|line| line.split_once("node=").map(|(_, node)| node.to_owned()));
-    (server, node.expect("the server says its node"))
+/// A server in a process of its own.
+struct Server {
+    process: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    /// The device node or file it shows.
+    shown: String,
 }
 
-/// Kills a server and waits for its end, which must come.
-fn kill(mut server: Child) {
-    server.kill().unwrap();
-    support::wait_until("the killed server's end", || {
-        server.try_wait().unwrap().is_some()
-    });
+impl Server {
+    fn start(directory: &Path, variables: &[(&str, &str)]) -> Self {
+        let mut process = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "serve_until_killed", "--nocapture"])
+            .env(SERVE, directory)
+            .envs(variables.iter().copied())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let mut server = Self {
+            process,
+            lines,
+            shown: String::new(),
+        };
+        server.shown = server.line("node=");
+        server
+    }
+
+    /// What follows `start` on the line that has it; the server's end fails the test.
+    fn line(&mut self, start: &str) -> String {
+        let mut lines = self.lines.by_ref().map_while(Result::ok);
+        lines
+            .find_map(|line| Some(line.split_once(start)?.1.to_owned()))
+            .expect("the server lives")
+    }
+
+    /// Kills it and waits for its end, which must come.
+    fn kill(mut self) {
+        self.process.kill().unwrap();
+        let ended = || self.process.try_wait().unwrap().is_some();
+        support::wait_until("the killed server's end", ended);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,7 +103,8 @@ async fn the_next_server_cleans_up_and_goes_on_at_the_same_places() {
     let place = directory.join("m");
     std::fs::create_dir(&place).unwrap();
     let place = text(&place).to_owned();
-    let (server, node) = start(&directory);
+    let server = Server::start(&directory, &[]);
+    let node = server.shown.clone();
     run("mkfs.ext4", &["-q", "-F", &node]);
     run("mount", &[&node, &place]);
     shell(&format!(
@@ -76,7 +113,7 @@ async fn the_next_server_cleans_up_and_goes_on_at_the_same_places() {
     let sum = shell(&format!("md5sum < {place}/kept"));
     // Not synced: it may be lost, but nothing else may be.
     shell(&format!("echo lost > {place}/lost"));
-    kill(server);
+    server.kill();
 
     let report = clean_up(&directory).unwrap();
     assert_eq!(
@@ -116,7 +153,8 @@ async fn what_is_in_use_is_taken_off_its_place() {
     let place = directory.join("m");
     std::fs::create_dir(&place).unwrap();
     let place = text(&place).to_owned();
-    let (server, node) = start(&directory);
+    let server = Server::start(&directory, &[]);
+    let node = server.shown.clone();
     run("mkfs.ext4", &["-q", "-F", &node]);
     run("mount", &[&node, &place]);
     // A program that stays in the file system with a file open.
@@ -125,7 +163,7 @@ async fn what_is_in_use_is_taken_off_its_place() {
         .current_dir(&place)
         .spawn()
         .unwrap();
-    kill(server);
+    server.kill();
 
     let report = clean_up(&directory).unwrap();
     assert!(!report.left_behind.is_empty());
@@ -145,6 +183,25 @@ async fn what_is_in_use_is_taken_off_its_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_with_a_hung_disk_can_be_killed_while_the_disk_is_read() {
+    need_root();
+    let runtime = RuntimeDir::new();
+    let directory = runtime.path();
+    let mut server = Server::start(&directory, &[(HANGS, "1")]);
+    let mut reader = Command::new("dd")
+        .args([&format!("if={}", server.shown), "of=/dev/null", "bs=4k"])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // It waits in the kernel, where only the connection's end reaches it.
+    server.line("a request waits");
+    server.kill();
+    support::wait_until("the reader's end", || reader.try_wait().unwrap().is_some());
+    let report = clean_up(&directory).unwrap();
+    assert!(report.left_behind.is_empty(), "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn devices_and_mounts_of_others_are_let_be() {
     need_root();
     let runtime = RuntimeDir::new();
@@ -157,8 +214,9 @@ async fn devices_and_mounts_of_others_are_let_be() {
     let foreign = directory.join("foreign");
     std::fs::create_dir(&foreign).unwrap();
     run("mount", &["-t", "tmpfs", "none", text(&foreign)]);
-    let (server, ours) = start(&directory);
-    kill(server);
+    let server = Server::start(&directory, &[]);
+    let ours = server.shown.clone();
+    server.kill();
     let report = clean_up(&directory).unwrap();
     assert!(report.left_behind.is_empty(), "{report:?}");
     let still = run("losetup", &["--noheadings", "--list", "--output", "NAME"]);

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fuser::{
@@ -67,6 +68,8 @@ impl Answer for Waiting {
 pub(super) struct DiskFilesystem {
     jobs: Arc<Jobs<Waiting>>,
     mounted: SystemTime,
+    /// Something was read or written since the mount.
+    touched: AtomicBool,
 }
 
 impl DiskFilesystem {
@@ -74,7 +77,13 @@ impl DiskFilesystem {
         Self {
             jobs,
             mounted: SystemTime::now(),
+            touched: AtomicBool::new(false),
         }
+    }
+
+    fn start(&self, task: Task, answer: Waiting) {
+        self.touched.store(true, Ordering::Relaxed);
+        self.jobs.start(task, answer);
     }
 
     fn geometry(&self) -> Geometry {
@@ -211,8 +220,7 @@ impl Filesystem for DiskFilesystem {
         if offset >= end {
             return reply.data(&[]);
         }
-        self.jobs
-            .start(Task::Read { bytes: offset..end }, Waiting::Read(reply));
+        self.start(Task::Read { bytes: offset..end }, Waiting::Read(reply));
     }
 
     fn write(
@@ -242,9 +250,12 @@ impl Filesystem for DiskFilesystem {
             data: buffer,
             fua,
         };
-        self.jobs.start(task, Waiting::Write(reply, length as u32));
+        self.start(task, Waiting::Write(reply, length as u32));
     }
 
+    /// Before anything was read or written there is nothing to make durable. The loop driver syncs a
+    /// file when it is attached; with a disk that hangs it would wait then, and whoever attaches
+    /// another device with it.
     fn fsync(
         &self,
         _req: &Request,
@@ -253,7 +264,10 @@ impl Filesystem for DiskFilesystem {
         _datasync: bool,
         reply: ReplyEmpty,
     ) {
-        self.jobs.start(Task::Flush, Waiting::Other(reply));
+        if !self.touched.load(Ordering::Relaxed) {
+            return reply.ok();
+        }
+        self.start(Task::Flush, Waiting::Other(reply));
     }
 
     /// Both hole punching and zeroing must read as zeroes afterwards: a loop device sends the first
@@ -294,7 +308,7 @@ impl Filesystem for DiskFilesystem {
             bytes,
             may_unmap: mode == PUNCH,
         };
-        self.jobs.start(task, Waiting::Other(reply));
+        self.start(task, Waiting::Other(reply));
     }
 
     fn readdir(

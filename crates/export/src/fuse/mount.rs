@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::mount::MsFlags;
 
 use super::fusermount;
-use crate::child::{self, Step};
+use crate::child::{self, Overdue, Step};
 use crate::mounts::Mount;
 
 /// The time an unmount may take. It writes nothing for a FUSE file with direct I/O, but it waits for
@@ -87,7 +87,7 @@ pub(crate) fn unmount(mount_point: &Path, how: Unmount) -> io::Result<()> {
     let path = CString::new(mount_point.as_os_str().as_bytes())?;
     // SAFETY: the closure makes one system call, on a string that is ready.
     let result = unsafe {
-        child::run(UNMOUNT_LIMIT, || {
+        child::run(UNMOUNT_LIMIT, Overdue::Kill, || {
             Step::Unmount
                 .check(libc::umount2(path.as_ptr(), how.flags()))
                 .map(drop)

@@ -4,6 +4,8 @@
 pub(super) const LOOP_MAJOR: u32 = 7;
 
 pub(super) const LOOP_CLR_FD: libc::Ioctl = 0x4C01;
+pub(super) const LOOP_SET_STATUS64: libc::Ioctl = 0x4C04;
+pub(super) const LOOP_GET_STATUS64: libc::Ioctl = 0x4C05;
 pub(super) const LOOP_SET_CAPACITY: libc::Ioctl = 0x4C07;
 pub(super) const LOOP_CONFIGURE: libc::Ioctl = 0x4C0A;
 pub(super) const LOOP_CTL_GET_FREE: libc::Ioctl = 0x4C82;

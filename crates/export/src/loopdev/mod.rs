@@ -1,7 +1,7 @@
 //! Loop devices on FUSE files: a real `/dev/loopN` for a disk.
 //!
-//! Every call that can do I/O on the file below runs in a [child](crate::child): the configuration
-//! reads the partition table, and the last close of a device writes out what is dirty.
+//! Every call that can do I/O on the file below runs in a [child](crate::child): opening the file,
+//! reading the partition table, and the last close of a device, which writes out what is dirty.
 
 mod abi;
 
@@ -12,16 +12,24 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 
-use crate::child::{self, ChildError, Step};
+use crate::child::{self, ChildError, Overdue, Step};
 use abi::LoopConfig;
 
-/// The time one step may take: attaching reads a partition table and detaching writes out dirty
-/// pages, over a network.
-pub(crate) const CHILD_LIMIT: Duration = Duration::from_secs(20);
+/// The time one step may take; detaching writes out dirty pages, over a network.
+const CHILD_LIMIT: Duration = Duration::from_secs(20);
+
+/// The time that attaching waits for the partition table. It is read further behind our back.
+const SCAN_LIMIT: Duration = Duration::from_secs(5);
+
+/// Held from the question for a free device until it is attached, so that two threads never get the
+/// same one: the loser would open a device that reads its partition table, and wait for a disk that
+/// is not its own. Until then nothing is asked of the disk, so nobody waits long.
+static ATTACHING: Mutex<()> = Mutex::new(());
 
 /// Free devices that are tried. Another process may take the device that we were told is free, and
 /// this many do not in a row.
@@ -93,6 +101,7 @@ pub struct LoopDevice {
     node: PathBuf,
     node_made: bool,
     file: PathBuf,
+    scanned: bool,
 }
 
 /// What to attach.
@@ -109,14 +118,34 @@ pub struct Attachment<'a> {
 impl LoopDevice {
     /// Attaches a free loop device, with direct I/O (the file's own cache would hold everything
     /// twice), partition scan and no autoclear. `about_to` is told the number of each device before
-    /// it is attached, so that it can be noted where a clean-up finds it. Blocks for up to a minute.
+    /// it is attached, so that it can be noted where a clean-up finds it. Blocks for some seconds.
+    ///
+    /// A disk that does not answer is attached all the same, as a disk that hangs would be; see
+    /// [`is_scanned`](Self::is_scanned).
     ///
     /// # Errors
-    /// See [`LoopError`]. When attaching timed out, the device may be attached after all.
+    /// See [`LoopError`].
     pub fn attach(
+        attachment: &Attachment<'_>,
+        about_to: impl FnMut(u32) -> io::Result<()>,
+    ) -> Result<Self, LoopError> {
+        let mut device = Self::configure_free(attachment, about_to)?;
+        match scan_partitions(&device.node) {
+            Ok(()) => device.scanned = true,
+            Err(ChildError::Timeout(_)) => {}
+            Err(error) => {
+                let _ = device.detach();
+                return Err(device_error(&device.node, &error));
+            }
+        }
+        Ok(device)
+    }
+
+    fn configure_free(
         attachment: &Attachment<'_>,
         mut about_to: impl FnMut(u32) -> io::Result<()>,
     ) -> Result<Self, LoopError> {
+        let _guard = ATTACHING.lock().unwrap_or_else(PoisonError::into_inner);
         let control = open_control().map_err(LoopError::Control)?;
         for _ in 0..MAX_TRIES {
             let number = free_number(&control).map_err(LoopError::Control)?;
@@ -129,6 +158,7 @@ impl LoopDevice {
                         node,
                         node_made,
                         file: attachment.file.to_owned(),
+                        scanned: false,
                     });
                 }
                 Err(error) if error.errno() == Some(libc::EBUSY) => {}
@@ -153,6 +183,13 @@ impl LoopDevice {
     #[must_use]
     pub fn number(&self) -> u32 {
         self.number
+    }
+
+    /// Whether the partition table has been read. If not, the disk did not answer yet; partitions
+    /// appear when it does.
+    #[must_use]
+    pub fn is_scanned(&self) -> bool {
+        self.scanned
     }
 
     /// Whether the node was missing and had to be made.
@@ -304,12 +341,12 @@ fn configure(node: &Path, attachment: &Attachment<'_>) -> Result<(), ChildError>
     } else {
         (libc::O_RDWR, 0)
     };
-    let flags = abi::LO_FLAGS_DIRECT_IO | abi::LO_FLAGS_PARTSCAN | read_only;
+    let flags = abi::LO_FLAGS_DIRECT_IO | read_only;
     let mut config = LoopConfig::new(flags, attachment.block_size, file.to_bytes());
     // SAFETY: the closure only makes system calls, on strings and a structure that are ready; the
     // structure is the one that LOOP_CONFIGURE takes.
     unsafe {
-        child::run(CHILD_LIMIT, || {
+        child::run(CHILD_LIMIT, Overdue::Kill, || {
             let backing =
                 Step::OpenFile.check(libc::open(file.as_ptr(), access | libc::O_CLOEXEC))?;
             let device = Step::OpenDevice
@@ -322,12 +359,32 @@ fn configure(node: &Path, attachment: &Attachment<'_>) -> Result<(), ChildError>
     }
 }
 
+/// Switches on the partition scan, which reads the partition table. That waits for the disk, so it is
+/// not part of the configuration.
+fn scan_partitions(node: &Path) -> Result<(), ChildError> {
+    let node = c_path(node);
+    let mut info = LoopConfig::new(0, 0, &[]).info;
+    // SAFETY: the closure only makes system calls, on a string and a structure that are ready; the
+    // structure is the one that both status calls take.
+    unsafe {
+        child::run(SCAN_LIMIT, Overdue::Leave, || {
+            let device = Step::OpenDevice
+                .check(libc::open(node.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC))?;
+            Step::GetStatus.check(libc::ioctl(device, abi::LOOP_GET_STATUS64, &mut info))?;
+            info.lo_flags |= abi::LO_FLAGS_PARTSCAN;
+            let done = Step::SetStatus.check(libc::ioctl(device, abi::LOOP_SET_STATUS64, &info));
+            libc::close(device);
+            done.map(drop)
+        })
+    }
+}
+
 fn set_capacity(node: &Path, file: &Path) -> Result<(), ChildError> {
     let (node, file) = (c_path(node), c_path(file));
     // SAFETY: the closure only makes system calls, on strings that are ready and a structure of its
     // own.
     unsafe {
-        child::run(CHILD_LIMIT, || {
+        child::run(CHILD_LIMIT, Overdue::Kill, || {
             // Makes the kernel ask us for the file's size.
             let mut stat = std::mem::zeroed::<libc::stat>();
             Step::StatFile.check(libc::stat(file.as_ptr(), &mut stat))?;
@@ -344,7 +401,7 @@ fn clear(node: &Path) -> Result<(), ChildError> {
     let node = c_path(node);
     // SAFETY: the closure only makes system calls, on a string that is ready.
     unsafe {
-        child::run(CHILD_LIMIT, || {
+        child::run(CHILD_LIMIT, Overdue::Kill, || {
             let device = Step::OpenDevice
                 .check(libc::open(node.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC))?;
             let done = Step::ClearFd.check(libc::ioctl(device, abi::LOOP_CLR_FD, 0));

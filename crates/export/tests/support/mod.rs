@@ -7,8 +7,8 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use hawser_block::{
@@ -72,21 +72,29 @@ impl BlockDevice for Queued {
     }
 }
 
-/// A disk that keeps every request until it is released, and is any size it is told to be.
+/// A disk in memory that hangs: it keeps every request until it is released.
 pub(crate) struct Hung {
-    geometry: Geometry,
+    disk: MemoryDevice,
+    hangs: AtomicBool,
     held: Mutex<Vec<Request>>,
-    came: std::sync::Condvar,
+    came: Condvar,
 }
 
 impl Hung {
     pub(crate) fn new(bytes: usize) -> Arc<Self> {
-        let geometry = MemoryDevice::new(bytes / 512, 512).geometry();
+        let disk = MemoryDevice::new(bytes / 512, 512);
+        let (held, came) = (Mutex::default(), Condvar::new());
         Arc::new(Self {
-            geometry,
-            held: Mutex::default(),
-            came: std::sync::Condvar::new(),
+            disk,
+            hangs: AtomicBool::new(true),
+            held,
+            came,
         })
+    }
+
+    /// Lets it work, or hang from now on.
+    pub(crate) fn set_hanging(&self, hangs: bool) {
+        self.hangs.store(hangs, Ordering::SeqCst);
     }
 
     /// Waits until `count` requests are held, and fails the test when they do not come.
@@ -118,10 +126,13 @@ impl Hung {
 
 impl BlockDevice for Hung {
     fn geometry(&self) -> Geometry {
-        self.geometry
+        self.disk.geometry()
     }
 
     fn submit(&self, request: Request) {
+        if !self.hangs.load(Ordering::SeqCst) {
+            return self.disk.submit(request);
+        }
         self.held.lock().unwrap().push(request);
         self.came.notify_all();
     }
