@@ -6,6 +6,7 @@ use super::event::{Action, ConnectionError, Escalation, Event, Outcome};
 use super::task::{Ending, Kind, State, Task, TaskId};
 use super::{Hold, Session};
 use crate::pdu::TmfFunction;
+use crate::serial::Serial;
 
 /// A task management request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,14 @@ const COMPLETE: u8 = 0;
 const TASK_DOES_NOT_EXIST: u8 = 1;
 const NOT_SUPPORTED: u8 = 5;
 
+impl Management {
+    /// The task it refers to: only ABORT TASK does (RFC 7143 §11.5.4).
+    pub(super) fn referenced(&self) -> Option<TaskId> {
+        self.task
+            .filter(|_| self.function == TmfFunction::AbortTask)
+    }
+}
+
 impl Task {
     /// Its end is told to the driver.
     pub(super) fn is_reported(&self) -> bool {
@@ -41,6 +50,8 @@ impl Task {
 impl Session {
     /// Asks for a task management function. Functions run one after the other; a `token` comes back
     /// in the [`Done`](super::Done), with [`Outcome::Managed`] or the reason there was no answer.
+    /// Without a connection it ends at once with [`Outcome::Disconnected`]: what is asked of the
+    /// tasks of now must not hit those of later.
     ///
     /// # Errors
     /// [`Full`](super::Full) when too many wait already.
@@ -48,18 +59,40 @@ impl Session {
         if self.management.len() >= MAX_MANAGEMENT_QUEUE {
             return Err(super::Full);
         }
-        if request.function.code() > TmfFunction::TargetColdReset.code() {
-            self.report_unmanaged(
-                request,
-                Outcome::Managed {
-                    response: NOT_SUPPORTED,
-                },
-            );
+        if let Some(refusal) = self.refusal(&request) {
+            self.report_unmanaged(request, refusal);
             return Ok(());
         }
         self.management.push_back(request);
         self.next_management(now);
         Ok(())
+    }
+
+    /// Why a request cannot be sent at all.
+    fn refusal(&self, request: &Management) -> Option<Outcome> {
+        let not_asked_here = request.function.code() > TmfFunction::TargetColdReset.code();
+        if self.phase.is_over() {
+            Some(Outcome::Closed)
+        } else if !self.is_up() {
+            Some(Outcome::Disconnected)
+        } else if not_asked_here {
+            let response = NOT_SUPPORTED;
+            Some(Outcome::Managed { response })
+        } else if request.function == TmfFunction::AbortTask && request.task.is_none() {
+            let response = TASK_DOES_NOT_EXIST;
+            Some(Outcome::Managed { response })
+        } else {
+            None
+        }
+    }
+
+    /// The logical unit and the CmdSN of a command that was sent and has no end yet.
+    pub(super) fn live_command(&mut self, id: TaskId) -> Option<([u8; 8], Serial)> {
+        let task = self.tasks.find(id).filter(|task| task.ended.is_none())?;
+        match (task.command(), task.state) {
+            (Some(command), State::Sent { cmd_sn, .. }) => Some((command.lun, cmd_sn)),
+            _ => None,
+        }
     }
 
     /// Aborts a task: it ends with [`Outcome::Aborted`], unless its answer comes first. A task that
@@ -76,10 +109,9 @@ impl Session {
             self.finish(id.slot(), Outcome::Aborted);
             return Ok(());
         }
-        let Some(lun) = task.command().map(|command| command.lun) else {
+        let Some((lun, _)) = self.live_command(id) else {
             return Ok(());
         };
-        task.ending = Ending::Cancelled;
         let function = TmfFunction::AbortTask;
         self.manage(
             now,
@@ -89,16 +121,21 @@ impl Session {
                 task: Some(id),
                 token: None,
             },
-        )
+        )?;
+        if let Some(task) = self.tasks.find(id) {
+            task.ending = Ending::Cancelled;
+        }
+        Ok(())
     }
 
     /// Sends the next waiting function, if none is under way and there is a slot and a connection.
     pub(super) fn next_management(&mut self, now: Instant) {
-        while self.managing.is_none() && self.is_up() {
+        while self.managing.is_none() && self.may_request() {
             let Some(request) = self.management.pop_front() else {
                 return;
             };
-            if request.task.is_some_and(|id| self.tasks.find(id).is_none()) {
+            let referenced = request.referenced();
+            if referenced.is_some_and(|id| self.live_command(id).is_none()) {
                 self.report_unmanaged(
                     request,
                     Outcome::Managed {
@@ -132,14 +169,21 @@ impl Session {
         }
     }
 
-    /// A task management response came.
-    pub(super) fn managed(&mut self, now: Instant, slot: u16, request: Management, response: u8) {
+    /// A task management response came to the request that was sent with `cmd_sn`.
+    pub(super) fn managed(
+        &mut self,
+        now: Instant,
+        slot: u16,
+        request: Management,
+        cmd_sn: Serial,
+        response: u8,
+    ) {
         self.managing = None;
         self.finish(slot, Outcome::Managed { response });
         let ended = response == COMPLETE
             || (response == TASK_DOES_NOT_EXIST && request.function == TmfFunction::AbortTask);
         if ended {
-            self.conclude(now, request);
+            self.conclude(now, request, cmd_sn);
         } else if request.token.is_none() {
             self.escalate(now, request);
         }
@@ -147,32 +191,28 @@ impl Session {
     }
 
     /// The target has ended the tasks that `request` names: so they end here, or, where they may be
-    /// sent again and nobody asked for their end, wait to be sent again.
-    fn conclude(&mut self, now: Instant, request: Management) {
-        let affected: Vec<u16> = match (request.function, request.task) {
-            (TmfFunction::AbortTask, Some(id)) => self
-                .tasks
-                .find(id)
-                .is_some()
-                .then_some(id.slot())
-                .into_iter()
-                .collect(),
-            (TmfFunction::AbortTask | TmfFunction::ClearAca, _) => Vec::new(),
-            (
-                TmfFunction::AbortTaskSet
-                | TmfFunction::ClearTaskSet
-                | TmfFunction::LogicalUnitReset,
-                _,
-            ) => self.sent_commands(Some(request.lun)),
-            _ => self.sent_commands(None),
+    /// sent again and nobody asked for their end, wait to be sent again. `cmd_sn` marks the request's
+    /// place: commands behind it are not affected and may well be carried out (RFC 7143 §4.2.3.3).
+    fn conclude(&mut self, now: Instant, request: Management, cmd_sn: Serial) {
+        let affected: Vec<u16> = match request.function {
+            TmfFunction::AbortTask => {
+                let id = request.task.filter(|&id| self.live_command(id).is_some());
+                id.map(TaskId::slot).into_iter().collect()
+            }
+            TmfFunction::ClearAca => Vec::new(),
+            TmfFunction::AbortTaskSet
+            | TmfFunction::ClearTaskSet
+            | TmfFunction::LogicalUnitReset => self.sent_commands(Some(request.lun), Some(cmd_sn)),
+            _ => self.sent_commands(None, Some(cmd_sn)),
         };
         for &slot in affected.iter().rev() {
             self.end_or_repeat(now, slot, Outcome::Aborted);
         }
     }
 
-    /// Commands that were sent, for one logical unit or all, in the order of their CmdSN.
-    pub(super) fn sent_commands(&self, lun: Option<[u8; 8]>) -> Vec<u16> {
+    /// Commands that were sent, for one logical unit or all, before `before` or at any time, in the
+    /// order of their CmdSN.
+    pub(super) fn sent_commands(&self, lun: Option<[u8; 8]>, before: Option<Serial>) -> Vec<u16> {
         let mut sent: Vec<_> = self
             .tasks
             .iter()
@@ -181,7 +221,9 @@ impl Session {
                 let State::Sent { cmd_sn, .. } = task.state else {
                     return None;
                 };
-                let affected = lun.is_none_or(|lun| lun == command.lun) && task.ended.is_none();
+                let affected = lun.is_none_or(|lun| lun == command.lun)
+                    && before.is_none_or(|before| cmd_sn < before)
+                    && task.ended.is_none();
                 affected.then(|| (self.window.current().since(cmd_sn), slot))
             })
             .collect();
@@ -239,10 +281,8 @@ impl Session {
         let Some(task) = self.tasks.get_mut(slot) else {
             return;
         };
-        task.deadline = None;
         match task.kind.clone() {
             Kind::Scsi(command) => {
-                task.ending = Ending::TimedOut;
                 let function = TmfFunction::AbortTask;
                 let lun = command.lun;
                 let request = Management {
@@ -251,10 +291,17 @@ impl Session {
                     task: Some(id),
                     token: None,
                 };
-                self.events
-                    .push_back(Event::Escalated(Escalation::AbortTask));
-                if self.manage(now, request).is_err() {
-                    self.drop_session(now, ConnectionError::Stuck);
+                // With too many functions waiting already, or on the way out, it stays overdue and is
+                // looked at again: those have limits of their own.
+                if self.may_request() && self.manage(now, request).is_ok() {
+                    self.events
+                        .push_back(Event::Escalated(Escalation::AbortTask));
+                    if let Some(task) = self.tasks.find(id) {
+                        task.deadline = None;
+                        if task.ending == Ending::No {
+                            task.ending = Ending::TimedOut;
+                        }
+                    }
                 }
             }
             Kind::Management(request) => {
@@ -275,7 +322,9 @@ impl Session {
     fn escalate(&mut self, now: Instant, request: Management) {
         let step = match request.function {
             TmfFunction::AbortTask
-                if request.task.is_some_and(|id| self.tasks.find(id).is_none()) =>
+                if request
+                    .task
+                    .is_some_and(|id| self.live_command(id).is_none()) =>
             {
                 return;
             }

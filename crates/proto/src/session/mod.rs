@@ -154,6 +154,8 @@ pub struct Session {
     /// The slot of the management function under way.
     managing: Option<u16>,
     gate_open: bool,
+    /// A logout is queued or sent: no new request may follow it (RFC 7143 §11.14).
+    leaving: bool,
     /// Commands of an earlier nexus may still be alive on the target until then.
     ghosts_until: Option<Instant>,
     /// The last login, to tell a reinstatement from a new nexus.
@@ -188,6 +190,7 @@ impl Session {
             management: VecDeque::new(),
             managing: None,
             gate_open: false,
+            leaving: false,
             ghosts_until: None,
             last_nexus: None,
             wait_announced: None,
@@ -247,7 +250,7 @@ impl Session {
     /// Lets commands out after [`Event::Up`]: the disks have been checked. Those that were under way
     /// on an earlier nexus, and all behind them, wait on until that nexus is known dead.
     pub fn open_gate(&mut self, now: Instant) {
-        if !self.is_up() {
+        if !self.may_request() {
             return;
         }
         self.gate_open = true;
@@ -344,6 +347,11 @@ impl Session {
         if self.next_scan.is_none() && !self.tasks.is_empty() {
             self.next_scan = Some(now + SCAN_INTERVAL);
         }
+    }
+
+    /// New requests may go out: the session is logged in and was not logged out of.
+    fn may_request(&self) -> bool {
+        matches!(self.phase, Phase::Up { .. }) && !self.leaving
     }
 
     fn commands_may_leave(&self) -> bool {

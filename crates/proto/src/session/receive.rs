@@ -349,7 +349,7 @@ impl Session {
         let id = TaskId::from_itt(itt);
         match self.tasks.find(id) {
             None => Ok(self.late(itt)?),
-            Some(task) if fits(&task.kind) => {
+            Some(task) if fits(&task.kind) && task.state != State::Ready => {
                 self.finish(id.slot(), Outcome::Answered);
                 Ok(())
             }
@@ -366,10 +366,14 @@ impl Session {
         self.consume_stat_sn(index, pdu.stat_sn.get())?;
         let itt = pdu.itt.get();
         let id = TaskId::from_itt(itt);
-        match self.tasks.find(id).map(|task| task.kind.clone()) {
+        match self
+            .tasks
+            .find(id)
+            .map(|task| (task.kind.clone(), task.state))
+        {
             None => self.late(itt)?,
-            Some(Kind::Management(request)) => {
-                self.managed(now, id.slot(), request, pdu.response_code);
+            Some((Kind::Management(request), State::Sent { cmd_sn, .. })) => {
+                self.managed(now, id.slot(), request, cmd_sn, pdu.response_code);
             }
             Some(_) => return Err(PeerMisbehaved::WrongTask(itt).into()),
         }
@@ -493,7 +497,7 @@ impl Session {
             return Ok(());
         }
         match task.kind.clone() {
-            Kind::Management(request) => self.managed(now, id.slot(), request, REJECTED),
+            Kind::Management(request) => self.managed(now, id.slot(), request, cmd_sn, REJECTED),
             Kind::Scsi(_) => {
                 // Its CmdSN counts as not received: a ping takes its place, or the window jams.
                 self.finish(id.slot(), Outcome::Rejected { reason });

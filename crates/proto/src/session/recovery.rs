@@ -152,6 +152,7 @@ impl Session {
         self.connections.push(connection);
         self.phase = Phase::Up { nexus };
         self.gate_open = false;
+        self.leaving = false;
         self.events.push_back(Event::Up { again });
         self.next_management(now);
     }
@@ -216,7 +217,7 @@ impl Session {
             .filter(|(_, task)| task.ended.is_some() || !matches!(task.kind, Kind::Scsi(_)))
             .map(|(slot, task)| (slot, task.ended.clone()))
             .collect();
-        let sent = self.sent_commands(None);
+        let sent = self.sent_commands(None, None);
         for slot in self.slots() {
             if let Some(task) = self.tasks.get_mut(slot) {
                 task.in_batch = 0;
@@ -286,7 +287,7 @@ impl Session {
             return;
         }
         // A target that talks but never answers pings has one of them open, not ever more.
-        if pings > 0 && !self.tasks.iter().any(|(_, task)| task.is_ping()) {
+        if pings > 0 && self.may_request() && !self.tasks.iter().any(|(_, task)| task.is_ping()) {
             self.queue_immediate(now, Kind::Ping { plug: None });
         }
     }
@@ -313,6 +314,7 @@ impl Session {
             Phase::Up { .. } => {
                 let until = now + self.config.management_timeout;
                 self.phase = Phase::LoggingOut { until };
+                self.leaving = true;
                 if !self.queue_immediate(
                     now,
                     Kind::Logout {

@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use super::connection::{Burst, Connection};
 use super::event::Outcome;
-use super::recovery::Phase;
 use super::task::{Kind, State, Task, TaskId};
 use super::transmit::{Payload, TaskBuffers, Transmit};
 use super::{Command, Direction, Management, Session};
@@ -97,7 +96,7 @@ impl Session {
             task.deadline = Some(now + limit);
         }
         match task.kind.clone() {
-            Kind::Management(request) => return self.send_management(index, id, request, out),
+            Kind::Management(request) => self.send_management(now, index, id, request, out),
             Kind::Ping { plug } => send_ping(connection, id, cmd_sn, plug, out),
             Kind::Text => send_text(connection, id, cmd_sn, out),
             Kind::Logout { reason } => send_logout(connection, id, cmd_sn, reason, out),
@@ -108,11 +107,12 @@ impl Session {
 
     fn send_management(
         &mut self,
+        now: Instant,
         index: usize,
         id: TaskId,
         request: Management,
         out: &mut Transmit,
-    ) -> bool {
+    ) {
         let cmd_sn = self.window.current();
         let mut lun = request.lun;
         if matches!(
@@ -123,24 +123,24 @@ impl Session {
         }
         let mut pdu = TaskManagementRequest::new(id.itt(), request.function, lun);
         pdu.set_immediate(true);
-        if let Some(referenced) = request.task {
-            let sent = self.tasks.find(referenced).map(|task| task.state);
-            let Some(State::Sent { cmd_sn, .. }) = sent else {
+        if let Some(referenced) = request.referenced() {
+            let Some((task_lun, task_sn)) = self.live_command(referenced) else {
                 // It ended while the request waited.
                 self.managing = None;
                 self.finish(id.slot(), Outcome::Managed { response: 1 });
-                return true;
+                self.next_management(now);
+                return;
             };
+            pdu.lun = task_lun;
             pdu.referenced_task_tag = referenced.itt().into();
-            pdu.ref_cmd_sn = cmd_sn.0.into();
+            pdu.ref_cmd_sn = task_sn.0.into();
         }
         pdu.cmd_sn = cmd_sn.0.into();
         let Some(connection) = self.connections.get(index) else {
-            return false;
+            return;
         };
         pdu.exp_stat_sn = connection.exp_stat_sn.into();
         out.push(connection.digests, &mut pdu, &[]);
-        true
     }
 
     /// One Data-Out PDU of the oldest burst.
@@ -200,7 +200,7 @@ impl Session {
         buffers: &B,
         out: &mut Transmit,
     ) -> bool {
-        if !self.window.is_open() || !matches!(self.phase, Phase::Up { .. }) {
+        if !self.window.is_open() || !self.may_request() {
             return false;
         }
         let gated = !self.commands_may_leave();
