@@ -43,36 +43,41 @@ const fn sixteen(opcode: u8, bits: u8) -> [u8; 16] {
     [opcode, bits, f, f, f, f, f, f, f, f, f, f, f, f, GROUP, 0]
 }
 
+/// CDB usage data of SERVICE ACTION IN (16) with a service action.
+const fn service_action_in(action: u8) -> [u8; 16] {
+    let (op, f) = (opcode::SERVICE_ACTION_IN_16, 0xff);
+    [op, action, f, f, f, f, f, f, f, f, f, f, f, f, 0, 0]
+}
+
+/// CDB usage data of COMPARE AND WRITE, whose length is one byte.
+const fn compare_and_write() -> [u8; 16] {
+    let (op, f) = (opcode::COMPARE_AND_WRITE, 0xff);
+    [op, CACHE_BITS, f, f, f, f, f, f, f, f, 0, 0, 0, f, GROUP, 0]
+}
+
+/// CDB usage data of REPORT SUPPORTED OPERATION CODES.
+const fn report_supported() -> [u8; 12] {
+    let (op, f) = (opcode::MAINTENANCE_IN, 0xff);
+    let action = opcode::SA_REPORT_SUPPORTED_OPERATION_CODES;
+    [op, action, 0x87, f, f, f, f, f, f, f, 0, 0]
+}
+
+/// CDB usage data of REPORT LUNS.
+const fn report_luns() -> [u8; 12] {
+    let (op, f) = (opcode::REPORT_LUNS, 0xff);
+    [op, 0, f, 0, 0, 0, f, f, f, f, 0, 0]
+}
+
 /// CDB usage data of PERSISTENT RESERVE IN with a service action.
 const fn reserve_in(action: u8) -> [u8; 10] {
-    [
-        opcode::PERSISTENT_RESERVE_IN,
-        action,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0xff,
-        0xff,
-        0,
-    ]
+    let op = opcode::PERSISTENT_RESERVE_IN;
+    [op, action, 0, 0, 0, 0, 0, 0xff, 0xff, 0]
 }
 
 /// CDB usage data of PERSISTENT RESERVE OUT with a service action.
 const fn reserve_out(action: u8) -> [u8; 10] {
-    [
-        opcode::PERSISTENT_RESERVE_OUT,
-        action,
-        0xff,
-        0,
-        0,
-        0xff,
-        0xff,
-        0xff,
-        0xff,
-        0,
-    ]
+    let (op, f) = (opcode::PERSISTENT_RESERVE_OUT, 0xff);
+    [op, action, f, 0, 0, f, f, f, f, 0]
 }
 
 /// Everything that a disk does.
@@ -154,12 +159,12 @@ pub(in crate::disk) static COMMANDS: &[Command] = &[
         capacity::read_capacity_10,
     ),
     Command::action(
-        &sixteen(opcode::SERVICE_ACTION_IN_16, opcode::SA_READ_CAPACITY_16),
+        &service_action_in(opcode::SA_READ_CAPACITY_16),
         Access::Always,
         capacity::read_capacity_16,
     ),
     Command::action(
-        &sixteen(opcode::SERVICE_ACTION_IN_16, opcode::SA_GET_LBA_STATUS),
+        &service_action_in(opcode::SA_GET_LBA_STATUS),
         Access::Read,
         provisioning::get_lba_status,
     ),
@@ -226,24 +231,7 @@ pub(in crate::disk) static COMMANDS: &[Command] = &[
         provisioning::write_same,
     ),
     Command::new(
-        &[
-            opcode::COMPARE_AND_WRITE,
-            CACHE_BITS,
-            0xff,
-            0xff,
-            0xff,
-            0xff,
-            0xff,
-            0xff,
-            0xff,
-            0xff,
-            0,
-            0,
-            0,
-            0xff,
-            0,
-            0,
-        ],
+        &compare_and_write(),
         Access::Write,
         atomic::compare_and_write,
     ),
@@ -371,42 +359,11 @@ pub(in crate::disk) static COMMANDS: &[Command] = &[
     )
     .without_medium(),
     Command::action(
-        &[
-            opcode::MAINTENANCE_IN,
-            opcode::SA_REPORT_SUPPORTED_OPERATION_CODES,
-            0x87,
-            0xff,
-            0xff,
-            0xff,
-            0xff,
-            0xff,
-            0xff,
-            0xff,
-            0,
-            0,
-        ],
+        &report_supported(),
         Access::Steer,
         opcodes::report_supported,
     )
     .without_medium(),
     // Answered by the device for all its units; listed here so that it is reported.
-    Command::new(
-        &[
-            opcode::REPORT_LUNS,
-            0,
-            0xff,
-            0,
-            0,
-            0,
-            0xff,
-            0xff,
-            0xff,
-            0xff,
-            0,
-            0,
-        ],
-        Access::Always,
-        opcodes::report_own_lun,
-    )
-    .without_medium(),
+    Command::new(&report_luns(), Access::Always, opcodes::report_own_lun).without_medium(),
 ];

@@ -83,9 +83,9 @@ fn the_limits_are_those_that_are_kept() {
     assert_eq!(limits.optimal_granularity_blocks, 8);
     assert_eq!(
         (limits.max_unmap_blocks, limits.max_unmap_ranges),
-        (1 << 25, 256)
+        (1 << 20, 256)
     );
-    assert_eq!(limits.max_write_same_blocks, 131_072);
+    assert_eq!(limits.max_write_same_blocks, 32768);
     assert_eq!(limits.unmap_alignment_block, Some(0));
     assert!(limits.write_same_non_zero);
     let page = rig.good(Cdb::inquiry_vpd(vpd::PAGE_BLOCK_CHARACTERISTICS, 255), &[]);

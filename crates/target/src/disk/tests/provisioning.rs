@@ -111,7 +111,9 @@ fn write_same_has_its_rules() {
     let lbdata = [0x41, 0x02, 0, 0, 0, 0, 0, 0, 1, 0];
     assert_eq!(rig.bad_raw(&lbdata, &one), INVALID_FIELD_IN_CDB);
     let short = rig.bad(Cdb::write_same_10(0, 1, plain), &one[..100]);
-    assert_eq!(short, (SenseKey::IllegalRequest, 0x1a, 0x00));
+    assert_eq!(short, INVALID_FIELD_IN_CDB);
+    let long = rig.bad(Cdb::write_same_16(0, 1, plain), &blocks(2, 1));
+    assert_eq!(long, INVALID_FIELD_IN_CDB);
 }
 
 /// LBA, blocks and provisioning status of each descriptor.

@@ -232,6 +232,7 @@ fn verify_compares_what_it_is_told_to() {
     assert_eq!(result.sense.unwrap().information, Some(3 * 512 + 7));
     assert_eq!(rig.bad_raw(&cdb(3), &blocks(1, 6)), MISCOMPARE);
     rig.raw(&[0x34, 0, 0, 0, 0, 0, 0, 0, 0, 0], &[]);
+    rig.raw(&[0x34, 0x02, 0, 0, 0, 0, 3, 0, 1, 0], &[]);
     assert_eq!(
         rig.bad_raw(&[0x34, 0, 0, 0, 8, 0, 0, 0, 1, 0], &[]),
         OUT_OF_RANGE,
