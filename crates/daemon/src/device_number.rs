@@ -18,11 +18,6 @@ impl DeviceNumber {
     pub(crate) const fn new(major: u32, minor: u32) -> Self {
         Self { major, minor }
     }
-
-    /// The `st_dev` or `st_rdev` of this device, as Linux encodes it for programs.
-    pub(crate) fn as_st_dev(self) -> u64 {
-        nix::sys::stat::makedev(self.major.into(), self.minor.into())
-    }
 }
 
 impl fmt::Display for DeviceNumber {

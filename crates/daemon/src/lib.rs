@@ -1,6 +1,31 @@
-//! The service: wires engine, store, exports and RPC.
+//! The service: wires engine, store, exports and RPC; owns all policy and lifetimes.
+//!
+//! [`run`] is the one entry. In the order of a volume's way: [`discovery`] makes targets known,
+//! [`logins`] makes [`sessions`] with them, [`devices`] shows their disks, [`volumes`] binds what is on
+//! those, and [`boot`] brings it all back after a restart. [`rpc`] is how others ask for it;
+//! [`security`] says who may.
 #![deny(unsafe_code)]
 
+mod boot;
 mod children;
+mod config;
+mod convert;
+mod daemon;
 mod device_number;
+mod devices;
+mod discovery;
+mod events;
+mod failures;
+mod instance;
+mod logins;
+mod records;
+mod rpc;
+mod run;
+mod security;
+mod sessions;
 mod volumes;
+
+pub use config::{Config, ConfigError, Overrides};
+pub use hawser_export::{ExportMode, become_io_flusher};
+pub use instance::InstanceError;
+pub use run::{RunError, run, run_until};

@@ -1,0 +1,185 @@
+//! Who uses a disk now: mounts, devices built on it, programs that have it open.
+
+use std::collections::BTreeMap;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use hawser_api::Failure;
+
+use super::Facts;
+use crate::device_number::DeviceNumber;
+use crate::volumes::{Host, Mount};
+
+/// Processes that are looked at; a machine with more is not searched to the end.
+const MAX_PROCESSES: usize = 65_536;
+/// Descriptors of one process that are looked at.
+const MAX_DESCRIPTORS: usize = 65_536;
+/// Users that are named of each disk.
+const MAX_NAMED: usize = 32;
+
+/// Who has what open on this machine, as far as we may see: files below some places by their paths.
+#[derive(Debug, Default)]
+pub(crate) struct OpenFiles(BTreeMap<PathBuf, Vec<String>>);
+
+impl OpenFiles {
+    /// Looks through the descriptors of all processes but our own. Only names are read, so nothing
+    /// that hangs is touched. Blocks for a while on a large machine.
+    pub(crate) fn read(wanted: &[PathBuf]) -> Self {
+        let mut found = Self::default();
+        if wanted.is_empty() {
+            return found;
+        }
+        let own = std::process::id().to_string();
+        let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let pids = processes.filter(|entry| {
+            let name = entry.file_name();
+            name.as_bytes().iter().all(u8::is_ascii_digit) && name.as_bytes() != own.as_bytes()
+        });
+        for process in pids.take(MAX_PROCESSES) {
+            found.look_at(&process.path(), wanted);
+        }
+        found
+    }
+
+    fn look_at(&mut self, process: &Path, wanted: &[PathBuf]) {
+        let descriptors = std::fs::read_dir(process.join("fd"))
+            .into_iter()
+            .flatten()
+            .flatten();
+        for descriptor in descriptors.take(MAX_DESCRIPTORS) {
+            let Ok(file) = std::fs::read_link(descriptor.path()) else {
+                continue;
+            };
+            if !wanted.contains(&file) {
+                continue;
+            }
+            let name = std::fs::read_to_string(process.join("comm")).unwrap_or_default();
+            let pid = process.file_name().unwrap_or_default().to_string_lossy();
+            let who = format!("process {pid} ({})", name.trim());
+            let users = self.0.entry(file).or_default();
+            if users.len() < MAX_NAMED && !users.contains(&who) {
+                users.push(who);
+            }
+        }
+    }
+
+    fn of(&self, file: &Path) -> impl Iterator<Item = String> + '_ {
+        self.0.get(file).into_iter().flatten().cloned()
+    }
+}
+
+/// The device nodes and files through which a disk can be open.
+pub(crate) fn files_of(host: &Host, facts: &Facts) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = facts.fuse_file.iter().cloned().collect();
+    files.extend(facts.node.clone());
+    for device in devices_of(host, facts) {
+        files.extend(
+            host.sysfs
+                .name(device)
+                .map(|name| Path::new("/dev").join(name)),
+        );
+    }
+    files.sort();
+    files.dedup();
+    files
+}
+
+/// A disk's block device and its partitions.
+fn devices_of(host: &Host, facts: &Facts) -> Vec<DeviceNumber> {
+    let Some(block) = facts.block else {
+        return Vec::new();
+    };
+    let partitions = host.sysfs.partitions(block).unwrap_or_default();
+    std::iter::once(block)
+        .chain(partitions.into_iter().map(|part| part.device))
+        .collect()
+}
+
+/// The mounts that lie on a disk, also through what is built on it; the topmost first.
+pub(crate) fn mounts_on(host: &Host, facts: &Facts) -> Result<Vec<Mount>, Failure> {
+    let Some(block) = facts.block else {
+        return Ok(Vec::new());
+    };
+    let table = host.mounts()?;
+    let mut found: Vec<Mount> = table
+        .iter()
+        .filter(|mount| is_on(host, mount, block))
+        .cloned()
+        .collect();
+    found.reverse();
+    Ok(found)
+}
+
+fn is_on(host: &Host, mount: &Mount, block: DeviceNumber) -> bool {
+    let device = if mount.device.major != 0 {
+        Some(mount.device)
+    } else if mount.fs_type == "btrfs" {
+        // The source is a name only; a look at it would be I/O on a device directory at most.
+        mount
+            .source
+            .file_name()
+            .and_then(|name| host.sysfs.by_name(&name.to_string_lossy()))
+    } else {
+        None
+    };
+    let under = |device| {
+        host.sysfs
+            .stack_under(device)
+            .is_ok_and(|stack| stack.disks.contains(&block))
+    };
+    device.is_some_and(under)
+}
+
+/// Everybody who uses a disk, one sentence each.
+pub(crate) fn holders(host: &Host, facts: &Facts, open: &OpenFiles) -> Vec<String> {
+    let mut holders = Vec::new();
+    match mounts_on(host, facts) {
+        Ok(mounts) => {
+            holders.extend(
+                mounts
+                    .iter()
+                    .map(|mount| format!("mounted at {}", mount.mount_point.display())),
+            );
+        }
+        Err(failure) => holders.push(failure.message.clone()),
+    }
+    if let Some(block) = facts.block {
+        let built = host.sysfs.holders(block).unwrap_or_default();
+        holders.extend(built.into_iter().map(|name| format!("part of {name}")));
+    }
+    for file in files_of(host, facts) {
+        holders.extend(open.of(&file));
+    }
+    holders.truncate(MAX_NAMED);
+    holders
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn a_program_that_has_a_file_open_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().canonicalize().unwrap().join("disk");
+        std::fs::write(&path, "x").unwrap();
+        let input = std::fs::File::open(&path).unwrap();
+        let mut child = Command::new("sleep")
+            .arg("600")
+            .stdin(Stdio::from(input))
+            .spawn()
+            .unwrap();
+        let open = OpenFiles::read(std::slice::from_ref(&path));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let named: Vec<String> = open.of(&path).collect();
+        assert_eq!(named, [format!("process {} (sleep)", child.id())]);
+        let facts = Facts {
+            fuse_file: Some(path),
+            ..Facts::default()
+        };
+        assert_eq!(holders(&Host::new(Path::new("/")), &facts, &open), named);
+    }
+}

@@ -1,0 +1,716 @@
+//! How targets become known: portals that are asked, targets added by hand.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use hawser_api::v1;
+use hawser_api::{Failure, Status};
+use hawser_engine::IscsiName;
+use hawser_store::{
+    self as store, Change, DiscoveredTarget, DiscoverySource, PortalGroup, Record,
+    SendTargetsPortal, SendTargetsPortalKey, StaticTarget,
+};
+use tokio::task::JoinSet;
+
+use crate::daemon::Daemon;
+use crate::events::{self, News};
+use crate::{convert, failures, logins, security};
+
+/// Name of our one initiator instance.
+pub(crate) const INSTANCE: &str = "Root\\HAWSER\\0000_0";
+/// `ISCSI_TARGET_FLAGS`: keep a static target out of listings.
+const FLAG_HIDDEN: u32 = 0x2;
+/// `ISCSI_TARGET_FLAGS`: merge with what is stored.
+const FLAG_MERGE: u32 = 0x4;
+/// Portals asked at once.
+const ASKED_AT_ONCE: usize = 16;
+/// Portals of a static target.
+const MAX_PORTALS: usize = 256;
+/// Longest alias, as `MAX_ISCSI_ALIAS_LEN`.
+const MAX_ALIAS_LEN: usize = 255;
+
+/// What is known of portals and targets besides the store.
+#[derive(Debug, Default)]
+pub(crate) struct Discovery {
+    passing: Mutex<BTreeMap<String, StaticTarget>>,
+    asked: Mutex<HashMap<String, Asked>>,
+}
+
+/// How a portal answered last.
+#[derive(Debug, Clone, Default)]
+struct Asked {
+    answered_at_ms: Option<i64>,
+    error: Option<Failure>,
+}
+
+impl Discovery {
+    /// Static targets that end with the daemon.
+    fn passing(&self) -> MutexGuard<'_, BTreeMap<String, StaticTarget>> {
+        self.passing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn asked(&self) -> MutexGuard<'_, HashMap<String, Asked>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a login needs to know of a target.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct KnownTarget {
+    /// Stored options of logins to it.
+    pub(crate) defaults: Option<store::LoginOptions>,
+    /// Where it is reached, with the tags of the portal groups.
+    pub(crate) portals: Vec<(hawser_engine::Portal, Option<u16>)>,
+}
+
+impl KnownTarget {
+    /// The tag of the group that a portal is in.
+    pub(crate) fn tag_of(&self, portal: &hawser_engine::Portal) -> Option<u16> {
+        self.portals
+            .iter()
+            .find(|(known, _)| known == portal)
+            .and_then(|(_, tag)| *tag)
+    }
+}
+
+/// All static targets, those that end with the daemon too.
+fn static_targets(daemon: &Daemon) -> Vec<(StaticTarget, bool)> {
+    let passing = daemon.discovery.passing().clone();
+    let stored = daemon.records.all::<StaticTarget>().into_iter();
+    let mut all: Vec<_> = stored
+        .filter(|target| !passing.contains_key(&target.target_name))
+        .map(|target| (target, true))
+        .collect();
+    all.extend(passing.into_values().map(|target| (target, false)));
+    all
+}
+
+/// What is known of a target, for a login.
+pub(crate) fn known_target(daemon: &Daemon, name: &str) -> Result<KnownTarget, Failure> {
+    let discovered = daemon.records.all::<DiscoveredTarget>();
+    let dynamic = discovered.iter().any(|target| target.target_name == name);
+    let fixed = static_targets(daemon)
+        .into_iter()
+        .find(|(target, _)| target.target_name == name);
+    let hidden = fixed
+        .as_ref()
+        .is_some_and(|(target, _)| target.target_flags & FLAG_HIDDEN != 0);
+    if !dynamic && (fixed.is_none() || hidden) {
+        return Err(not_found(name));
+    }
+    Ok(known_or_nothing(daemon, name))
+}
+
+/// What is known of a target, which may be nothing.
+pub(crate) fn known_or_nothing(daemon: &Daemon, name: &str) -> KnownTarget {
+    let mut known = KnownTarget::default();
+    let mut add = |portal: &store::Portal, tag| {
+        if let Ok(portal) = convert::engine_portal(portal)
+            && !known.portals.iter().any(|(present, _)| *present == portal)
+        {
+            known.portals.push((portal, tag));
+        }
+    };
+    let fixed = static_targets(daemon)
+        .into_iter()
+        .find(|(target, _)| target.target_name == name);
+    let defaults = fixed.map(|(target, _)| {
+        target.portals.iter().for_each(|portal| add(portal, None));
+        target.login_options
+    });
+    let discovered = daemon.records.all::<DiscoveredTarget>();
+    for target in discovered
+        .iter()
+        .filter(|target| target.target_name == name)
+    {
+        for group in &target.portal_groups {
+            group
+                .portals
+                .iter()
+                .for_each(|portal| add(portal, group.tag));
+        }
+    }
+    known.defaults = defaults.flatten();
+    known
+}
+
+fn not_found(name: &str) -> Failure {
+    Failure::new(
+        Status::TARGET_NOT_FOUND,
+        format!("no target {name} is known"),
+    )
+    .with_target(name)
+    .with_advice("add its portal with `hawser portal add`, or the target with `hawser target add`")
+}
+
+/// Checks an initiator and source address of a request against what this machine has.
+pub(crate) fn check_initiator(initiator: &store::InitiatorPort) -> Result<(), Failure> {
+    let instance = &initiator.instance;
+    if !instance.is_empty() && !instance.eq_ignore_ascii_case(INSTANCE) {
+        let message = format!("there is no initiator {instance}");
+        return Err(Failure::new(Status::INITIATOR_NOT_FOUND, message));
+    }
+    let Some(number) = initiator.port_number else {
+        return Ok(());
+    };
+    if instance.is_empty() {
+        let message = "a port number needs an initiator instance";
+        return Err(Failure::new(Status::ERROR_INVALID_PARAMETER, message));
+    }
+    if source_addresses()
+        .iter()
+        .all(|address| address.port_number != number)
+    {
+        let message = format!("the initiator has no port {number}");
+        return Err(Failure::new(Status::INVALID_PORT_NUMBER, message));
+    }
+    let message = "connecting from a chosen source address is not built";
+    Err(Failure::new(Status::REQUEST_NOT_SUPPORTED, message).with_advice("leave the port open"))
+}
+
+/// The IP addresses of this machine, loopback last. The order is that of the kernel's list.
+pub(crate) fn source_addresses() -> Vec<v1::SourceAddress> {
+    let mut found = Vec::new();
+    for interface in nix::ifaddrs::getifaddrs().into_iter().flatten() {
+        let Some(address) = interface.address else {
+            continue;
+        };
+        let ip = match (address.as_sockaddr_in(), address.as_sockaddr_in6()) {
+            (Some(v4), _) => v4.ip().to_string(),
+            (None, Some(v6)) => v6.ip().to_string(),
+            (None, None) => continue,
+        };
+        found.push((ip, interface.interface_name));
+    }
+    found.sort_by_key(|(ip, _)| {
+        ip.parse::<std::net::IpAddr>()
+            .is_ok_and(|ip| ip.is_loopback())
+    });
+    let numbered = found.into_iter().zip(0..);
+    numbered
+        .map(|((address, interface), port_number)| v1::SourceAddress {
+            port_number,
+            address,
+            interface,
+        })
+        .collect()
+}
+
+/// Stores a portal and asks it. It stays stored when it does not answer.
+pub(crate) async fn add_portal(
+    daemon: &Arc<Daemon>,
+    mut record: SendTargetsPortal,
+) -> Result<(Change, Vec<String>), Failure> {
+    check_initiator(&record.initiator)?;
+    record.added_at_ms = events::now_ms();
+    if let Some(present) = daemon.records.get::<SendTargetsPortal>(&record.key())? {
+        record.added_at_ms = present.added_at_ms;
+    }
+    let change = daemon.records.put(record.clone()).await?;
+    let targets = ask(daemon, &record).await?;
+    Ok((change, targets))
+}
+
+/// Forgets portals and what they told; gives the names that nothing else made known.
+pub(crate) async fn remove_portal(
+    daemon: &Arc<Daemon>,
+    initiator: &store::InitiatorPort,
+    portal: &store::Portal,
+) -> Result<Vec<String>, Failure> {
+    let keys = portal_keys(daemon, initiator, portal)?;
+    let before = known_names(daemon);
+    for key in keys {
+        daemon.discovery.asked().remove(&asked_key(&key));
+        daemon.records.remove::<SendTargetsPortal>(key).await?;
+    }
+    let after = known_names(daemon);
+    let message = format!("the portal {}:{} is forgotten", portal.address, portal.port);
+    daemon.events.tell(News::info("portal-removed", message));
+    Ok(before.difference(&after).cloned().collect())
+}
+
+fn known_names(daemon: &Daemon) -> BTreeSet<String> {
+    let discovered = daemon.records.all::<DiscoveredTarget>().into_iter();
+    let fixed = static_targets(daemon)
+        .into_iter()
+        .map(|(target, _)| target.target_name);
+    discovered
+        .map(|target| target.target_name)
+        .chain(fixed)
+        .collect()
+}
+
+/// The stored portals that a request means: the exact one, else, with neither instance nor port, every
+/// one of that address.
+fn portal_keys(
+    daemon: &Daemon,
+    initiator: &store::InitiatorPort,
+    portal: &store::Portal,
+) -> Result<Vec<SendTargetsPortalKey>, Failure> {
+    let wanted = SendTargetsPortalKey {
+        portal: portal.key(),
+        initiator: initiator.for_comparison(),
+    };
+    let stored = daemon.records.all::<SendTargetsPortal>();
+    let mut keys: Vec<_> = stored.iter().map(Record::key).collect();
+    if keys.contains(&wanted) {
+        return Ok(vec![wanted]);
+    }
+    let any = initiator.instance.is_empty() && initiator.port_number.is_none();
+    keys.retain(|key| any && key.portal == wanted.portal);
+    if keys.is_empty() {
+        let shown = convert::portal_out(portal);
+        return Err(Failure::new(
+            Status::PORTAL_NOT_FOUND,
+            format!("no portal {shown} is stored"),
+        )
+        .with_portal(shown)
+        .with_advice("`hawser portal list` shows those that are"));
+    }
+    Ok(keys)
+}
+
+/// Asks one portal again, or all. The failure of one that was named is the failure of the call.
+pub(crate) async fn refresh(
+    daemon: &Arc<Daemon>,
+    initiator: &store::InitiatorPort,
+    portal: Option<&store::Portal>,
+) -> Result<Vec<v1::PortalRefresh>, Failure> {
+    let stored = daemon.records.all::<SendTargetsPortal>();
+    let Some(portal) = portal else {
+        return Ok(ask_all(daemon, stored).await);
+    };
+    let keys = portal_keys(daemon, initiator, portal)?;
+    let mut asked = Vec::new();
+    for record in stored
+        .into_iter()
+        .filter(|record| keys.contains(&record.key()))
+    {
+        let targets = ask(daemon, &record).await?;
+        asked.push(refreshed(&record, Ok(targets)));
+    }
+    Ok(asked)
+}
+
+/// Asks all portals, some at once; each by itself.
+pub(crate) async fn ask_all(
+    daemon: &Arc<Daemon>,
+    records: Vec<SendTargetsPortal>,
+) -> Vec<v1::PortalRefresh> {
+    let mut asking = JoinSet::new();
+    let mut asked = Vec::new();
+    for (index, record) in records.into_iter().enumerate() {
+        while asking.len() >= ASKED_AT_ONCE {
+            asked.extend(asking.join_next().await.and_then(Result::ok));
+        }
+        let daemon = Arc::clone(daemon);
+        asking.spawn(async move {
+            let answer = ask(&daemon, &record).await;
+            (index, refreshed(&record, answer))
+        });
+    }
+    asked.extend(asking.join_all().await);
+    asked.sort_by_key(|(index, _)| *index);
+    asked.into_iter().map(|(_, refresh)| refresh).collect()
+}
+
+fn refreshed(
+    record: &SendTargetsPortal,
+    answer: Result<Vec<String>, Failure>,
+) -> v1::PortalRefresh {
+    let portal = Some(convert::portal_out(&record.portal));
+    match answer {
+        Ok(targets) => v1::PortalRefresh {
+            portal,
+            targets,
+            error: None,
+        },
+        Err(failure) => v1::PortalRefresh {
+            portal,
+            targets: Vec::new(),
+            error: Some(failure.into()),
+        },
+    }
+}
+
+/// Asks a stored portal; its answer replaces the earlier one, a failure leaves that as it was.
+async fn ask(daemon: &Arc<Daemon>, record: &SendTargetsPortal) -> Result<Vec<String>, Failure> {
+    let shown = convert::portal_out(&record.portal);
+    let answer = send_targets(daemon, record).await;
+    let (mut asked, told) = {
+        let known = daemon.discovery.asked();
+        let asked = known
+            .get(&asked_key(&record.key()))
+            .cloned()
+            .unwrap_or_default();
+        let told = asked.error.clone();
+        (asked, told)
+    };
+    match &answer {
+        Ok(names) => {
+            asked = Asked {
+                answered_at_ms: Some(events::now_ms()),
+                error: None,
+            };
+            let message = format!("the portal {shown} told of {} targets", names.len());
+            daemon.events.tell(News::info("portal-answered", message));
+        }
+        Err(failure) => {
+            asked.error = Some(failure.clone());
+            if told.as_ref() != Some(failure) {
+                daemon
+                    .events
+                    .tell(News::warning("portal-failed", failure.clone()));
+            }
+        }
+    }
+    daemon
+        .discovery
+        .asked()
+        .insert(asked_key(&record.key()), asked);
+    answer
+}
+
+fn asked_key(key: &SendTargetsPortalKey) -> String {
+    format!("{key:?}")
+}
+
+async fn send_targets(
+    daemon: &Arc<Daemon>,
+    record: &SendTargetsPortal,
+) -> Result<Vec<String>, Failure> {
+    logins::refuse_ipsec(record.security_flags, record.login_options.login_flags)?;
+    let portal = convert::engine_portal(&record.portal)?;
+    let name = security::login_name(&daemon.records).await?;
+    let options = logins::login_options(daemon, name, &record.login_options)?;
+    let limit = logins::timeouts(&record.login_options).login;
+    let told = hawser_engine::discovery::send_targets(&options, &portal, limit).await;
+    let told = told.map_err(|failure| failures::of_login(&failure))?;
+    let source = DiscoverySource::SendTargets(record.key());
+    let targets: Vec<_> =
+        told.iter()
+            .map(|target| DiscoveredTarget {
+                source: source.clone(),
+                target_name: target.name.as_str().to_owned(),
+                alias: String::new(),
+                portal_groups: groups(
+                    target.addresses.iter().map(|address| {
+                        (address.tag, convert::engine_portal_stored(&address.portal))
+                    }),
+                ),
+            })
+            .collect();
+    let names = targets
+        .iter()
+        .map(|target| target.target_name.clone())
+        .collect();
+    daemon.records.replace_discovered(source, targets).await?;
+    Ok(names)
+}
+
+/// Sorts portals into their groups, in the order in which they were told.
+fn groups(portals: impl Iterator<Item = (Option<u16>, store::Portal)>) -> Vec<PortalGroup> {
+    let mut groups: Vec<PortalGroup> = Vec::new();
+    for (tag, portal) in portals {
+        match groups.iter_mut().find(|group| group.tag == tag) {
+            Some(group) => group.portals.push(portal),
+            None => groups.push(PortalGroup {
+                tag,
+                portals: vec![portal],
+            }),
+        }
+    }
+    groups
+}
+
+/// The stored portals as the RPC shows them.
+pub(crate) fn show_portals(daemon: &Daemon) -> Vec<v1::StoredPortal> {
+    let discovered = daemon.records.all::<DiscoveredTarget>();
+    let asked = daemon.discovery.asked().clone();
+    let stored = daemon.records.all::<SendTargetsPortal>().into_iter();
+    stored
+        .map(|record| {
+            let source = DiscoverySource::SendTargets(record.key());
+            let asked = asked
+                .get(&asked_key(&record.key()))
+                .cloned()
+                .unwrap_or_default();
+            let told = discovered.iter().filter(|target| target.source == source);
+            v1::StoredPortal {
+                initiator: Some(convert::initiator_out(&record.initiator)),
+                portal: Some(convert::portal_out(&record.portal)),
+                login_options: Some(convert::options_out(&record.login_options)),
+                security_flags: record.security_flags,
+                last_answer_ms: asked.answered_at_ms,
+                last_error: asked.error.map(Into::into),
+                targets: told.map(|target| target.target_name.clone()).collect(),
+            }
+        })
+        .collect()
+}
+
+/// A static target that a request asks for.
+#[derive(Debug)]
+pub(crate) struct WantedStatic {
+    /// The target, its name as given.
+    pub(crate) target: StaticTarget,
+    /// Keep it over a restart.
+    pub(crate) persist: bool,
+}
+
+/// Makes a target known by hand, in place of what was known by hand before, or merged with it.
+pub(crate) async fn add_static(
+    daemon: &Arc<Daemon>,
+    wanted: WantedStatic,
+) -> Result<Change, Failure> {
+    let mut target = wanted.target;
+    let name = IscsiName::parse(&target.target_name).map_err(|error| {
+        Failure::new(Status::INVALID_ISCSI_NAME, error.to_string()).with_target(&target.target_name)
+    })?;
+    if target.portals.len() > MAX_PORTALS || target.alias.len() > MAX_ALIAS_LEN {
+        let message =
+            format!("at most {MAX_PORTALS} portals, and an alias of {MAX_ALIAS_LEN} bytes");
+        return Err(Failure::new(Status::ERROR_INVALID_PARAMETER, message));
+    }
+    target.target_name = name.as_str().to_owned();
+    target.added_at_ms = events::now_ms();
+    let _lock = daemon.lock_target(name.as_str()).await;
+    let present = static_targets(daemon)
+        .into_iter()
+        .find(|(known, _)| known.target_name == target.target_name);
+    let known_before = present.is_some();
+    if let Some((present, _)) = present {
+        target.added_at_ms = present.added_at_ms;
+        if target.target_flags & FLAG_MERGE != 0 {
+            merge(&mut target, present);
+        }
+    }
+    let unchanged = if wanted.persist {
+        let was_passing = daemon
+            .discovery
+            .passing()
+            .remove(&target.target_name)
+            .is_some();
+        daemon.records.put(target).await? == Change::Unchanged && !was_passing
+    } else {
+        daemon
+            .records
+            .remove::<StaticTarget>(target.target_name.clone())
+            .await?;
+        let before = daemon
+            .discovery
+            .passing()
+            .insert(target.target_name.clone(), target.clone());
+        before.as_ref() == Some(&target)
+    };
+    Ok(match (known_before, unchanged) {
+        (false, _) => Change::Created,
+        (true, true) => Change::Unchanged,
+        (true, false) => Change::Updated,
+    })
+}
+
+/// What was not given stays as it was; portals are united.
+fn merge(target: &mut StaticTarget, present: StaticTarget) {
+    if target.alias.is_empty() {
+        target.alias = present.alias;
+    }
+    target.mapping = target.mapping.take().or(present.mapping);
+    target.login_options = target.login_options.take().or(present.login_options);
+    let mut portals = present.portals;
+    for portal in std::mem::take(&mut target.portals) {
+        if !portals.iter().any(|known| known.key() == portal.key()) && portals.len() < MAX_PORTALS {
+            portals.push(portal);
+        }
+    }
+    target.portals = portals;
+}
+
+/// Forgets a static target.
+pub(crate) async fn remove_static(daemon: &Arc<Daemon>, name: &str) -> Result<(), Failure> {
+    let name = logins::target_name(name)?;
+    let _lock = daemon.lock_target(name.as_str()).await;
+    let passing = daemon.discovery.passing().remove(name.as_str()).is_some();
+    let stored = daemon
+        .records
+        .remove::<StaticTarget>(name.as_str().to_owned())
+        .await?;
+    if !passing && stored == Change::Unchanged {
+        let message = format!("{name} is not a static target");
+        return Err(Failure::new(Status::TARGET_NOT_FOUND, message).with_target(name.as_str()));
+    }
+    Ok(())
+}
+
+/// The known targets as the RPC shows them, sorted by name.
+pub(crate) fn show_targets(daemon: &Daemon, include_hidden: bool) -> Vec<v1::Target> {
+    let mut targets: BTreeMap<String, v1::Target> = BTreeMap::new();
+    let named = |name: &str| v1::Target {
+        target_name: name.to_owned(),
+        persistent: logins::is_persistent(daemon, name),
+        sessions: daemon
+            .sessions
+            .of_target(name)
+            .iter()
+            .map(|entry| entry.id)
+            .collect(),
+        ..v1::Target::default()
+    };
+    for found in daemon.records.all::<DiscoveredTarget>() {
+        let name = found.target_name.clone();
+        let target = targets.entry(name.clone()).or_insert_with(|| named(&name));
+        target.instances.push(show_discovered(found));
+    }
+    for (fixed, persisted) in static_targets(daemon) {
+        let hidden = fixed.target_flags & FLAG_HIDDEN != 0 && !include_hidden;
+        let name = fixed.target_name.clone();
+        if hidden && !targets.contains_key(&name) {
+            continue;
+        }
+        let target = targets.entry(name.clone()).or_insert_with(|| named(&name));
+        fixed.alias.clone_into(&mut target.alias);
+        target.instances.push(show_static(fixed, persisted));
+    }
+    for target in targets
+        .values_mut()
+        .filter(|target| target.alias.is_empty())
+    {
+        let sessions = daemon.sessions.of_target(&target.target_name);
+        let alias = sessions
+            .iter()
+            .find_map(|entry| entry.view()?.target_alias.clone());
+        target.alias = alias.unwrap_or_default();
+    }
+    targets.into_values().collect()
+}
+
+fn show_discovered(found: DiscoveredTarget) -> v1::TargetInstance {
+    let (mechanism, mechanism_text, source) = match &found.source {
+        DiscoverySource::SendTargets(key) => {
+            let (address, port) = (&key.portal.address, key.portal.port);
+            let portal = v1::Portal {
+                address: address.clone(),
+                port: port.into(),
+                symbolic_name: address.clone(),
+            };
+            let text = format!("SendTargets:*{address} {port:07} {INSTANCE}");
+            (v1::DiscoveryMechanism::SendTargets, text, Some(portal))
+        }
+        DiscoverySource::Isns(server) => {
+            let source = server.parse().ok();
+            (
+                v1::DiscoveryMechanism::Isns,
+                format!("iSNS:{server}"),
+                source,
+            )
+        }
+    };
+    v1::TargetInstance {
+        mechanism: mechanism.into(),
+        mechanism_text,
+        source,
+        portal_groups: found.portal_groups.iter().map(show_group).collect(),
+        alias: found.alias,
+        initiator_instance: INSTANCE.to_owned(),
+        ..v1::TargetInstance::default()
+    }
+}
+
+fn show_static(fixed: StaticTarget, persisted: bool) -> v1::TargetInstance {
+    let group = PortalGroup {
+        tag: None,
+        portals: fixed.portals,
+    };
+    let groups = if group.portals.is_empty() {
+        Vec::new()
+    } else {
+        vec![show_group(&group)]
+    };
+    v1::TargetInstance {
+        mechanism: v1::DiscoveryMechanism::Static.into(),
+        mechanism_text: "Static:".to_owned(),
+        source: None,
+        portal_groups: groups,
+        alias: fixed.alias,
+        target_flags: fixed.target_flags,
+        login_options: fixed.login_options.as_ref().map(convert::options_out),
+        mapping: fixed.mapping.as_ref().map(convert::mapping_out),
+        initiator_instance: INSTANCE.to_owned(),
+        persisted,
+    }
+}
+
+fn show_group(group: &PortalGroup) -> v1::PortalGroup {
+    v1::PortalGroup {
+        tag: group.tag.map(u32::from),
+        portals: group.portals.iter().map(convert::portal_out).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn portal(address: &str) -> store::Portal {
+        store::Portal {
+            address: address.into(),
+            port: 3260,
+            symbolic_name: String::new(),
+        }
+    }
+
+    #[test]
+    fn portals_are_sorted_into_groups_in_their_order() {
+        let told = [
+            (Some(2), portal("b")),
+            (Some(1), portal("a")),
+            (Some(2), portal("c")),
+        ];
+        let groups = groups(told.into_iter());
+        let tags: Vec<_> = groups
+            .iter()
+            .map(|group| (group.tag, group.portals.len()))
+            .collect();
+        assert_eq!(tags, [(Some(2), 2), (Some(1), 1)]);
+    }
+
+    #[test]
+    fn merging_keeps_what_is_not_given() {
+        let present = StaticTarget {
+            alias: "old".into(),
+            login_options: Some(store::LoginOptions::default()),
+            portals: vec![portal("a"), portal("b")],
+            ..StaticTarget::default()
+        };
+        let mut target = StaticTarget {
+            portals: vec![portal("B"), portal("c")],
+            ..StaticTarget::default()
+        };
+        merge(&mut target, present);
+        assert_eq!(target.alias, "old");
+        assert!(target.login_options.is_some());
+        let addresses: Vec<_> = target
+            .portals
+            .iter()
+            .map(|portal| portal.address.as_str())
+            .collect();
+        assert_eq!(addresses, ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn an_initiator_must_be_ours_and_a_port_needs_it() {
+        let port = |instance: &str, port_number| store::InitiatorPort {
+            instance: instance.into(),
+            port_number,
+        };
+        check_initiator(&port("", None)).unwrap();
+        check_initiator(&port("root\\hawser\\0000_0", None)).unwrap();
+        let status = |initiator| check_initiator(&initiator).unwrap_err().status;
+        assert_eq!(status(port("other", None)), Status::INITIATOR_NOT_FOUND);
+        assert_eq!(status(port("", Some(0))), Status::ERROR_INVALID_PARAMETER);
+        assert_eq!(
+            status(port(INSTANCE, Some(9999))),
+            Status::INVALID_PORT_NUMBER
+        );
+    }
+}

@@ -1,0 +1,108 @@
+//! The store, for async code: each change runs on a thread for blocking work and is durable when its
+//! call returns.
+
+use std::sync::Arc;
+
+use hawser_api::{Failure, Status};
+use hawser_store::{Change, Damage, DiscoveredTarget, DiscoverySource, Record, Store, StoreError};
+
+/// The store.
+#[derive(Debug, Clone)]
+pub(crate) struct Records {
+    store: Arc<Store>,
+}
+
+impl Records {
+    /// Takes an open store.
+    pub(crate) fn new(store: Store) -> Self {
+        Self {
+            store: Arc::new(store),
+        }
+    }
+
+    /// All sound records of a kind, in the order of their adding. Does not touch the disk.
+    pub(crate) fn all<R: Record>(&self) -> Vec<R> {
+        self.store.load::<R>().0
+    }
+
+    /// One record. Does not touch the disk.
+    pub(crate) fn get<R: Record>(&self, key: &R::Key) -> Result<Option<R>, Failure> {
+        self.store.get::<R>(key).map_err(|error| failure(&error))
+    }
+
+    /// Stores a record in place of the one with its key.
+    pub(crate) async fn put<R>(&self, record: R) -> Result<Change, Failure>
+    where
+        R: Record + Send + 'static,
+    {
+        self.change(move |store| store.put(&record)).await
+    }
+
+    /// Removes a record.
+    pub(crate) async fn remove<R>(&self, key: R::Key) -> Result<Change, Failure>
+    where
+        R: Record + 'static,
+        R::Key: Send + 'static,
+    {
+        self.change(move |store| store.remove::<R>(&key)).await
+    }
+
+    /// Makes these the only records of their kind.
+    pub(crate) async fn replace_all<R>(&self, records: Vec<R>) -> Result<Change, Failure>
+    where
+        R: Record + Send + 'static,
+    {
+        self.change(move |store| store.replace_all(&records)).await
+    }
+
+    /// Makes these the only targets that `source` told of.
+    pub(crate) async fn replace_discovered(
+        &self,
+        source: DiscoverySource,
+        targets: Vec<DiscoveredTarget>,
+    ) -> Result<Change, Failure> {
+        self.change(move |store| store.replace_discovered(&source, &targets))
+            .await
+    }
+
+    /// Damage that was found and is still there.
+    pub(crate) fn damages(&self) -> Vec<Damage> {
+        self.store.damages()
+    }
+
+    async fn change<F>(&self, change: F) -> Result<Change, Failure>
+    where
+        F: FnOnce(&Store) -> Result<Change, StoreError> + Send + 'static,
+    {
+        let store = Arc::clone(&self.store);
+        let done = tokio::task::spawn_blocking(move || change(&store)).await;
+        match done {
+            Ok(result) => result.map_err(|error| failure(&error)),
+            Err(error) => {
+                let message = format!("the change was not carried out: {error}");
+                Err(Failure::new(Status::NON_SPECIFIC_ERROR, message))
+            }
+        }
+    }
+}
+
+/// An error of the store as callers are told of it.
+fn failure(error: &StoreError) -> Failure {
+    let status = match error {
+        StoreError::DiskFull { .. } => Status::ERROR_DISK_FULL,
+        StoreError::TooLarge { .. } => Status::ERROR_NOT_ENOUGH_MEMORY,
+        StoreError::Damaged(_) => Status::CACHE_CORRUPTED,
+        _ => Status::NON_SPECIFIC_ERROR,
+    };
+    Failure::new(status, error.to_string()).with_advice(error.advice())
+}
+
+/// A change of the store as a response says it.
+pub(crate) fn api_change(change: Change) -> hawser_api::v1::Change {
+    match change {
+        Change::Created => hawser_api::v1::Change::Created,
+        Change::Updated => hawser_api::v1::Change::Updated,
+        Change::Unchanged => hawser_api::v1::Change::Unchanged,
+        Change::Removed => hawser_api::v1::Change::Removed,
+    }
+}
