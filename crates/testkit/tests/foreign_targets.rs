@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hawser_testkit::peers::{
     Backing, IscsiUrl, Istgt, IstgtConfig, IstgtTarget, PeerError, TgtConfig, TgtLun, TgtTarget,
-    Tgtd, iscsi_inquiry, iscsi_list, iscsi_perf, wait_until,
+    Tgtd, iscsi_inquiry, iscsi_list, iscsi_perf, iscsi_test_cu, wait_until,
 };
 
 const MIB: u64 = 1 << 20;
@@ -227,4 +227,18 @@ fn istgt_serves_plain_chap_and_mutual_and_comes_back() {
     assert!(iscsi_inquiry(&plain).is_err());
     istgt.restart().unwrap();
     iscsi_inquiry(&plain).unwrap();
+}
+
+#[test]
+fn the_judge_of_targets_counts_what_it_ran() {
+    let tgtd =
+        Tgtd::start(TgtConfig::new().target(TgtTarget::new(PLAIN).disks(1, 16 * MIB))).unwrap();
+    let url = IscsiUrl::new(tgtd.portal(), PLAIN, 1);
+    let report = iscsi_test_cu(&url, "SCSI.Inquiry", Duration::from_secs(60)).unwrap();
+    assert!(report.ran >= 5, "{}", report.output);
+    assert_eq!(report.passed + report.failed, report.ran);
+    assert_eq!(
+        report.failures.len(),
+        usize::try_from(report.failed).unwrap()
+    );
 }
