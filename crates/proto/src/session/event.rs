@@ -173,6 +173,10 @@ pub enum ConnectionError {
     /// A task could not be ended by other means.
     #[error("the target does not end a timed-out command, neither by abort nor by reset")]
     Stuck,
+    /// The target takes neither commands nor what fills in the number of one that it rejected, so
+    /// that no command ever leaves again (RFC 7143 §4.2.2.1, §11.17.1).
+    #[error("the target's command window stays closed")]
+    WindowJammed,
     /// The caller wanted it.
     #[error("dropped by request")]
     Requested,
@@ -253,9 +257,12 @@ pub enum PeerMisbehaved {
     /// More R2Ts at once than MaxOutstandingR2T (RFC 7143 §13.17).
     #[error("more R2Ts outstanding than agreed")]
     TooManyR2ts,
-    /// CHECK CONDITION without sense data (RFC 7143 §11.4.7).
+    /// CHECK CONDITION without sense data (RFC 7143 §7.7, §11.4.7).
     #[error("CHECK CONDITION without sense data")]
     NoSense,
+    /// CHECK CONDITION in a Data-In, which cannot hold sense data (RFC 7143 §11.7.3).
+    #[error("CHECK CONDITION in a Data-In PDU")]
+    CheckConditionInData,
     /// A data segment longer than its PDU can need.
     #[error("{0} bytes in a PDU that holds far less")]
     ExcessData(u32),

@@ -314,7 +314,13 @@ impl Session {
             // A logout that is not answered is over all the same; so is the connection that does not
             // answer a text request (asynchronous event 4).
             Kind::Logout { .. } | Kind::Text => self.drop_session(now, ConnectionError::Stuck),
-            Kind::Ping { .. } => {}
+            Kind::Ping { plug: Some(plug) } if !self.window.is_acknowledged(plug) => {
+                self.drop_session(now, ConnectionError::WindowJammed);
+            }
+            Kind::Ping { .. } => {
+                self.unqueue(slot);
+                self.finish(slot, Outcome::TimedOut);
+            }
         }
     }
 
@@ -348,7 +354,12 @@ impl Session {
 
     /// Takes a slot out of the queues.
     pub(super) fn unqueue(&mut self, slot: u16) {
-        for queue in [&mut self.ready, &mut self.urgent, &mut self.immediate] {
+        for queue in [
+            &mut self.ready,
+            &mut self.urgent,
+            &mut self.immediate,
+            &mut self.postponed,
+        ] {
             queue.retain(|&queued| queued != slot);
         }
     }

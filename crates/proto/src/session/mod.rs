@@ -19,8 +19,8 @@ pub use event::{
 };
 pub use management::Management;
 pub use receive::DirectRead;
+use recovery::{Announced, Ghost, Phase};
 pub use recovery::{Backoff, Established};
-use recovery::{Nexus, Phase};
 use task::{Kind, Table, Task};
 pub use task::{MAX_TASKS, TaskId};
 
@@ -148,6 +148,10 @@ pub struct Session {
     urgent: VecDeque<u16>,
     /// Requests that are sent immediate: management, pings, logout, text.
     immediate: VecDeque<u16>,
+    /// Immediate requests that the target had no room for: they go out again after a pause.
+    postponed: VecDeque<u16>,
+    /// CmdSNs of rejected commands that are to be filled in.
+    plugs: VecDeque<Serial>,
     /// Management functions that wait for the one before (RFC 7143 §4.2.2.1: the target has room
     /// for one).
     management: VecDeque<Management>,
@@ -156,16 +160,20 @@ pub struct Session {
     gate_open: bool,
     /// A logout is queued or sent: no new request may follow it (RFC 7143 §11.14).
     leaving: bool,
-    /// Commands of an earlier nexus may still be alive on the target until then.
-    ghosts_until: Option<Instant>,
-    /// The last login, to tell a reinstatement from a new nexus.
-    last_nexus: Option<Nexus>,
-    /// The pause before the next login that the target asked for.
-    wait_announced: Option<Duration>,
+    /// Earlier nexuses on which the target may still be working on commands.
+    ghosts: Vec<Ghost>,
+    /// There was a login before.
+    was_up: bool,
+    /// Connections in a row that were lost soon after their login.
+    short_lives: u32,
+    /// What the target said about the next login.
+    announced: Option<Announced>,
     /// Since when commands are not getting through; `None` while the gate is open.
     outage_since: Option<Instant>,
     /// The outage has outlasted the hold time: commands fail at once.
     failing: bool,
+    /// Since when commands wait for a closed window although none is under way.
+    jammed_since: Option<Instant>,
     /// When deadlines of tasks are looked at next; set while there are tasks.
     next_scan: Option<Instant>,
     actions: VecDeque<Action>,
@@ -187,13 +195,17 @@ impl Session {
             ready: VecDeque::new(),
             urgent: VecDeque::new(),
             immediate: VecDeque::new(),
+            postponed: VecDeque::new(),
+            plugs: VecDeque::new(),
             management: VecDeque::new(),
             managing: None,
             gate_open: false,
             leaving: false,
-            ghosts_until: None,
-            last_nexus: None,
-            wait_announced: None,
+            ghosts: Vec::new(),
+            was_up: false,
+            short_lives: 0,
+            announced: None,
+            jammed_since: None,
             outage_since: Some(now),
             failing: false,
             next_scan: None,
@@ -216,7 +228,7 @@ impl Session {
             .ok_or(Full)?;
         if self.phase.is_over() {
             self.finish(id.slot(), Outcome::Closed);
-        } else if self.failing && !urgent {
+        } else if self.failing && !(urgent && self.is_up()) {
             self.finish(id.slot(), Outcome::Disconnected);
         } else if urgent {
             self.urgent.push_back(id.slot());
@@ -256,9 +268,7 @@ impl Session {
         self.gate_open = true;
         self.failing = false;
         self.outage_since = None;
-        if self.ghosts_until.is_some_and(|until| until <= now) {
-            self.ghosts_until = None;
-        }
+        self.forget_ghosts(now);
     }
 
     /// What the driver must do next, if anything.
@@ -287,14 +297,14 @@ impl Session {
             .min();
         let expiry = match self.config.hold {
             Hold::For(limit) if !self.failing && !self.tasks.is_empty() => {
-                self.outage_since.map(|since| since + limit)
+                self.outage_since.and_then(|since| since.checked_add(limit))
             }
             _ => None,
         };
         [
             self.phase.poll_timeout(),
             self.next_scan,
-            self.ghosts_until,
+            self.ghosts.iter().map(|ghost| ghost.until).min(),
             expiry,
             pings,
         ]
@@ -307,11 +317,11 @@ impl Session {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.phase_timeout(now);
         self.expire_held(now);
-        if self.ghosts_until.is_some_and(|until| until <= now) {
-            self.ghosts_until = None;
-        }
+        self.forget_ghosts(now);
         if self.next_scan.is_some_and(|at| at <= now) {
+            self.immediate.append(&mut self.postponed);
             self.scan_deadlines(now);
+            self.check_window(now);
             self.next_scan = (!self.tasks.is_empty()).then(|| now + SCAN_INTERVAL);
         }
         self.check_life(now);
@@ -355,7 +365,7 @@ impl Session {
     }
 
     fn commands_may_leave(&self) -> bool {
-        self.gate_open && self.ghosts_until.is_none()
+        self.gate_open && self.ghosts.is_empty()
     }
 
     fn index(&self, cid: u16) -> Option<usize> {

@@ -9,8 +9,8 @@ use super::transmit::TaskBuffers;
 use super::{Session, recovery::Phase};
 use crate::pdu::{
     AsyncEvent, AsyncMessage, BasicHeader, Bhs, DataIn, FromTarget, LogoutReason, LogoutResponse,
-    NIL, NopIn, Pdu, R2t, Reject, ScsiResponse, SequenceNumbers, TaskManagementResponse,
-    TextResponse,
+    NIL, NopIn, Pdu, R2t, Reject, RejectReason, ScsiResponse, SequenceNumbers,
+    TaskManagementResponse, TextResponse,
 };
 use crate::serial::Serial;
 
@@ -21,6 +21,10 @@ const MAX_COLLECTED: u32 = 64 * 1024;
 /// Pings of the target that wait to be answered; one that sends more without reading our answers
 /// gets only these.
 const MAX_PONGS: usize = 64;
+
+/// CmdSNs of rejected commands that wait to be filled in: a target that rejects more without taking
+/// what fills them in is given up.
+const MAX_PLUGS: usize = 4096;
 
 const CHECK_CONDITION: u8 = 2;
 
@@ -131,8 +135,11 @@ impl Session {
             self.late(itt)?;
             return Ok(Incoming::Discard);
         };
-        if !task.is_sent_on(cid) || task.command().is_none() {
+        if !task.is_sent_on(cid) || !task.is_read() {
             return Err(PeerMisbehaved::WrongTask(itt).into());
+        }
+        if pdu.has_status() && pdu.status == CHECK_CONDITION {
+            return Err(PeerMisbehaved::CheckConditionInData.into());
         }
         let (offset, expected) = (pdu.buffer_offset.get(), task.read_length());
         if offset.checked_add(length).is_none_or(|end| end > expected) {
@@ -219,7 +226,7 @@ impl Session {
         if pdu.has_status() {
             let expected = task.read_length();
             let residual = residual(pdu.overflow(), pdu.underflow(), pdu.residual_count.get());
-            let transferred = transferred(expected, task.received, residual);
+            let transferred = transferred(expected, task.received.min(expected), residual);
             let sense = Box::default();
             let answer = Answer {
                 status: pdu.status,
@@ -265,12 +272,13 @@ impl Session {
         let residual = residual(pdu.overflow(), pdu.underflow(), pdu.residual_count.get());
         let transferred = match task.read_length() {
             0 => transferred(task.write_length(), task.write_length(), residual),
-            expected => transferred(expected, task.received, residual),
+            expected => transferred(expected, task.received.min(expected), residual),
         };
-        let sense = sense_data(&connection.collected);
-        if pdu.status == CHECK_CONDITION && sense.is_empty() {
+        // A SenseLength of 0 is the target's loss alone; an empty segment is a format error.
+        if pdu.status == CHECK_CONDITION && connection.collected.is_empty() {
             return Err(PeerMisbehaved::NoSense.into());
         }
+        let sense = sense_data(&connection.collected);
         let answer = Answer {
             status: pdu.status,
             transferred,
@@ -287,7 +295,7 @@ impl Session {
         let Some(connection) = self.connections.get_mut(index) else {
             return Ok(());
         };
-        connection.expect_stat_sn(pdu.stat_sn.get())?;
+        connection.compare_stat_sn(pdu.stat_sn.get())?;
         let Some(task) = self.tasks.find(id).filter(|task| task.ended.is_none()) else {
             return Ok(self.late(itt)?);
         };
@@ -327,7 +335,7 @@ impl Session {
             return Ok(());
         };
         if pdu.itt.get() == NIL {
-            connection.expect_stat_sn(pdu.stat_sn.get())?;
+            connection.compare_stat_sn(pdu.stat_sn.get())?;
             if pdu.wants_answer() && connection.pongs.len() < MAX_PONGS {
                 connection.pongs.push_back(Pong {
                     lun: pdu.lun,
@@ -337,21 +345,23 @@ impl Session {
             return Ok(());
         }
         connection.consume_stat_sn(pdu.stat_sn.get())?;
-        self.end_own_request(pdu.itt.get(), |kind| matches!(kind, Kind::Ping { .. }))
+        self.end_own_request(pdu.itt.get(), |kind| matches!(kind, Kind::Ping { .. }))?;
+        Ok(())
     }
 
-    /// Ends a request of our own that was answered, if it is what the answer is for.
+    /// Ends a request of our own that was answered, if it is what the answer is for; `false` when
+    /// the answer is late.
     fn end_own_request(
         &mut self,
         itt: u32,
         fits: impl Fn(&Kind) -> bool,
-    ) -> Result<(), ConnectionError> {
+    ) -> Result<bool, ConnectionError> {
         let id = TaskId::from_itt(itt);
         match self.tasks.find(id) {
-            None => Ok(self.late(itt)?),
+            None => Ok(self.late(itt).map(|()| false)?),
             Some(task) if fits(&task.kind) && task.state != State::Ready => {
                 self.finish(id.slot(), Outcome::Answered);
-                Ok(())
+                Ok(true)
             }
             Some(_) => Err(PeerMisbehaved::WrongTask(itt).into()),
         }
@@ -388,7 +398,8 @@ impl Session {
         pdu: &TextResponse,
     ) -> Result<(), ConnectionError> {
         self.consume_stat_sn(index, pdu.stat_sn.get())?;
-        self.end_own_request(pdu.itt.get(), |kind| matches!(kind, Kind::Text))
+        self.end_own_request(pdu.itt.get(), |kind| matches!(kind, Kind::Text))?;
+        Ok(())
     }
 
     /// The connection is logged out: the target closes it, and so do we.
@@ -398,16 +409,14 @@ impl Session {
         pdu: &LogoutResponse,
     ) -> Result<(), ConnectionError> {
         self.consume_stat_sn(index, pdu.stat_sn.get())?;
-        self.end_own_request(pdu.itt.get(), |kind| matches!(kind, Kind::Logout { .. }))?;
+        if !self.end_own_request(pdu.itt.get(), |kind| matches!(kind, Kind::Logout { .. }))? {
+            return Ok(());
+        }
         if matches!(self.phase, Phase::LoggingOut { .. }) {
             self.close();
             return Ok(());
         }
-        let wait = std::time::Duration::from_secs(u64::from(pdu.time2wait.get()));
-        let longest = self
-            .wait_announced
-            .map_or(wait, |announced| announced.max(wait));
-        self.wait_announced = Some(longest);
+        self.announce(pdu.time2wait.get(), pdu.time2retain.get());
         Err(ConnectionError::Announced(AsyncEvent::LogoutRequest.code()))
     }
 
@@ -440,29 +449,53 @@ impl Session {
             parameters,
         });
         match event {
-            Ok(AsyncEvent::LogoutRequest) => self.leave(now),
+            Ok(AsyncEvent::LogoutRequest) => self.leave(now)?,
             Ok(event @ (AsyncEvent::ConnectionDrop | AsyncEvent::SessionDrop)) => {
-                let wait = std::time::Duration::from_secs(u64::from(pdu.parameter2.get()));
-                self.wait_announced = Some(wait);
+                self.announce(pdu.parameter2.get(), pdu.parameter3.get());
                 return Err(ConnectionError::Announced(event.code()));
             }
             Ok(AsyncEvent::NegotiationRequest) => {
-                self.queue_immediate(now, Kind::Text);
+                let pending = self.tasks.iter().any(|(_, t)| matches!(t.kind, Kind::Text));
+                if !pending && self.may_request() {
+                    self.queue_immediate(now, Kind::Text);
+                }
             }
+            Ok(AsyncEvent::TaskTermination) => self.handle_termination(now, index, pdu.lun),
             _ => {}
         }
         Ok(())
     }
 
+    /// The target ends all tasks of a logical unit (RFC 7143 §4.2.3.4, §11.9.1): their Data-Out stops,
+    /// an acknowledgement goes out, no response comes. Only where FastAbort was agreed on; elsewhere
+    /// the target may not say so, and the tasks are left to their answers.
+    fn handle_termination(&mut self, now: Instant, index: usize, lun: [u8; 8]) {
+        let agreed = |connection: &&mut Connection| connection.parameters.fast_abort;
+        let Some(connection) = self.connections.get_mut(index).filter(agreed) else {
+            return;
+        };
+        if connection.pongs.len() < MAX_PONGS {
+            connection.pongs.push_back(Pong { lun, ttt: NIL });
+        }
+        for &slot in self.sent_commands(Some(lun), None).iter().rev() {
+            self.end_or_repeat(now, slot, Outcome::Aborted);
+        }
+    }
+
     /// The target wants us gone (asynchronous event 1): log out of the connection at once; the
     /// session is made again after the pause that the logout response names.
-    fn leave(&mut self, now: Instant) {
-        if !matches!(self.phase, Phase::Up { .. }) {
-            return;
+    fn leave(&mut self, now: Instant) -> Result<(), ConnectionError> {
+        if !self.may_request() {
+            return Ok(());
         }
         self.gate_open = false;
+        self.leaving = true;
         let reason = LogoutReason::CloseConnection;
-        self.queue_immediate(now, Kind::Logout { reason });
+        if self.queue_immediate(now, Kind::Logout { reason }) {
+            Ok(())
+        } else {
+            Err(ConnectionError::Announced(AsyncEvent::LogoutRequest.code()))
+        }
     }
 
     fn handle_reject(
@@ -481,7 +514,7 @@ impl Session {
         let victim = BasicHeader::from_bhs(&victim);
         let reason = pdu.reason_code;
         let id = TaskId::from_itt(victim.itt.get());
-        let Some(task) = self.tasks.find(id) else {
+        let Some(task) = self.tasks.find(id).filter(|task| task.ended.is_none()) else {
             return Ok(());
         };
         let State::Sent { cmd_sn, .. } = task.state else {
@@ -492,22 +525,47 @@ impl Session {
         if !task.is_request(victim.opcode) {
             return Ok(());
         }
-        if pdu.reason().is_ok_and(crate::pdu::RejectReason::may_resend) && victim.is_immediate() {
-            self.immediate.push_back(id.slot());
+        if pdu.reason().is_ok_and(RejectReason::may_resend) && victim.is_immediate() {
+            task.state = State::Ready;
+            self.postponed.push_back(id.slot());
             return Ok(());
         }
-        match task.kind.clone() {
-            Kind::Management(request) => self.managed(now, id.slot(), request, cmd_sn, REJECTED),
-            Kind::Scsi(_) => {
-                // Its CmdSN counts as not received: a ping takes its place, or the window jams.
-                self.finish(id.slot(), Outcome::Rejected { reason });
-                self.queue_immediate(now, Kind::Ping { plug: Some(cmd_sn) });
-            }
-            Kind::Ping { .. } | Kind::Text | Kind::Logout { .. } => {
-                self.finish(id.slot(), Outcome::Rejected { reason });
-            }
+        let kind = task.kind.clone();
+        if let Kind::Management(request) = kind {
+            self.managed(now, id.slot(), request, cmd_sn, REJECTED);
+            return Ok(());
         }
+        self.finish(id.slot(), Outcome::Rejected { reason });
+        match kind {
+            Kind::Scsi(_) => self.plug(cmd_sn),
+            Kind::Ping { plug: Some(plug) } if !self.window.is_acknowledged(plug) => {
+                Err(ConnectionError::WindowJammed)
+            }
+            Kind::Logout { .. } => self.leave_unheard(),
+            _ => Ok(()),
+        }
+    }
+
+    /// The CmdSN of a rejected command counts as not received: a ping takes its place, or the window
+    /// jams (RFC 7143 §11.17.1). A target that counts it all the same says so by ExpCmdSN.
+    fn plug(&mut self, cmd_sn: Serial) -> Result<(), ConnectionError> {
+        if self.window.is_acknowledged(cmd_sn) {
+            return Ok(());
+        }
+        if self.plugs.len() >= MAX_PLUGS {
+            return Err(ConnectionError::WindowJammed);
+        }
+        self.plugs.push_back(cmd_sn);
         Ok(())
+    }
+
+    /// Our logout was rejected: the connection ends without it.
+    fn leave_unheard(&mut self) -> Result<(), ConnectionError> {
+        if matches!(self.phase, Phase::LoggingOut { .. }) {
+            self.close();
+            return Ok(());
+        }
+        Err(ConnectionError::Announced(AsyncEvent::LogoutRequest.code()))
     }
 }
 

@@ -77,7 +77,30 @@ pub(super) struct Nexus {
     tpgt: Option<u16>,
     time2wait: Duration,
     time2retain: Duration,
+    since: Instant,
 }
+
+/// A lost nexus on which the target may still be working on commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ghost {
+    tpgt: Option<u16>,
+    /// When its tasks are dead by the target's own timers.
+    pub(super) until: Instant,
+}
+
+/// What the target said about the next login: in an asynchronous message or a logout response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Announced {
+    wait: Duration,
+    retain: Duration,
+}
+
+/// The longest Time2Wait or Time2Retain that is believed, in seconds: what the keys of the login can
+/// say (RFC 7143 §13.15, §13.16). The fields of PDUs could say eighteen hours.
+const LONGEST_TIME2: u16 = 3600;
+
+/// Lost nexuses remembered one by one; more share the entry that lasts longest.
+const MAX_GHOSTS: usize = 16;
 
 impl Phase {
     pub(super) fn first(now: Instant) -> Self {
@@ -140,14 +163,14 @@ impl Session {
             tpgt: login.tpgt,
             time2wait: Duration::from_secs(u64::from(login.parameters.time2wait)),
             time2retain: Duration::from_secs(u64::from(login.parameters.time2retain)),
+            since: now,
         };
         // The same ISID at the same portal group reinstates the old session, which ends its tasks
-        // (RFC 7143 §6.3.5). At another group they may live on until the target forgets them.
-        let again = self.last_nexus.is_some();
-        if self.last_nexus.is_some_and(|last| last.tpgt == nexus.tpgt) {
-            self.ghosts_until = None;
-        }
-        self.last_nexus = Some(nexus);
+        // (RFC 7143 §6.3.5). At another group, or one that was not named, they may live on until the
+        // target forgets them.
+        self.ghosts
+            .retain(|ghost| ghost.tpgt.is_none() || ghost.tpgt != nexus.tpgt);
+        let again = std::mem::replace(&mut self.was_up, true);
         let connection = Connection::new(login.cid, login.parameters, login.exp_stat_sn, now);
         self.connections.push(connection);
         self.phase = Phase::Up { nexus };
@@ -182,22 +205,20 @@ impl Session {
                 cid: connection.cid,
             });
         }
-        let wait = self.wait_announced.take();
+        let announced = self.announced.take();
         self.gate_open = false;
         self.managing = None;
         match self.phase {
             Phase::Up { nexus } => {
                 self.outage_since.get_or_insert(now);
-                let pause = wait.unwrap_or(nexus.time2wait);
-                let retry_at = now + pause;
+                let retry_at = now + self.pause_after(now, nexus, announced);
                 self.phase = Phase::Down {
                     retry_at,
                     failures: 0,
                     dialing: false,
                 };
                 if self.interrupt(now) {
-                    let dead = now + nexus.time2wait + nexus.time2retain;
-                    self.ghosts_until = Some(self.ghosts_until.map_or(dead, |at| at.max(dead)));
+                    self.remember_ghost(now, nexus, announced);
                 }
                 self.events.push_back(Event::Lost(error));
                 self.watch(now);
@@ -207,10 +228,68 @@ impl Session {
         }
     }
 
+    /// The target announces a drop or answers a logout: the pause and the retention it names hold for
+    /// the next login, unless it named longer ones before.
+    pub(super) fn announce(&mut self, wait: u16, retain: u16) {
+        let seconds = |field: u16| Duration::from_secs(u64::from(field.min(LONGEST_TIME2)));
+        let (wait, retain) = (seconds(wait), seconds(retain));
+        let before = self.announced.unwrap_or(Announced { wait, retain });
+        self.announced = Some(Announced {
+            wait: wait.max(before.wait),
+            retain: retain.max(before.retain),
+        });
+    }
+
+    /// The pause before the next login: what the target said, else what was negotiated; and longer
+    /// for a target that loses each connection soon after its login.
+    fn pause_after(
+        &mut self,
+        now: Instant,
+        nexus: Nexus,
+        announced: Option<Announced>,
+    ) -> Duration {
+        let backoff = self.config.backoff;
+        let wait = announced.map_or(nexus.time2wait, |announced| announced.wait);
+        if now.saturating_duration_since(nexus.since) >= backoff.longest {
+            self.short_lives = 0;
+            return wait;
+        }
+        self.short_lives = self.short_lives.saturating_add(1);
+        match self.short_lives {
+            1 => wait,
+            more => wait.max(backoff.pause(more - 1)),
+        }
+    }
+
+    /// Remembers when the commands of a lost nexus are dead: after the times that were agreed on or
+    /// announced, whichever are longer.
+    fn remember_ghost(&mut self, now: Instant, nexus: Nexus, announced: Option<Announced>) {
+        let agreed = nexus.time2wait + nexus.time2retain;
+        let lifetime = announced.map_or(agreed, |a| agreed.max(a.wait + a.retain));
+        let ghost = Ghost {
+            tpgt: nexus.tpgt,
+            until: now + lifetime,
+        };
+        if self.ghosts.len() < MAX_GHOSTS {
+            self.ghosts.push(ghost);
+        } else if let Some(last) = self.ghosts.iter_mut().max_by_key(|ghost| ghost.until) {
+            // It stands for more than one portal group now, so no login ends it early.
+            last.until = last.until.max(ghost.until);
+            last.tpgt = None;
+        }
+    }
+
+    /// Forgets nexuses whose commands are dead by now.
+    pub(super) fn forget_ghosts(&mut self, now: Instant) {
+        self.ghosts.retain(|ghost| ghost.until > now);
+    }
+
     /// All tasks of the lost nexus: replayed later, or ended. Says whether there were commands that
     /// the target may still be working on.
     fn interrupt(&mut self, now: Instant) -> bool {
         self.immediate.clear();
+        self.postponed.clear();
+        self.plugs.clear();
         let batched: Vec<(u16, Option<Outcome>)> = self
             .tasks
             .iter()
@@ -247,11 +326,62 @@ impl Session {
         let Some(since) = self.outage_since else {
             return;
         };
-        if self.failing || now < since + limit {
+        if self.failing || now.saturating_duration_since(since) < limit {
             return;
         }
         self.failing = true;
         while let Some(slot) = self.ready.pop_front() {
+            self.finish(slot, Outcome::Disconnected);
+        }
+        while !self.is_up()
+            && let Some(slot) = self.urgent.pop_front()
+        {
+            self.finish(slot, Outcome::Disconnected);
+        }
+    }
+
+    /// Gives up a connection whose target keeps the window closed although it has answered all
+    /// commands: none of those that wait would ever leave, nor time out.
+    pub(super) fn check_window(&mut self, now: Instant) {
+        let may_leave = self.may_request() && !self.window.is_open();
+        let gated = !self.commands_may_leave();
+        let next = self
+            .urgent
+            .front()
+            .or(self.ready.front().filter(|_| !gated));
+        let limit = next
+            .filter(|_| may_leave && self.sent_commands(None, None).is_empty())
+            .and_then(|&slot| Some(self.tasks.get_mut(slot)?.command()?.timeout));
+        let Some(limit) = limit else {
+            self.jammed_since = None;
+            return;
+        };
+        let since = *self.jammed_since.get_or_insert(now);
+        if now.saturating_duration_since(since) < limit {
+            return;
+        }
+        self.jammed_since = None;
+        self.drop_session(now, ConnectionError::WindowJammed);
+        self.fail_overaged(now);
+    }
+
+    /// Ends the waiting commands that are older than the hold time: a target that never takes them
+    /// is as good as gone.
+    fn fail_overaged(&mut self, now: Instant) {
+        let Hold::For(limit) = self.config.hold else {
+            return;
+        };
+        let overaged: Vec<u16> = self
+            .tasks
+            .iter()
+            .filter(|(_, task)| {
+                let age = now.saturating_duration_since(task.submitted);
+                task.state == State::Ready && task.command().is_some() && age >= limit
+            })
+            .map(|(slot, _)| slot)
+            .collect();
+        for slot in overaged {
+            self.unqueue(slot);
             self.finish(slot, Outcome::Disconnected);
         }
     }
@@ -292,8 +422,7 @@ impl Session {
         }
     }
 
-    /// Queues a request of our own that goes out at once. Without a free slot it is left out: the
-    /// commands in the slots keep the connection talking.
+    /// Queues a request of our own that goes out at once; `false` when there is no slot for it.
     pub(super) fn queue_immediate(&mut self, now: Instant, kind: Kind) -> bool {
         let mut task = Task::new(0, kind, now);
         if !matches!(task.kind, Kind::Ping { .. }) {
@@ -314,13 +443,11 @@ impl Session {
             Phase::Up { .. } => {
                 let until = now + self.config.management_timeout;
                 self.phase = Phase::LoggingOut { until };
-                self.leaving = true;
-                if !self.queue_immediate(
-                    now,
-                    Kind::Logout {
-                        reason: LogoutReason::CloseSession,
-                    },
-                ) {
+                let reason = LogoutReason::CloseSession;
+                // If the target asked for a logout just now, one is under way already.
+                if !std::mem::replace(&mut self.leaving, true)
+                    && !self.queue_immediate(now, Kind::Logout { reason })
+                {
                     self.close();
                 }
             }
@@ -342,11 +469,17 @@ impl Session {
         self.phase = Phase::Closed;
         self.gate_open = false;
         self.outage_since = None;
-        self.ghosts_until = None;
+        self.ghosts.clear();
         self.managing = None;
-        for queue in [&mut self.ready, &mut self.urgent, &mut self.immediate] {
+        for queue in [
+            &mut self.ready,
+            &mut self.urgent,
+            &mut self.immediate,
+            &mut self.postponed,
+        ] {
             queue.clear();
         }
+        self.plugs.clear();
         for slot in self.slots() {
             let ended = self.tasks.get_mut(slot).and_then(|task| {
                 task.in_batch = 0;

@@ -77,7 +77,7 @@ impl Session {
 
     /// Management, pings, text and logout: immediate, so they need no window.
     fn send_immediate(&mut self, now: Instant, index: usize, out: &mut Transmit) -> bool {
-        let Some(slot) = self.immediate.pop_front() else {
+        let Some(slot) = self.immediate.pop_front().or_else(|| self.next_plug(now)) else {
             return false;
         };
         let id = self.tasks.id(slot);
@@ -92,8 +92,9 @@ impl Session {
             cid: connection.cid,
             cmd_sn,
         };
-        if task.deadline.is_some() {
-            task.deadline = Some(now + limit);
+        // A request that goes out once more has no more time for it.
+        if task.deadline.is_some() && !std::mem::replace(&mut task.was_sent, true) {
+            task.deadline = now.checked_add(limit);
         }
         match task.kind.clone() {
             Kind::Management(request) => self.send_management(now, index, id, request, out),
@@ -103,6 +104,22 @@ impl Session {
             Kind::Scsi(_) => {}
         }
         true
+    }
+
+    /// Makes a ping that fills in the next CmdSN of a rejected command, if there is a slot for it.
+    fn next_plug(&mut self, now: Instant) -> Option<u16> {
+        if !self.may_request() {
+            return None;
+        }
+        let plug = self.plugs.pop_front()?;
+        let mut task = Task::new(0, Kind::Ping { plug: Some(plug) }, now);
+        task.deadline = now.checked_add(self.config.management_timeout);
+        let Some(id) = self.tasks.insert(task) else {
+            self.plugs.push_front(plug);
+            return None;
+        };
+        self.watch(now);
+        Some(id.slot())
     }
 
     fn send_management(
@@ -222,7 +239,7 @@ impl Session {
             cid: connection.cid,
             cmd_sn,
         };
-        task.deadline = Some(now + command.timeout);
+        task.deadline = now.checked_add(command.timeout);
         push_command(connection, id, cmd_sn, command, buffers, out);
         true
     }

@@ -103,6 +103,8 @@ pub(super) struct Task {
     pub(super) data_pdus: u32,
     /// R2Ts that are not answered in full yet.
     pub(super) open_r2ts: u16,
+    /// A request of our own that has been sent once.
+    pub(super) was_sent: bool,
     /// References of the batches being written to this task's buffer.
     pub(super) in_batch: u16,
     /// It has ended, but a batch still refers to its buffer.
@@ -122,6 +124,7 @@ impl Task {
             next_data_sn: 0,
             data_pdus: 0,
             open_r2ts: 0,
+            was_sent: false,
             in_batch: 0,
             ended: None,
         }
@@ -144,6 +147,11 @@ impl Task {
             Kind::Scsi(command) => Some(command),
             _ => None,
         }
+    }
+
+    pub(super) fn is_read(&self) -> bool {
+        self.command()
+            .is_some_and(|command| matches!(command.direction, Direction::Read(_)))
     }
 
     /// Expected data transfer length of a read, 0 for all else.

@@ -37,6 +37,11 @@ impl Window {
         taken
     }
 
+    /// The target has taken the request with this number, or one in its place.
+    pub(super) fn is_acknowledged(&self, cmd_sn: Serial) -> bool {
+        cmd_sn < self.exp_cmd_sn
+    }
+
     /// Takes in the two numbers of a target PDU: both are ignored when they contradict each other,
     /// else each only moves forward.
     pub(super) fn update(&mut self, exp_cmd_sn: Serial, max_cmd_sn: Serial) {
