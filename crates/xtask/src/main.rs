@@ -11,6 +11,7 @@ mod test;
 mod thirdparty;
 
 use std::path::Path;
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
@@ -26,11 +27,25 @@ const USAGE: &str = "usage: cargo xtask COMMAND
 /// How long `cargo xtask fuzz` runs each target unless told.
 const FUZZ_SECONDS: u64 = 10;
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match run(&words) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            // Without the backtrace that a set RUST_BACKTRACE would add: these are no crashes.
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Carries out a command; `false` when it has said itself what failed.
+fn run(words: &[&str]) -> Result<bool> {
     let root = root()?;
-    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["test"] => test::run(root),
+    match *words {
+        ["test"] => return Ok(test::run(root)),
         ["deps"] => deps::run(root),
         ["third-party"] => thirdparty::run(root),
         ["limits"] => limits::run(root),
@@ -46,6 +61,7 @@ fn main() -> Result<()> {
         }
         _ => bail!("{USAGE}"),
     }
+    .map(|()| true)
 }
 
 fn seconds(word: &str) -> Result<u64> {
