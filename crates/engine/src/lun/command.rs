@@ -8,7 +8,7 @@ use hawser_proto::session::{Command, Direction};
 use hawser_scsi::cdb::{UnmapRange, WriteSameFlags, encode_unmap};
 use hawser_scsi::{Cdb, IoFlags};
 
-use super::BlockIo;
+use super::{BlockIo, Kept, LunState, Stage};
 use crate::session::sixteen;
 
 /// A command and the data in its slot. For reads and writes the data is the request's own buffer;
@@ -26,15 +26,18 @@ pub(crate) fn prepare(io: &mut BlockIo, timeout: Duration) -> Prepared {
     let BlockIo {
         request,
         lun,
-        flushing,
+        stage,
+        mark,
         ..
     } = io;
     let (geometry, limits) = (lun.geometry(), lun.limits());
-    let operation = if *flushing {
-        Operation::Flush
-    } else {
-        request.operation
+    let operation = match stage {
+        Stage::Main => request.operation,
+        Stage::Durability | Stage::Upkeep => Operation::Flush,
     };
+    if operation == Operation::Flush {
+        *mark = lun.unflushed().mark();
+    }
     let block = u64::from(geometry.block_size);
     let lba = request.offset / block;
     let blocks = u32::try_from(request.length() / block).unwrap_or(u32::MAX);
@@ -87,4 +90,29 @@ pub(crate) fn prepare(io: &mut BlockIo, timeout: Duration) -> Prepared {
         timeout,
     };
     Prepared { command, data }
+}
+
+/// The command that writes a kept change again, and its data.
+pub(crate) fn kept_command(lun: &LunState, kept: Kept) -> (Cdb, Vec<u8>) {
+    let geometry = lun.geometry();
+    let block = u64::from(geometry.block_size);
+    let lba = kept.offset / block;
+    let count = |bytes: u64| u32::try_from(bytes / block).unwrap_or(u32::MAX);
+    match kept.operation {
+        Operation::WriteZeroes {
+            length, may_unmap, ..
+        } => {
+            let unmap = may_unmap && lun.limits().write_same_unmaps;
+            let flags = WriteSameFlags {
+                unmap,
+                ..WriteSameFlags::default()
+            };
+            let zeroes = vec![0; geometry.block_size as usize];
+            (Cdb::write_same_16(lba, count(length), flags), zeroes)
+        }
+        _ => {
+            let blocks = count(kept.data.len() as u64);
+            (Cdb::write(lba, blocks, IoFlags::default()), kept.data)
+        }
+    }
 }

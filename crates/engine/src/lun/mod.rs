@@ -3,14 +3,16 @@
 mod command;
 mod probe;
 mod split;
+mod unflushed;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub(crate) use command::prepare;
+pub(crate) use command::{kept_command, prepare};
 use hawser_block::{BlockDevice, BlockError, ErrorKind, Geometry, Operation, Request};
 use hawser_proto::names::IscsiName;
 use hawser_scsi::{DiskIdentity, Inquiry, Lun as LunNumber};
 pub(crate) use probe::identify;
+pub(crate) use unflushed::{Kept, Unflushed};
 
 use crate::error::SessionError;
 use crate::session::{Handle, Message, Shared};
@@ -36,6 +38,8 @@ pub(crate) struct LunState {
     inquiry: Inquiry,
     serial: Option<String>,
     medium: Mutex<Medium>,
+    /// Only the driver and the check after a login look into it.
+    unflushed: Mutex<Unflushed>,
 }
 
 /// What can change while a LUN is open.
@@ -69,8 +73,21 @@ pub(crate) struct BlockIo {
     pub(crate) lun: Arc<LunState>,
     /// How often the unit has turned it away.
     pub(crate) attempts: u32,
-    /// Its write is done and must be made durable by a flush, as the unit has no FUA.
-    pub(crate) flushing: bool,
+    /// What its present command is for.
+    pub(crate) stage: Stage,
+    /// Of a flush: the changes it covers ([`Unflushed::mark`]).
+    pub(crate) mark: u64,
+}
+
+/// What the command of a [`BlockIo`] is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// What the request asks for.
+    Main,
+    /// The write is done; a flush makes it durable, as the unit has no FUA.
+    Durability,
+    /// A flush of our own, that bounds what must be kept.
+    Upkeep,
 }
 
 impl BlockIo {
@@ -100,6 +117,12 @@ impl LunState {
 
     pub(crate) fn is_wrong_disk(&self) -> bool {
         self.medium().wrong_disk
+    }
+
+    pub(crate) fn unflushed(&self) -> MutexGuard<'_, Unflushed> {
+        self.unflushed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn set_wrong_disk(&self) {
@@ -212,7 +235,8 @@ impl Lun {
             request,
             lun,
             attempts: 0,
-            flushing: false,
+            stage: Stage::Main,
+            mark: 0,
         };
         self.session.inbox.send(Message::Block(io));
     }

@@ -11,7 +11,7 @@ use hawser_scsi::vpd::{
 };
 use hawser_scsi::{Capacity, Cdb, DiskIdentity, Inquiry, Lun as LunNumber};
 
-use super::{Limits, LunState, Medium};
+use super::{Limits, LunState, Medium, Unflushed};
 use crate::error::SessionError;
 use crate::session::{Shared, read_command};
 
@@ -57,6 +57,7 @@ pub(super) async fn open(shared: &Shared, number: LunNumber) -> Result<LunState,
             limits,
             wrong_disk: false,
         }),
+        unflushed: Mutex::new(Unflushed::default()),
     })
 }
 

@@ -19,7 +19,7 @@ use super::verify::{Verdict, verify};
 use super::{Message, SessionEvent, SessionState, SessionView, Shared};
 use crate::error::LoginFailure;
 use crate::login::{Dialer, LoggedInStream};
-use crate::lun::{LunState, prepare};
+use crate::lun::{BlockIo, LunState, prepare};
 use crate::options::SessionOptions;
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -166,10 +166,13 @@ impl Driver {
     }
 
     /// Submits a block request; there is room for it.
-    pub(super) fn start_block(&mut self, mut io: crate::lun::BlockIo) {
+    pub(super) fn start_block(&mut self, io: BlockIo) {
         if io.lun.is_wrong_disk() {
             return self.refuse_wrong_disk(io);
         }
+        let Some(mut io) = self.waits_for_flush(io) else {
+            return;
+        };
         let prepared = prepare(&mut io, self.options.timeouts.command);
         if let Ok(id) = self.core.submit(Instant::now(), prepared.command, 0) {
             self.slots.put(id.slot(), prepared.data, Owner::Block(io));

@@ -1,16 +1,17 @@
 //! What becomes of a block request when its command has ended.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hawser_block::{BlockError, ErrorKind, Operation};
+use hawser_block::{BlockError, Completion, CompletionSink, ErrorKind, Operation, Request};
 use hawser_proto::session::{Answer, Outcome};
 use hawser_scsi::{DiskIdentity, Sense, SenseKey, Status};
 
 use super::driver::Driver;
 use super::{SessionEvent, Shared};
 use crate::error::ScsiError;
-use crate::lun::{BlockIo, LunState};
+use crate::lun::{BlockIo, LunState, Stage};
 
 /// Pause before a command is sent again to a unit that is busy, full, or becoming ready.
 const BUSY_PAUSE: Duration = Duration::from_millis(200);
@@ -19,13 +20,17 @@ const BUSY_PAUSE: Duration = Duration::from_millis(200);
 /// the caller hears of it: with [`BUSY_PAUSE`] a minute for a unit that is not ready.
 const MAX_ATTEMPTS: u32 = 300;
 
-/// Requests that wait to be sent again, in the order of their time: all wait equally long.
+/// Pause before a write is tried that found too much waiting to be flushed.
+const FULL_PAUSE: Duration = Duration::from_millis(5);
+
+/// Requests that wait to be sent again, in the order of their time.
 #[derive(Debug, Default)]
 pub(super) struct Retries(VecDeque<(Instant, BlockIo)>);
 
 impl Retries {
     fn push(&mut self, at: Instant, io: BlockIo) {
-        self.0.push_back((at, io));
+        let place = self.0.partition_point(|(due, _)| *due <= at);
+        self.0.insert(place, (at, io));
     }
 
     pub(super) fn next_due(&self) -> Option<Instant> {
@@ -61,15 +66,11 @@ impl Driver {
             io.request.operation,
             Operation::Read | Operation::Write { .. }
         );
-        if moves_data && !io.flushing {
+        if moves_data && io.stage == Stage::Main {
             io.request.buffer = data;
         }
         match self.judge(&io, outcome) {
-            Verdict::Done if must_flush(&io) => {
-                io.flushing = true;
-                self.send_again(io, false);
-            }
-            Verdict::Done => io.request.complete(Ok(())),
+            Verdict::Done => self.done(io),
             Verdict::Failed(error) => io.request.complete(Err(error)),
             Verdict::Again { .. } if io.attempts >= MAX_ATTEMPTS => {
                 let text = io.lun.describe("the unit stays busy or not ready");
@@ -81,6 +82,36 @@ impl Driver {
                 self.send_again(io, pause);
             }
         }
+    }
+
+    /// Its command did what it was for.
+    fn done(&mut self, mut io: BlockIo) {
+        if !io.lun.geometry().volatile_cache {
+            return io.request.complete(Ok(()));
+        }
+        let operation = io.request.operation;
+        if io.stage != Stage::Main || operation == Operation::Flush {
+            let whole = io
+                .lun
+                .unflushed()
+                .flushed(io.mark, io.stage == Stage::Upkeep);
+            let text = "the target lost acknowledged writes before they were flushed";
+            let lost = || BlockError::new(ErrorKind::Io, io.lun.describe(text));
+            let result = if whole { Ok(()) } else { Err(lost()) };
+            return io.request.complete(result);
+        }
+        if !is_forced(&io) {
+            let (offset, data) = (io.request.offset, &io.request.buffer);
+            io.lun.unflushed().keep(operation, offset, data);
+        }
+        if must_flush(&io) {
+            io.stage = Stage::Durability;
+            return self.send_again(io, false);
+        }
+        if io.lun.unflushed().begin_own_flush() {
+            self.send_again(BlockIo::own_flush(&io.lun), false);
+        }
+        io.request.complete(Ok(()));
     }
 
     /// Its slot was just freed, but another request may have taken it: then it waits its turn.
@@ -171,6 +202,16 @@ impl Driver {
         }
     }
 
+    /// A write to a unit with too much unflushed waits for the flush that is under way.
+    pub(super) fn waits_for_flush(&mut self, io: BlockIo) -> Option<BlockIo> {
+        let keeps = matches!(io.request.operation, Operation::Write { .. });
+        if !keeps || io.stage != Stage::Main || !io.lun.unflushed().is_full() {
+            return Some(io);
+        }
+        self.retries.push(Instant::now() + FULL_PAUSE, io);
+        None
+    }
+
     pub(super) fn refuse_wrong_disk(&self, io: BlockIo) {
         let text = io.lun.describe("another disk answers at this LUN now");
         io.request
@@ -178,21 +219,26 @@ impl Driver {
     }
 }
 
-/// The write is in a volatile cache and was to be durable, and the unit has no FUA.
+/// Its command had FUA, so its data is durable. WRITE SAME has no such bit.
+fn is_forced(io: &BlockIo) -> bool {
+    io.request.operation == Operation::Write { fua: true } && io.lun.limits().fua
+}
+
+/// The write is in a volatile cache and was to be durable.
 fn must_flush(io: &BlockIo) -> bool {
     let fua = matches!(
         io.request.operation,
         Operation::Write { fua: true } | Operation::WriteZeroes { fua: true, .. }
     );
-    // WRITE SAME has no FUA bit.
-    let had_fua = matches!(io.request.operation, Operation::Write { .. }) && io.lun.limits().fua;
-    fua && !io.flushing && !had_fua && io.lun.geometry().volatile_cache
+    fua && !is_forced(io)
 }
 
 /// Done, if all of the data came.
 fn whole(io: &BlockIo, answer: &Answer) -> Verdict {
     let expected = match io.request.operation {
-        Operation::Read | Operation::Write { .. } if !io.flushing => io.request.buffer.len(),
+        Operation::Read | Operation::Write { .. } if io.stage == Stage::Main => {
+            io.request.buffer.len()
+        }
         _ => return Verdict::Done,
     };
     if answer.transferred as usize == expected {
@@ -211,6 +257,40 @@ fn scsi_error(io: &BlockIo, kind: ErrorKind, answer: &Answer, sense: Option<Sens
         sense,
     };
     BlockError::new(kind, io.lun.describe(&error.to_string())).with_source(error)
+}
+
+/// The sink of our own flushes.
+#[derive(Debug)]
+struct Upkeep(Arc<LunState>);
+
+impl CompletionSink for Upkeep {
+    fn complete(&self, completion: Completion) {
+        self.0.unflushed().end_own_flush();
+        if let Err(error) = completion.result {
+            tracing::warn!(%error, "a flush failed");
+        }
+    }
+}
+
+impl BlockIo {
+    /// A flush that nobody asked for.
+    fn own_flush(lun: &Arc<LunState>) -> Self {
+        let request = Request {
+            operation: Operation::Flush,
+            offset: 0,
+            buffer: Vec::new(),
+            token: 0,
+            sink: Arc::new(Upkeep(Arc::clone(lun))),
+        };
+        let (lun, stage) = (Arc::clone(lun), Stage::Upkeep);
+        Self {
+            request,
+            lun,
+            attempts: 0,
+            stage,
+            mark: 0,
+        }
+    }
 }
 
 impl LunState {

@@ -1,17 +1,19 @@
 //! No lost write, no wrong disk.
 
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hawser_block::{BlockDevice, Operation, submit};
 use hawser_engine::{Hold, Lun, SessionEvent};
-use hawser_target::disk::{Backend, FileBackend, VolatileCache};
+use hawser_target::disk::{Backend, FileBackend, LogicalUnit, UnitIdentity, VolatileCache};
 
 use super::support::{
     MIB, anywhere, disk, established, event, in_time, logged_in_again, options, pattern, ram, read,
     serve, serve_at, target, unit, up, write,
 };
 
-fn cached(path: &std::path::Path) -> Arc<dyn Backend> {
+fn cached(path: &Path) -> Arc<dyn Backend> {
     Arc::new(VolatileCache::new(FileBackend::open(path, false).unwrap()))
 }
 
@@ -22,16 +24,27 @@ async fn flush(disk: &Lun) {
         .unwrap();
 }
 
-/// The target's cache forgets what was not flushed when the target is killed: so the flush was sent,
-/// and it was needed.
-#[tokio::test]
-async fn a_flush_reaches_the_medium_behind_a_volatile_cache() {
-    let directory = tempfile::tempdir().unwrap();
+/// Bytes of the medium itself, behind the target's cache.
+fn on_medium(path: &Path, offset: u64, length: usize) -> Vec<u8> {
+    let mut data = vec![0; length];
+    let file = std::fs::File::open(path).unwrap();
+    file.read_exact_at(&mut data, offset).unwrap();
+    data
+}
+
+fn medium(directory: &tempfile::TempDir) -> PathBuf {
     let path = directory.path().join("medium");
-    std::fs::File::create(&path)
-        .unwrap()
-        .set_len(16 * MIB)
-        .unwrap();
+    let file = std::fs::File::create(&path).unwrap();
+    file.set_len(64 * MIB).unwrap();
+    path
+}
+
+/// The target's cache forgets what was not flushed when the target is killed: so what is on the
+/// medium then was flushed by us, and what is there after all was written again by us.
+#[tokio::test]
+async fn a_target_that_forgets_its_cache_loses_no_acknowledged_write() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = medium(&directory);
     let server = serve_at(anywhere(), target().lun(0, unit(cached(&path), "disk"))).await;
     let address = server.local_addrs()[0];
     let mut options = options(address);
@@ -39,30 +52,97 @@ async fn a_flush_reaches_the_medium_behind_a_volatile_cache() {
     let session = established(options).await;
     let disk = disk(&session).await;
     assert!(disk.geometry().volatile_cache);
-    write(&disk, 0, pattern(MIB as usize, 1)).await;
+    let data = |seed| pattern(MIB as usize, seed);
+    write(&disk, 0, data(1)).await;
     flush(&disk).await;
-    let fua = submit(
+    let forced = submit(
         &disk,
         Operation::Write { fua: true },
         2 * MIB,
         pattern(4096, 2),
     );
-    in_time(fua).await.1.unwrap();
-    write(&disk, MIB, pattern(MIB as usize, 3)).await;
+    in_time(forced).await.1.unwrap();
+    write(&disk, MIB, data(3)).await;
     server.kill().await;
-    let server = serve_at(address, target().lun(0, unit(cached(&path), "disk"))).await;
-    logged_in_again(&session, 1).await;
+    assert!(on_medium(&path, 0, MIB as usize) == data(1), "flushed");
     assert!(
-        read(&disk, 0, MIB as usize).await == pattern(MIB as usize, 1),
-        "flushed"
-    );
-    assert!(
-        read(&disk, 2 * MIB, 4096).await == pattern(4096, 2),
+        on_medium(&path, 2 * MIB, 4096) == pattern(4096, 2),
         "forced"
     );
     assert!(
-        read(&disk, MIB, MIB as usize).await != pattern(MIB as usize, 3),
-        "it does forget"
+        on_medium(&path, MIB, MIB as usize) != data(3),
+        "the target does forget"
+    );
+
+    let server = serve_at(address, target().lun(0, unit(cached(&path), "disk"))).await;
+    logged_in_again(&session, 1).await;
+    assert!(
+        read(&disk, MIB, MIB as usize).await == data(3),
+        "written again"
+    );
+    flush(&disk).await;
+    server.kill().await;
+    assert!(
+        on_medium(&path, MIB, MIB as usize) == data(3),
+        "and flushed"
+    );
+}
+
+/// Much more is written than is kept: flushes of our own make room, and nothing is lost.
+#[tokio::test]
+async fn what_is_kept_for_a_volatile_cache_is_bounded() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = medium(&directory);
+    let server = serve_at(anywhere(), target().lun(0, unit(cached(&path), "disk"))).await;
+    let address = server.local_addrs()[0];
+    let mut options = options(address);
+    options.hold = Hold::Forever;
+    let session = established(options).await;
+    let disk = disk(&session).await;
+    for i in 0..60 {
+        write(&disk, i * MIB, pattern(MIB as usize, i)).await;
+    }
+    server.kill().await;
+    assert!(
+        on_medium(&path, 0, MIB as usize) == pattern(MIB as usize, 0),
+        "flushed by ourselves"
+    );
+    let server = serve_at(address, target().lun(0, unit(cached(&path), "disk"))).await;
+    logged_in_again(&session, 1).await;
+    for i in 0..60 {
+        assert!(
+            read(&disk, i * MIB, MIB as usize).await == pattern(MIB as usize, i),
+            "{i}"
+        );
+    }
+    session.logout().await;
+    drop(server);
+}
+
+/// A change that the unit does not take again is not passed over in silence.
+#[tokio::test]
+async fn an_acknowledged_write_that_cannot_be_repeated_fails_the_next_flush() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = medium(&directory);
+    let server = serve_at(anywhere(), target().lun(0, unit(cached(&path), "disk"))).await;
+    let address = server.local_addrs()[0];
+    let mut options = options(address);
+    options.hold = Hold::Forever;
+    let session = established(options).await;
+    let disk = disk(&session).await;
+    write(&disk, 0, pattern(4096, 1)).await;
+    server.kill().await;
+    let protected = LogicalUnit::new(cached(&path), 512, UnitIdentity::from_key("disk"));
+    let protected = Arc::new(protected.unwrap().with_write_protect(true));
+    let server = serve_at(address, target().lun(0, protected)).await;
+    logged_in_again(&session, 1).await;
+    let failed = in_time(submit(&disk, Operation::Flush, 0, Vec::new()))
+        .await
+        .1
+        .unwrap_err();
+    assert!(
+        failed.to_string().contains("lost acknowledged writes"),
+        "{failed}"
     );
     session.logout().await;
     drop(server);

@@ -23,7 +23,7 @@ async fn connections_that_break_after_any_number_of_bytes_cost_nothing() {
     let disk = disk(&session).await;
     for (round, bytes) in (1..).zip([1, 47, 48, 49, 1000, 65_536, 500_001, 2_000_003]) {
         survive(&disk, round * 1000, || {
-            server.faults().drop_after_bytes(bytes)
+            server.faults().drop_after_bytes(bytes);
         })
         .await;
         server.faults().clear();
