@@ -340,12 +340,13 @@ impl Export {
                 Err(error) => removal.left_behind.push(format!("{name}: {error}")),
             }
         }
-        let Some(fuse) = self.fuse.take() else { return };
-        let file = fuse.file().display().to_string();
-        match fuse.unmount() {
-            Ok(true) => {}
-            Ok(false) => removal.left_behind.push(format!("{file} is in use")),
-            Err(error) => removal.left_behind.push(format!("{file}: {error}")),
+        if let Some(fuse) = self.fuse.take() {
+            let file = fuse.file().display().to_string();
+            match fuse.unmount() {
+                Ok(true) => {}
+                Ok(false) => removal.left_behind.push(format!("{file} is in use")),
+                Err(error) => removal.left_behind.push(format!("{file}: {error}")),
+            }
         }
         let _ = fs::remove_dir(self.shared.layout.mount_point(&self.id));
     }

@@ -50,10 +50,11 @@ impl Shown {
         let place = self.directory.path();
         assert!(!table.contains(text(&place)), "still mounted");
         assert!(file.is_none_or(|file| !file.exists()));
-        if let Some(node) = node {
-            let name = node.file_name().unwrap().to_str().unwrap().to_owned();
-            assert!(!Path::new(&format!("/sys/block/{name}/loop/backing_file")).exists());
-        }
+        let below = node.and_then(|node| support::backing_file(text(&node)));
+        assert!(
+            below.is_none_or(|file| !file.contains(text(&place))),
+            "still attached"
+        );
     }
 }
 
@@ -311,7 +312,7 @@ async fn a_mounted_export_says_its_holder_and_is_removed_as_far_as_it_can_be() {
     let place = shown.directory.path().join("m");
     std::fs::create_dir(&place).unwrap();
     let (node, mounted) = (shown.node(), text(&place).to_owned());
-    let name = node.file_name().unwrap().to_str().unwrap().to_owned();
+    let device = text(&node).to_owned();
     off_runtime(move || {
         run("mkfs.ext4", &["-q", "-F", text(&node)]);
         run("mount", &[text(&node), &mounted]);
@@ -324,14 +325,17 @@ async fn a_mounted_export_says_its_holder_and_is_removed_as_far_as_it_can_be() {
     let removal = shown.export.remove().await;
     assert_eq!(removal.left_behind.len(), 2, "{removal:?}");
     // The file system still works, until it is unmounted; then everything goes.
+    let below = support::backing_file(&device);
+    assert!(below.is_some());
     let mounted = text(&place).to_owned();
     off_runtime(move || {
         shell(&format!("echo still here > {mounted}/f; sync {mounted}/f"));
         run("umount", &[&mounted]);
     })
     .await;
-    let backing = format!("/sys/block/{name}/loop/backing_file");
-    support::wait_until("the loop device to go", || !Path::new(&backing).exists());
+    support::wait_until("the device to go", || {
+        support::backing_file(&device) != below
+    });
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 mod support;
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -35,6 +35,24 @@ fn fio(file: &Path) {
     );
 }
 
+/// Starts a reader with more requests than the connection's whole background queue.
+fn stuck_user(node: &Path) -> Child {
+    let filename = format!("--filename={}", node.display());
+    Command::new("fio")
+        .args([
+            "--name=stuck",
+            &filename,
+            "--ioengine=libaio",
+            "--direct=1",
+            "--rw=randread",
+        ])
+        .args(["--bs=4k", "--iodepth=256", "--size=16m"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hung_disk_holds_up_no_neighbour_and_can_be_removed() {
     need_root();
@@ -47,24 +65,7 @@ async fn a_hung_disk_holds_up_no_neighbour_and_can_be_removed() {
     let request = ExportRequest::new(Queued::new(16 * MIB, 512), "iqn.2024-01.test:well", 0);
     let healthy = exporter.export(request).await.unwrap();
     hung.set_hanging(true);
-    // More than the connection's whole background queue.
-    let filename = format!(
-        "--filename={}",
-        stuck.device_node.as_ref().unwrap().display()
-    );
-    let mut users = Command::new("fio")
-        .args([
-            "--name=stuck",
-            &filename,
-            "--ioengine=libaio",
-            "--direct=1",
-            "--rw=randread",
-        ])
-        .args(["--bs=4k", "--iodepth=256", "--size=16m"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut user = stuck_user(stuck.device_node.as_ref().unwrap());
     let waiting = Arc::clone(&hung);
     off_runtime(move || waiting.wait_for(100)).await;
     let (node, file) = (
@@ -93,7 +94,7 @@ async fn a_hung_disk_holds_up_no_neighbour_and_can_be_removed() {
     hung.set_hanging(false);
     hung.release();
     wait_until("the stuck user's end", || {
-        users.try_wait().unwrap().is_some()
+        user.try_wait().unwrap().is_some()
     });
     let place = text(&directory.path()).to_owned();
     wait_until("the stuck device to go", || {

@@ -8,7 +8,9 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use hawser_block::{BlockDevice, BlockError, Completion, CompletionSink, Operation, Request};
+use hawser_block::{
+    BlockDevice, BlockError, Completion, CompletionSink, ErrorKind, Operation, Request,
+};
 
 use super::ranges::{Claim, Ranges};
 
@@ -419,9 +421,10 @@ impl<A: Answer> Jobs<A> {
                 Ok(()),
             ) => {
                 let skip = (offset - start) as usize;
-                if let Some(bytes) = buffer.get_mut(skip..skip + patch.len()) {
-                    patch.lay_over(bytes);
-                }
+                let Some(bytes) = buffer.get_mut(skip..skip + patch.len()) else {
+                    return self.end(state, slot, buffer, Err(short_buffer()));
+                };
+                patch.lay_over(bytes);
                 job.steps
                     .push(Step::Plain(Operation::Write { fua }, start, buffer));
                 state.ready.push_back(slot);
@@ -450,12 +453,20 @@ impl<A: Answer> Jobs<A> {
         state.free.push(slot);
         drop(state);
         self.room.notify_one();
-        match result {
-            Ok(()) => job.answer.done(buffer.get(job.wanted).unwrap_or_default()),
+        let data = buffer.get(job.wanted).ok_or_else(short_buffer);
+        match result.and(data) {
+            Ok(data) => job.answer.done(data),
             Err(error) => job.answer.failed(error.errno()),
         }
         self.lock().keep(buffer);
     }
+}
+
+fn short_buffer() -> BlockError {
+    BlockError::new(
+        ErrorKind::Io,
+        "the disk gave back a buffer of another length",
+    )
 }
 
 impl<A> State<A> {

@@ -1,6 +1,6 @@
 //! Loop devices on FUSE files: a real `/dev/loopN` for a disk.
 //!
-//! Every call that can do I/O on the file below runs in a [child](crate::child): opening the file,
+//! Every call that can do I/O on the file below runs in a child process: opening the file,
 //! reading the partition table, and the last close of a device, which writes out what is dirty.
 
 mod abi;

@@ -5,6 +5,7 @@
 //! and TCP sockets. The authority is `doc/proto.md` of the NetworkBlockDevice project.
 
 mod connection;
+mod converse;
 mod error;
 mod handshake;
 mod reply;
@@ -13,6 +14,7 @@ mod server;
 mod slots;
 mod wire;
 
+pub use converse::{Conversation, converse};
 pub use error::ClientMisbehaved;
 pub use handshake::{ExportInfo, Handshake, Negotiated, Progress};
 pub use reply::{Outcome, ReplyEncoder, nbd_error};

@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hawser_block::{BlockDevice, Completion, CompletionSink, Operation, Request};
+use hawser_block::{
+    BlockDevice, BlockError, Completion, CompletionSink, ErrorKind, Operation, Request,
+};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use super::reply::Outcome;
@@ -32,11 +34,14 @@ pub(super) struct Finished {
     pub(super) request: RequestHeader,
     pub(super) outcome: Outcome,
     pub(super) buffer: Vec<u8>,
+    /// Data bytes the request was admitted with.
+    bytes: usize,
 }
 
 #[derive(Debug)]
 struct State {
-    slots: Vec<Option<RequestHeader>>,
+    /// The requests in flight, with their data bytes.
+    slots: Vec<Option<(RequestHeader, usize)>>,
     free: Vec<usize>,
     finished: VecDeque<Finished>,
     pool: Vec<Vec<u8>>,
@@ -122,7 +127,7 @@ impl Slots {
         }
         let token = state.free.pop()?;
         state.bytes_in_flight += bytes;
-        state.slots[token] = Some(request);
+        state.slots[token] = Some((request, bytes));
         let buffer = if bytes == 0 { None } else { state.pool.pop() };
         Some((token, buffer.unwrap_or_default()))
     }
@@ -148,14 +153,23 @@ impl Slots {
     /// Ends an admitted request; its reply becomes due.
     pub(super) fn finish(&self, token: usize, outcome: Outcome, buffer: Vec<u8>) {
         let mut state = self.lock();
-        let Some(request) = state.slots.get_mut(token).and_then(Option::take) else {
+        let Some((request, bytes)) = state.slots.get_mut(token).and_then(Option::take) else {
             return;
+        };
+        let outcome = match outcome {
+            // The reply's header promises the data; anything else would put the stream out of step.
+            Outcome::Done if request.is_read() && buffer.len() != bytes => {
+                let text = "the disk gave back a buffer of another length";
+                Outcome::Failed(BlockError::new(ErrorKind::Io, text))
+            }
+            outcome => outcome,
         };
         state.finished.push_back(Finished {
             token,
             request,
             outcome,
             buffer,
+            bytes,
         });
         drop(state);
         self.finished.notify_one();
@@ -193,7 +207,7 @@ impl Slots {
     pub(super) fn release(&self, batch: &mut Vec<Finished>) {
         let mut state = self.lock();
         for finished in batch.drain(..) {
-            state.bytes_in_flight -= finished.buffer.len();
+            state.bytes_in_flight -= finished.bytes;
             state.free.push(finished.token);
             let capacity = finished.buffer.capacity();
             let poolable = capacity > 0 && capacity <= MAX_POOLED_CAPACITY;

@@ -89,7 +89,7 @@ fn replies(mut bytes: &[u8]) -> Vec<(u32, u32, Vec<u8>)> {
 }
 
 /// Sends client flags 3 and `input`, and gives the progress and the replies.
-fn converse(input: &[u8]) -> (Progress, Vec<(u32, u32, Vec<u8>)>) {
+fn haggle(input: &[u8]) -> (Progress, Vec<(u32, u32, Vec<u8>)>) {
     let mut handshake = handshake(geometry());
     let progress = handshake
         .handle_input(&[&[0, 0, 0, 3], input].concat())
@@ -132,7 +132,7 @@ fn go_gives_block_sizes_and_only_the_texts_asked_for() {
         option(OPT_INFO, &info_request(b"", &[1, 2, 3])),
         option(OPT_GO, &info_request(b"disk one", &[])),
     ];
-    let (progress, replies) = converse(&input.concat());
+    let (progress, replies) = haggle(&input.concat());
     assert_eq!(
         progress,
         Progress::Transmission(Negotiated {
@@ -176,7 +176,7 @@ fn what_is_not_there_is_refused_and_the_haggling_goes_on() {
         option(OPT_LIST, &[]),
         option(OPT_ABORT, &[]),
     ];
-    let (progress, replies) = converse(&input.concat());
+    let (progress, replies) = haggle(&input.concat());
     assert_eq!(progress, Progress::Closed);
     let kinds: Vec<_> = replies
         .iter()
@@ -210,7 +210,7 @@ fn a_metadata_query_selects_nothing_without_an_error() {
         option(OPT_SET_META_CONTEXT, &meta_request(b"other", &[])),
         option(OPT_SET_META_CONTEXT, b"\0\0\0\0\0\0\0\x02\0\0\0\0"),
     ];
-    let (progress, replies) = converse(&input.concat());
+    let (progress, replies) = haggle(&input.concat());
     assert_eq!(progress, Progress::NeedInput);
     let kinds: Vec<_> = replies.iter().map(|(_, kind, _)| *kind).collect();
     assert_eq!(
@@ -456,6 +456,27 @@ proptest! {
         prop_assert_eq!(split.handle_input(rest).unwrap(), end);
         prop_assert_eq!(split.poll_transmit(), whole.poll_transmit());
         prop_assert_eq!(split.into_input(), whole.into_input());
+    }
+
+    /// After a good handshake, any requests in any split end alike and are answered briefly.
+    #[test]
+    fn any_requests_are_survived(
+        requests in prop::collection::vec((0u16..9, 0u16..32, any::<u64>(), 0u32..4096), 0..20),
+        tail in prop::collection::vec(any::<u8>(), 0..100),
+        split in 1usize..100,
+    ) {
+        let mut bytes = [&[0, 0, 0, 3][..], &option(OPT_EXPORT_NAME, b"")].concat();
+        for (command, flags, offset, length) in requests {
+            bytes.extend(bytes_of(&header(command, flags, offset, length)));
+            bytes.resize(bytes.len() + if command == 1 { length as usize } else { 0 }, 7);
+        }
+        bytes.extend(tail);
+        let whole = converse(&bytes, bytes.len(), geometry());
+        prop_assert_eq!(&converse(&bytes, split, geometry()), &whole);
+        if let Ok(conversation) = whole {
+            // The greeting and the answer to EXPORT_NAME, and a simple reply each.
+            prop_assert_eq!(conversation.reply_bytes, 18 + 10 + 16 * conversation.requests);
+        }
     }
 
     /// Whatever comes, the handshake ends or waits; it never panics and keeps little.

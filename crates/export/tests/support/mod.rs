@@ -315,6 +315,12 @@ pub(crate) fn text(path: &Path) -> &str {
     path.to_str().expect("test paths are UTF-8")
 }
 
+/// The file below a loop device, if it is attached.
+pub(crate) fn backing_file(node: &str) -> Option<String> {
+    let name = node.strip_prefix("/dev/").unwrap();
+    std::fs::read_to_string(format!("/sys/block/{name}/loop/backing_file")).ok()
+}
+
 /// A temporary runtime directory, which is cleaned up after a failed test too.
 pub(crate) struct RuntimeDir(tempfile::TempDir);
 

@@ -2,7 +2,7 @@
 
 use std::sync::mpsc;
 
-use hawser_block::{ErrorKind, Geometry, MemoryDevice, submit};
+use hawser_block::{Geometry, MemoryDevice, submit};
 use proptest::prelude::*;
 
 use super::*;
