@@ -8,7 +8,7 @@ use hawser_proto::pdu::{TaskManagementRequest, TaskManagementResponse, TmfFuncti
 use hawser_proto::serial::Serial;
 use hawser_scsi::Lun;
 
-use super::task::Phase;
+use super::task::{Phase, Task};
 use super::{Core, Ending, Session, Turn};
 
 /// How long a function waits for what the initiator still owes: earlier commands, and the data of
@@ -30,6 +30,30 @@ impl Scope {
             Self::Unit(wanted) => wanted == lun || wanted.number() == lun.number(),
             Self::Target => true,
         }
+    }
+}
+
+/// A function that is being carried out.
+#[derive(Debug, Clone, Copy)]
+struct Work {
+    cid: u16,
+    itt: u32,
+    /// Its CmdSN, which marks its place among the commands.
+    number: Serial,
+    function: TmfFunction,
+    scope: Scope,
+}
+
+impl Work {
+    /// Whether it ends this task, of its `own` session or of another. What the initiator has sent
+    /// behind it is not concerned, except by a reset.
+    fn concerns(&self, task: &Task, own: bool) -> bool {
+        let reset = !matches!(
+            self.function,
+            TmfFunction::AbortTaskSet | TmfFunction::ClearTaskSet
+        );
+        let before = !own || reset || task.command.number() < self.number;
+        before && self.scope.covers(task.command.lun())
     }
 }
 
@@ -122,12 +146,18 @@ impl Turn<'_> {
         }
         self.core.managing += 1;
         let session = Arc::clone(self.session);
-        let (itt, number) = (request.itt.get(), Serial(request.cmd_sn.get()));
-        tokio::spawn(async move {
-            session
-                .carry_out_function(cid, itt, number, function, scope)
-                .await;
-        });
+        let number = Serial(request.cmd_sn.get());
+        let work = Work {
+            cid,
+            itt: request.itt.get(),
+            number,
+            function,
+            scope,
+        };
+        // What is here already ends here and now, before anything that comes behind.
+        let all_here = self.core.window.expected() >= number;
+        let tickets = all_here.then(|| self.doom(work, true));
+        tokio::spawn(session.carry_out_function(work, tickets));
     }
 
     fn plug_up_to(&mut self, number: Serial) {
@@ -141,14 +171,14 @@ impl Turn<'_> {
         self.release();
     }
 
-    /// Ends the tasks of a scope. With `patience` those whose data is on its way stay until it has
+    /// Ends the tasks that a function concerns. With `patience` those whose data is on its way stay until it has
     /// come. Returns the tickets of commands that are being carried out.
-    fn doom(&mut self, scope: Scope, patience: bool) -> HashSet<u64> {
+    fn doom(&mut self, work: Work, patience: bool) -> HashSet<u64> {
         let affected: Vec<u32> = self
             .core
             .tasks
             .iter()
-            .filter(|(_, task)| scope.covers(task.command.lun()))
+            .filter(|(_, task)| work.concerns(task, patience))
             .map(|(itt, _)| *itt)
             .collect();
         for itt in affected {
@@ -166,24 +196,29 @@ impl Turn<'_> {
             .core
             .executing
             .iter()
-            .filter(|(_, lun)| scope.covers(**lun));
+            .filter(|(_, lun)| work.scope.covers(**lun));
         covered.map(|(ticket, _)| *ticket).collect()
     }
 }
 
 impl Session {
     /// The steps of RFC 7143 §4.2.3.3, in their order.
-    async fn carry_out_function(
-        self: Arc<Self>,
-        cid: u16,
-        itt: u32,
-        number: Serial,
-        function: TmfFunction,
-        scope: Scope,
-    ) {
-        let received = |core: &Core| core.closed || core.window.expected() >= number;
-        let _ = tokio::time::timeout(PATIENCE, self.until(received)).await;
-        let tickets = self.turn(&mut self.lock()).doom(scope, true);
+    async fn carry_out_function(self: Arc<Self>, work: Work, tickets: Option<HashSet<u64>>) {
+        let Work {
+            cid,
+            itt,
+            number,
+            function,
+            scope,
+        } = work;
+        let tickets = match tickets {
+            Some(tickets) => tickets,
+            None => {
+                let received = |core: &Core| core.closed || core.window.expected() >= number;
+                let _ = tokio::time::timeout(PATIENCE, self.until(received)).await;
+                self.turn(&mut self.lock()).doom(work, true)
+            }
+        };
         let owed = |core: &Core| {
             core.closed
                 || !core
@@ -199,7 +234,7 @@ impl Session {
             _ => self.shared.registry.others(&self),
         };
         for other in &others {
-            let tickets = other.turn(&mut other.lock()).doom(scope, false);
+            let tickets = other.turn(&mut other.lock()).doom(work, false);
             other.idle(&tickets).await;
         }
         self.reset(function, scope);
