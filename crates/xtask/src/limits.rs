@@ -14,7 +14,10 @@ use anyhow::{Context, Result, ensure};
 const FILE_LINES_MAX: usize = 800;
 
 /// Files that may lift clippy's `too_many_lines`, each with the table that needs it.
-const LONG_TABLES: &[(&str, &str)] = &[];
+const LONG_TABLES: &[(&str, &str)] = &[(
+    "crates/api/src/lib.rs",
+    "generated: one arm for each call of a service",
+)];
 
 /// Marks of unfinished work (put together here so that this file does not hold them).
 const UNFINISHED: [&str; 5] = [
@@ -74,7 +77,8 @@ fn file_offences(name: &str, code: &str) -> Vec<String> {
         if UNFINISHED.iter().any(|mark| line.contains(mark)) {
             offences.push(format!("{name}:{}: unfinished work", index + 1));
         }
-        let lifts = line.contains("clippy::too_many_lines") && !name.ends_with("limits.rs");
+        // This crate names the lint to switch it on.
+        let lifts = line.contains("clippy::too_many_lines") && !name.starts_with("crates/xtask/");
         if lifts && !LONG_TABLES.iter().any(|(file, _)| *file == name) {
             offences.push(format!(
                 "{name}:{}: lifts too_many_lines but is not in LONG_TABLES",

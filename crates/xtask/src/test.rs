@@ -60,7 +60,9 @@ fn static_checks(root: &Path, stages: &mut Stages) {
         check(&mut build(root, &arguments), STAGE_LIMIT)
     });
     stages.run("documentation", |_| {
-        let arguments = ["doc", "--workspace", "--no-deps", "--keep-going", "--quiet"];
+        // Private items too: they link to each other, and the heads of private modules are the manual.
+        let how = ["--document-private-items", "--keep-going", "--quiet"];
+        let arguments = [&["doc", "--workspace", "--no-deps"], &how[..]].concat();
         check(
             build(root, &arguments).env("RUSTDOCFLAGS", "-D warnings"),
             STAGE_LIMIT,
