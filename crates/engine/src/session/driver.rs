@@ -51,10 +51,13 @@ pub(super) struct Driver {
     logins: u64,
     next_manager: u64,
     closed: bool,
+    /// The time of this round of work: asked for once, not for each command.
+    pub(super) now: Instant,
 }
 
 impl Driver {
     pub(super) fn new(options: SessionOptions, shared: Arc<Shared>) -> Self {
+        let now = Instant::now();
         let timeouts = &options.timeouts;
         let config = SessionConfig {
             max_tasks: options.queue_depth,
@@ -68,7 +71,7 @@ impl Driver {
             },
         };
         Self {
-            core: Core::new(config, Instant::now()),
+            core: Core::new(config, now),
             slots: Slots::default(),
             sockets: Vec::new(),
             waiting: VecDeque::new(),
@@ -82,6 +85,7 @@ impl Driver {
             logins: 0,
             next_manager: 0,
             closed: false,
+            now,
             options,
             shared,
         }
@@ -93,6 +97,7 @@ impl Driver {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         for _ in 0..ROUNDS_AT_ONCE {
+            self.now = Instant::now();
             let mut moved = self.poll_messages(cx);
             moved |= self.poll_dialing(cx);
             moved |= self.poll_verifying(cx);
@@ -128,7 +133,7 @@ impl Driver {
     }
 
     fn handle_message(&mut self, message: Message) {
-        let now = Instant::now();
+        let now = self.now;
         match message {
             Message::Block(io) => self.start_block(io),
             Message::Raw(mut io) => {
@@ -174,7 +179,7 @@ impl Driver {
             return;
         };
         let prepared = prepare(&mut io, self.options.timeouts.command);
-        if let Ok(id) = self.core.submit(Instant::now(), prepared.command, 0) {
+        if let Ok(id) = self.core.submit(self.now, prepared.command, 0) {
             self.slots.put(id.slot(), prepared.data, Owner::Block(io));
         }
     }
@@ -191,7 +196,7 @@ impl Driver {
             Ok(login) => self.logged_in(login),
             Err(failure) => {
                 self.shared.login_failed(&failure);
-                self.core.handle_login_failed(Instant::now());
+                self.core.handle_login_failed(self.now);
             }
         }
         true
@@ -212,10 +217,10 @@ impl Driver {
         let established = login.established();
         self.sockets
             .push(Socket::new(established.cid, login.stream));
-        self.core.handle_logged_in(Instant::now(), established);
+        self.core.handle_logged_in(self.now, established);
         if !login.beyond.is_empty() {
             let cid = self.sockets.last().map_or(0, |socket| socket.cid);
-            let now = Instant::now();
+            let now = self.now;
             if let Err(error) = self
                 .core
                 .handle_input(now, cid, &login.beyond, &mut self.slots)
@@ -237,7 +242,7 @@ impl Driver {
             for (lun, found) in wrong {
                 self.disown(&lun, found);
             }
-            self.core.open_gate(Instant::now());
+            self.core.open_gate(self.now);
         }
         true
     }
@@ -246,10 +251,10 @@ impl Driver {
         let mut moved = false;
         let mut lost = None;
         for socket in &mut self.sockets {
-            let received = socket.poll_receive(cx, &mut self.core, &mut self.slots);
+            let received = socket.poll_receive(cx, self.now, &mut self.core, &mut self.slots);
             let sent = match received {
                 Poll::Ready(Err(_)) => Poll::Pending,
-                _ => socket.poll_send(cx, &mut self.core, &self.slots),
+                _ => socket.poll_send(cx, self.now, &mut self.core, &self.slots),
             };
             for result in [received, sent] {
                 match result {
@@ -267,7 +272,7 @@ impl Driver {
     }
 
     fn lose(&mut self, cid: u16, error: ConnectionError) {
-        self.core.handle_connection_lost(Instant::now(), cid, error);
+        self.core.handle_connection_lost(self.now, cid, error);
     }
 
     fn carry_out_actions(&mut self) -> bool {
@@ -349,6 +354,7 @@ impl Driver {
         }
         self.timer_at = None;
         let now = Instant::now();
+        self.now = now;
         self.core.handle_timeout(now);
         while self.core.has_room()
             && let Some(io) = self.retries.take_due(now)

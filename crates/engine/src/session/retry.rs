@@ -119,7 +119,7 @@ impl Driver {
         if !pause && self.core.has_room() {
             self.start_block(io);
         } else {
-            let at = Instant::now() + if pause { BUSY_PAUSE } else { Duration::ZERO };
+            let at = self.now + if pause { BUSY_PAUSE } else { Duration::ZERO };
             self.retries.push(at, io);
         }
     }
@@ -208,7 +208,7 @@ impl Driver {
         if !keeps || io.stage != Stage::Main || !io.lun.unflushed().is_full() {
             return Some(io);
         }
-        self.retries.push(Instant::now() + FULL_PAUSE, io);
+        self.retries.push(self.now + FULL_PAUSE, io);
         None
     }
 

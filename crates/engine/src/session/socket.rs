@@ -43,6 +43,7 @@ impl Socket {
     pub(super) fn poll_receive(
         &mut self,
         cx: &mut Context<'_>,
+        now: Instant,
         core: &mut Core,
         slots: &mut Slots,
     ) -> Poll<Result<(), ConnectionError>> {
@@ -70,7 +71,7 @@ impl Socket {
             core.handle_direct(self.cid, direct, slots);
         }
         let beyond = self.scratch.get(..read - direct).unwrap_or_default();
-        Poll::Ready(core.handle_input(Instant::now(), self.cid, beyond, slots))
+        Poll::Ready(core.handle_input(now, self.cid, beyond, slots))
     }
 
     /// Writes what the core has to send, until the socket takes no more or nothing is left.
@@ -78,6 +79,7 @@ impl Socket {
     pub(super) fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
+        now: Instant,
         core: &mut Core,
         slots: &Slots,
     ) -> Poll<Result<(), ConnectionError>> {
@@ -85,7 +87,7 @@ impl Socket {
         loop {
             if self.batch.is_empty() {
                 core.transmit_done(&mut self.batch);
-                if !core.poll_transmit(Instant::now(), self.cid, slots, &mut self.batch) {
+                if !core.poll_transmit(now, self.cid, slots, &mut self.batch) {
                     return if sent {
                         Poll::Ready(Ok(()))
                     } else {
