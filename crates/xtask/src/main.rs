@@ -6,6 +6,7 @@ mod deps;
 mod fuzz;
 mod limits;
 mod packages;
+mod spec;
 mod stage;
 mod test;
 mod thirdparty;
@@ -20,6 +21,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   deps                          check that each crate uses only what the plan of rooms allows
   third-party                   check that third-party crates keep to deny.toml
   limits                        check the house limits that no lint knows
+  spec                          check that SPECIFICATION.md names what is in the tree
   codegen [--check]             write the generated code, or check that it is up to date
   fuzz [--seconds N] [TARGET]   run the fuzz targets (10 seconds each unless told)
   package-list                  the Debian packages that building and testing need, and why";
@@ -49,6 +51,7 @@ fn run(words: &[&str]) -> Result<bool> {
         ["deps"] => deps::run(root),
         ["third-party"] => thirdparty::run(root),
         ["limits"] => limits::run(root),
+        ["spec"] => spec::run(root),
         ["codegen"] => codegen::run(false),
         ["codegen", "--check"] => codegen::run(true),
         ["fuzz"] => fuzz::run(root, FUZZ_SECONDS, None),
