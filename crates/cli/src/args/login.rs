@@ -1,0 +1,184 @@
+//! `hawser login`, `logout`, `session`, `persistent`, `chap-secret`, and the options of a login.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+use hawser_api::v1::{Portal, SessionId};
+
+use super::{OutputArgs, SessionOrTarget, TargetName};
+
+/// `hawser login`.
+#[derive(Debug, Args)]
+pub(crate) struct LoginArgs {
+    /// iSCSI name of the target, which must be known: see `hawser target list`
+    #[arg(value_name = "IQN")]
+    pub(crate) target: TargetName,
+    /// Use exactly this portal [default: those known for the target, in their order]
+    #[arg(long, value_name = "ADDR[:PORT]")]
+    pub(crate) portal: Option<Portal>,
+    /// Also make the login persistent: it is made again at every start
+    #[arg(long)]
+    pub(crate) persist: bool,
+    #[command(flatten)]
+    pub(crate) options: LoginOptionArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// Options of a login, also of one that only asks for targets.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Login options")]
+pub(crate) struct LoginOptionArgs {
+    #[command(flatten)]
+    pub(crate) digests: DigestArgs,
+    #[command(flatten)]
+    pub(crate) chap: ChapArgs,
+    /// Mutual CHAP: the target must prove itself too, with the secret of `hawser chap-secret set`
+    /// unless --mutual-secret-file or HAWSER_MUTUAL_SECRET gives one for this login
+    #[arg(long)]
+    pub(crate) mutual: bool,
+    /// The name that the target must use in mutual CHAP [default: any]
+    #[arg(long, value_name = "NAME", requires = "mutual")]
+    pub(crate) mutual_user: Option<String>,
+    /// File with the secret that the target must prove; `-`: stdin
+    #[arg(long, value_name = "FILE", requires = "mutual")]
+    pub(crate) mutual_secret_file: Option<SecretSource>,
+    /// What becomes of I/O while the session is lost [default: hold if a bound volume needs it]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(crate) on_lost: Option<OnLostChoice>,
+    /// Seconds for which I/O is held before it fails
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) hold_time: Option<u32>,
+}
+
+/// Digests of a login.
+#[derive(Debug, Default, Args)]
+pub(crate) struct DigestArgs {
+    /// Header digest [default: none]
+    #[arg(long, value_enum, value_name = "DIGEST")]
+    pub(crate) header_digest: Option<DigestChoice>,
+    /// Data digest [default: none]
+    #[arg(long, value_enum, value_name = "DIGEST")]
+    pub(crate) data_digest: Option<DigestChoice>,
+}
+
+/// One-way CHAP. A secret is never given on the command line, where others could read it.
+#[derive(Debug, Default, Args)]
+pub(crate) struct ChapArgs {
+    /// CHAP name that is sent [default: the initiator's name]
+    #[arg(long, value_name = "USER")]
+    pub(crate) chap_user: Option<String>,
+    /// File with the CHAP secret, `-` for stdin [default: the variable HAWSER_CHAP_SECRET]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) chap_secret_file: Option<SecretSource>,
+}
+
+/// Where a secret comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum SecretSource {
+    /// A file.
+    File(PathBuf),
+    /// Standard input.
+    Stdin,
+}
+
+impl From<std::ffi::OsString> for SecretSource {
+    fn from(text: std::ffi::OsString) -> Self {
+        if text == "-" {
+            Self::Stdin
+        } else {
+            Self::File(text.into())
+        }
+    }
+}
+
+/// Which digests are offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DigestChoice {
+    /// Only None.
+    None,
+    /// Only CRC32C: the login fails if the target cannot.
+    Crc32c,
+    /// CRC32C, then None.
+    PreferCrc32c,
+}
+
+/// What becomes of I/O while a session is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnLostChoice {
+    /// It waits for ever.
+    Hold,
+    /// It waits for the hold time, then fails.
+    Fail,
+}
+
+/// `hawser logout`.
+#[derive(Debug, Args)]
+pub(crate) struct LogoutArgs {
+    /// A session, or a target: then all of its sessions
+    #[arg(value_name = "IQN|SESSION")]
+    pub(crate) which: SessionOrTarget,
+    /// Even if a disk is in use: its mounts are detached and its I/O fails
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// `hawser session`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SessionCommand {
+    /// List the sessions
+    List(OutputArgs),
+    /// Show one session: what was negotiated, how it fares
+    Show(SessionShowArgs),
+}
+
+/// `hawser session show`.
+#[derive(Debug, Args)]
+pub(crate) struct SessionShowArgs {
+    /// The session, as listed
+    #[arg(value_name = "SESSION")]
+    pub(crate) session: SessionId,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// `hawser persistent`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PersistentCommand {
+    /// List the persistent logins
+    List(OutputArgs),
+    /// Remove the persistent logins of a target; its sessions stay
+    Remove(PersistentRemoveArgs),
+}
+
+/// `hawser persistent remove`.
+#[derive(Debug, Args)]
+pub(crate) struct PersistentRemoveArgs {
+    /// iSCSI name of the target
+    #[arg(value_name = "IQN")]
+    pub(crate) target: TargetName,
+    /// Only the login through this portal
+    #[arg(long, value_name = "ADDR[:PORT]")]
+    pub(crate) portal: Option<Portal>,
+}
+
+/// `hawser chap-secret`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ChapSecretCommand {
+    /// Set the secret that targets must prove in mutual CHAP
+    Set(ChapSecretSetArgs),
+    /// Clear it
+    Clear,
+}
+
+/// `hawser chap-secret set`.
+#[derive(Debug, Args)]
+pub(crate) struct ChapSecretSetArgs {
+    /// File with the secret, `-` for stdin [default: the variable HAWSER_MUTUAL_SECRET, else stdin
+    /// unless that is a terminal]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secret_file: Option<SecretSource>,
+    /// Take more than the 16 bytes that the Discovery Library allows, up to 255
+    #[arg(long)]
+    pub(crate) allow_long: bool,
+}

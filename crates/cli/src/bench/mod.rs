@@ -1,0 +1,273 @@
+//! `hawser bench`: measures a disk straight over iSCSI, on one thread, without the daemon.
+
+mod histogram;
+mod load;
+mod places;
+mod report;
+
+use std::io::{self, IsTerminal};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hawser_api::v1::ListDisksRequest;
+use hawser_block::{BlockDevice, Operation};
+use hawser_engine::{
+    ChapCredentials, DigestPolicy, Hold, Isid, LoginFailure, LoginFailureKind, LoginOptions, Lun,
+    Secret, Session, SessionOptions,
+};
+use nix::sys::resource::{UsageWho, getrusage};
+
+use self::histogram::Histogram;
+use self::load::{Access, Load};
+use self::places::Places;
+pub(crate) use self::places::fill;
+use self::report::Report;
+use crate::args::{BenchArgs, ChapArgs, DigestChoice};
+use crate::commands::Daemon;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::output;
+use crate::progress::{self, Spinner};
+use crate::secret::{self, CHAP_VARIABLE};
+
+/// How long a lost connection may take to come back before the measurement is given up.
+const HOLD: Duration = Duration::from_secs(5);
+
+/// How long the last accesses may take to end, and how long the logout.
+const END_LIMIT: Duration = Duration::from_secs(30);
+
+/// `hawser bench`.
+///
+/// # Errors
+/// The login failed, the disk cannot be measured so, or an access failed.
+pub(crate) async fn run(daemon: &Daemon, args: BenchArgs) -> Result<(), CliError> {
+    let options = session_options(&args)?;
+    if args.rw.writes() {
+        refuse_if_in_use(daemon, &args).await?;
+    }
+    let session = Session::open(options);
+    let measured = measure_in(&session, &args).await;
+    // A target that hangs now cannot change what was measured.
+    drop(tokio::time::timeout(END_LIMIT, session.logout()).await);
+    let report = measured?;
+    output::print(&if args.output.json {
+        report.to_json()
+    } else {
+        report.to_text()
+    })
+}
+
+async fn measure_in(session: &Session, args: &BenchArgs) -> Result<Report, CliError> {
+    let what = format!("logging in to {}", args.target);
+    let up = progress::during(&what, session.established()).await;
+    up.map_err(|failure| login_failed(&failure, args))?;
+    let lun = session.lun(args.lun).await.map_err(|error| {
+        CliError::new(
+            Exit::Failed,
+            format!("LUN {} cannot be opened: {error}", args.lun),
+        )
+        .with("target", args.target.to_string())
+        .with("portal", args.portal.to_string())
+    })?;
+    let places = places(&lun, args)?;
+    warn_of_writes(args);
+    let operation = if args.rw.writes() {
+        Operation::Write { fua: false }
+    } else {
+        Operation::Read
+    };
+    let access = Access {
+        operation,
+        size: args.bs,
+    };
+    let load = Load::new(Arc::new(lun), access, places, args.qd);
+    measure(&load, args).await
+}
+
+/// The places to access, if the disk can be accessed so.
+fn places(lun: &Lun, args: &BenchArgs) -> Result<Places, CliError> {
+    let geometry = lun.geometry();
+    let refuse = |text: String| {
+        let name = format!("LUN {} of {}", args.lun, args.target);
+        Err(CliError::usage(format!("{name}: {text}")))
+    };
+    if !lun.is_disk() {
+        return refuse("it is no disk, or has no medium".to_owned());
+    }
+    if args.rw.writes() && geometry.read_only {
+        return refuse("it is write-protected".to_owned());
+    }
+    if !args.bs.is_multiple_of(geometry.block_size) {
+        return refuse(format!(
+            "--bs must be a multiple of {} bytes",
+            geometry.block_size
+        ));
+    }
+    match Places::new(geometry.size, args.bs, args.rw.is_random()) {
+        Some(places) => Ok(places),
+        None => refuse(format!("it has only {} bytes", geometry.size)),
+    }
+}
+
+/// Runs the load: warm-up, measurement, end.
+async fn measure(load: &Arc<Load>, args: &BenchArgs) -> Result<Report, CliError> {
+    let failed = |error: hawser_block::BlockError| {
+        let text = format!("a {} failed: {error}", args.rw.name());
+        CliError::new(Exit::Failed, text)
+            .with("target", args.target.to_string())
+            .with("portal", args.portal.to_string())
+    };
+    let spinner = Spinner::start("warming up", Duration::ZERO);
+    load.start();
+    tokio::select! {
+        biased;
+        error = load.failed() => return Err(failed(error)),
+        () = tokio::time::sleep(args.warm_up) => {}
+    }
+    spinner.say("measuring");
+    // The sign of life costs CPU time of its own: it is shown only where a person looks on.
+    let (cpu, begun) = (cpu_time()?, Instant::now());
+    load.begin_counting();
+    tokio::select! {
+        biased;
+        error = load.failed() => return Err(failed(error)),
+        () = tokio::time::sleep(args.time) => {}
+    }
+    let latencies = load.stop();
+    let (elapsed, cpu) = (begun.elapsed(), cpu_time()?.saturating_sub(cpu));
+    drop(spinner);
+    let drained = tokio::time::timeout(END_LIMIT, load.drained()).await;
+    drained.map_err(|_| {
+        let text = format!("accesses did not end within {} s", END_LIMIT.as_secs());
+        CliError::new(Exit::TimedOut, text)
+    })?;
+    Ok(report(args, &latencies, elapsed, cpu))
+}
+
+fn report(args: &BenchArgs, latencies: &Histogram, elapsed: Duration, cpu: Duration) -> Report {
+    let ios = latencies.total();
+    let per_second = ios as f64 / elapsed.as_secs_f64().max(f64::EPSILON);
+    Report {
+        target: args.target.to_string(),
+        portal: args.portal.to_string(),
+        lun: args.lun.to_string(),
+        rw: args.rw.name(),
+        bs: args.bs,
+        qd: args.qd,
+        seconds: elapsed.as_secs_f64(),
+        ios,
+        iops: per_second,
+        bytes_per_s: per_second * f64::from(args.bs),
+        cpu_s: cpu.as_secs_f64(),
+        cpu_us_per_io: cpu.as_secs_f64() * 1e6 / (ios.max(1) as f64),
+        mean_us: latencies.mean_us(),
+        p50_us: latencies.percentile_us(0.5),
+        p99_us: latencies.percentile_us(0.99),
+        p999_us: latencies.percentile_us(0.999),
+        max_us: latencies.longest_us(),
+    }
+}
+
+/// CPU time of this process so far, user and system.
+fn cpu_time() -> Result<Duration, CliError> {
+    let usage = getrusage(UsageWho::RUSAGE_SELF)
+        .map_err(|error| CliError::io("the CPU time cannot be read", &error.into()))?;
+    let part = |time: nix::sys::time::TimeVal| {
+        let seconds = u64::try_from(time.tv_sec()).unwrap_or(0);
+        let micros = u64::try_from(time.tv_usec()).unwrap_or(0);
+        Duration::from_secs(seconds) + Duration::from_micros(micros)
+    };
+    Ok(part(usage.user_time()) + part(usage.system_time()))
+}
+
+fn session_options(args: &BenchArgs) -> Result<SessionOptions, CliError> {
+    let mut login = LoginOptions::new(args.initiator.clone());
+    login.header_digest = digest(args.digests.header_digest);
+    login.data_digest = digest(args.digests.data_digest);
+    login.chap = chap(&args.chap, args)?;
+    let mut random = [0; 5];
+    getrandom::fill(&mut random)
+        .map_err(|error| CliError::new(Exit::Failed, format!("no random bytes: {error}")))?;
+    let (target, portal) = (args.target.clone(), args.portal.clone());
+    let mut options = SessionOptions::new(login, target, portal, Isid::from_random(random));
+    options.hold = Hold::For(HOLD);
+    options.queue_depth = args.qd;
+    Ok(options)
+}
+
+fn digest(choice: Option<DigestChoice>) -> DigestPolicy {
+    match choice {
+        None | Some(DigestChoice::None) => DigestPolicy::None,
+        Some(DigestChoice::Crc32c) => DigestPolicy::Crc32c,
+        Some(DigestChoice::PreferCrc32c) => DigestPolicy::PreferCrc32c,
+    }
+}
+
+fn chap(chap: &ChapArgs, args: &BenchArgs) -> Result<Option<ChapCredentials>, CliError> {
+    let found = secret::find(chap.chap_secret_file.as_ref(), CHAP_VARIABLE)?;
+    let Some(found) = found else {
+        if chap.chap_user.is_none() {
+            return Ok(None);
+        }
+        let advice = format!("give --chap-secret-file FILE (- for stdin), or set {CHAP_VARIABLE}");
+        return Err(CliError::usage("--chap-user without a secret").advice(advice));
+    };
+    let user = chap
+        .chap_user
+        .clone()
+        .unwrap_or_else(|| args.initiator.to_string());
+    Ok(Some(ChapCredentials::one_way(
+        user,
+        Secret::new(found.to_vec()),
+    )))
+}
+
+fn login_failed(failure: &LoginFailure, args: &BenchArgs) -> CliError {
+    let exit = match &failure.kind {
+        LoginFailureKind::Connect(_) => Exit::Unreachable,
+        // What the target will not take now, it will not take later: names and secrets are wrong.
+        _ if failure.is_final() => Exit::Refused,
+        _ => Exit::Failed,
+    };
+    CliError::new(exit, "the login failed")
+        .with("target", args.target.to_string())
+        .with("portal", args.portal.to_string())
+        .with("peer said", failure.kind.to_string())
+}
+
+/// A disk that the daemon shows and somebody uses must not be written to behind their back. Without a
+/// daemon nobody can be asked.
+async fn refuse_if_in_use(daemon: &Daemon, args: &BenchArgs) -> Result<(), CliError> {
+    let Ok(client) = daemon.client().await else {
+        return Ok(());
+    };
+    let request = ListDisksRequest {
+        target_name: args.target.to_string(),
+        ..ListDisksRequest::default()
+    };
+    let Ok(answer) = client.volumes().list_disks(request).await else {
+        return Ok(());
+    };
+    let disks = answer.into_inner().disks;
+    let users: Vec<String> = disks
+        .into_iter()
+        .filter(|disk| disk.lun == args.lun.as_u64())
+        .flat_map(|disk| disk.holders.into_iter().chain(disk.bound_paths))
+        .collect();
+    if users.is_empty() {
+        return Ok(());
+    }
+    let text = format!(
+        "LUN {} of {} is in use: writes would destroy it",
+        args.lun, args.target
+    );
+    Err(CliError::new(Exit::InUse, text).with("used by", users.join(" ")))
+}
+
+/// Tells a person that writes destroy. Scripts are taken to know.
+fn warn_of_writes(args: &BenchArgs) {
+    if args.rw.writes() && io::stderr().is_terminal() {
+        let name = format!("LUN {} of {}", args.lun, args.target);
+        output::note(&format!("warning: this overwrites what is on {name}"));
+    }
+}

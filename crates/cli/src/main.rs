@@ -1,3 +1,0 @@
-//! The program `hawser`.
-#![forbid(unsafe_code)]
-fn main() {}

@@ -1,0 +1,268 @@
+//! Starts what was asked for: a command, the daemon, the target.
+
+use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::io::{self, IsTerminal, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use tokio::runtime::{Builder, Runtime};
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{Cli, Command, CompletionsArgs, DaemonArgs, DaemonProgram};
+use crate::commands::{self, Daemon};
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::output;
+use crate::{bench, demo};
+
+/// Environment variable with what is logged, such as `info,hawser_engine=debug`.
+const LOG_VARIABLE: &str = "HAWSER_LOG";
+
+/// The program `hawser`.
+#[must_use]
+pub fn hawser() -> ExitCode {
+    let cli = Cli::parse();
+    if cli.exit_with_parent
+        && let Err(error) = exit_with_parent()
+    {
+        return finish("hawser", Err(error));
+    }
+    let daemon = || Daemon::new(cli.socket.clone());
+    let done = match cli.command {
+        Command::Daemon(args) => return run_daemon("hawser", cli.socket, args),
+        Command::Target(args) => match args.command {
+            None => return run_target(target_words(std::env::args_os())),
+            Some(command) => wait_for(commands::target(&daemon(), command)),
+        },
+        Command::Ask(command) => wait_for(commands::ask(&daemon(), command)),
+        Command::Bench(args) => wait_for(bench::run(&daemon(), *args)),
+        Command::Demo(args) => wait_for(demo::run(args)),
+        Command::Completions(args) => completions(&args),
+        Command::Man(args) => manual_pages(&args.directory),
+    };
+    finish("hawser", done)
+}
+
+/// The program `hawserd`.
+#[must_use]
+pub fn daemon() -> ExitCode {
+    let program = DaemonProgram::parse();
+    run_daemon("hawserd", program.socket, program.daemon)
+}
+
+/// The program `hawser-target`.
+#[must_use]
+pub fn target() -> ExitCode {
+    run_target(std::env::args_os().collect())
+}
+
+/// Says on stderr why it failed, and how the program ends.
+fn finish(program: &str, done: Result<(), CliError>) -> ExitCode {
+    let Err(error) = done else {
+        return Exit::Done.into();
+    };
+    if error.exit() != Exit::Done {
+        // A stderr that cannot be written to leaves nobody to tell.
+        drop(io::stderr().write_all(error.report(program).as_bytes()));
+    }
+    error.exit().into()
+}
+
+/// Runs one command to its end on this thread.
+fn wait_for(work: impl Future<Output = Result<(), CliError>>) -> Result<(), CliError> {
+    single_threaded()?.block_on(work)
+}
+
+fn single_threaded() -> Result<Runtime, CliError> {
+    let built = Builder::new_current_thread().enable_all().build();
+    built.map_err(|error| CliError::io("cannot start", &error))
+}
+
+/// Has the kernel send SIGTERM to this process when the one that started it ends.
+fn exit_with_parent() -> Result<(), CliError> {
+    let parent = nix::unistd::getppid();
+    nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM)
+        .map_err(|error| CliError::io("cannot watch the parent process", &error.into()))?;
+    // It may have ended before the kernel knew.
+    if nix::unistd::getppid() != parent {
+        return Err(CliError::new(
+            Exit::Interrupted,
+            "the parent process has ended",
+        ));
+    }
+    Ok(())
+}
+
+/// Runs the daemon until it is asked to stop.
+fn run_daemon(program: &str, socket: Option<PathBuf>, args: DaemonArgs) -> ExitCode {
+    start_log();
+    finish(program, daemon_to_its_end(socket, args))
+}
+
+fn daemon_to_its_end(socket: Option<PathBuf>, args: DaemonArgs) -> Result<(), CliError> {
+    let export = args.export.as_deref().map(str::parse).transpose();
+    let overrides = hawser_daemon::Overrides {
+        config: args.config,
+        state_dir: args.state_dir,
+        runtime_dir: args.runtime_dir,
+        socket: socket.filter(|path| !path.as_os_str().is_empty()),
+        export: export.map_err(|error| CliError::usage(format!("--export: {error}")))?,
+    };
+    let config = hawser_daemon::Config::load(&overrides)
+        .map_err(|error| CliError::usage(with_causes(&error)))?;
+    // Before the first thread is started: it counts for those that this one starts.
+    hawser_daemon::become_io_flusher();
+    let runtime = Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| CliError::io("cannot start", &error))?;
+    let done = runtime.block_on(hawser_daemon::run(config));
+    done.map_err(|error| CliError::new(exit_of(&error), with_causes(&error)))
+}
+
+/// How the program ends when the daemon fails so.
+fn exit_of(error: &hawser_daemon::RunError) -> Exit {
+    match error {
+        hawser_daemon::RunError::Instance(hawser_daemon::InstanceError::InUse { .. }) => {
+            Exit::InUse
+        }
+        _ => Exit::Failed,
+    }
+}
+
+/// An error and what caused it, on one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// Begins to log to stderr, without times where the journal adds its own.
+fn start_log() {
+    let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal());
+    let journal = std::env::var_os("JOURNAL_STREAM").is_some();
+    let begun = if journal {
+        builder.without_time().try_init()
+    } else {
+        builder.try_init()
+    };
+    // There is a log already: fine.
+    drop(begun);
+}
+
+/// Runs the target until it is asked to stop.
+fn run_target(words: Vec<OsString>) -> ExitCode {
+    start_log();
+    match Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(hawser_target::program::main_from_args(words)),
+        Err(error) => finish("hawser-target", Err(CliError::io("cannot start", &error))),
+    }
+}
+
+/// The words of `hawser target WORDS…` as those of the program `hawser-target`.
+fn target_words(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut rest = words.skip(1).skip_while(|word| word != "target");
+    drop(rest.next());
+    std::iter::once(OsString::from("hawser target"))
+        .chain(rest)
+        .collect()
+}
+
+/// `hawser completions`.
+fn completions(args: &CompletionsArgs) -> Result<(), CliError> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "hawser", &mut script);
+    output::print(&String::from_utf8_lossy(&script))
+}
+
+/// `hawser man`: one page a command, and those of the other programs.
+fn manual_pages(directory: &Path) -> Result<(), CliError> {
+    let failed = |error: &io::Error| {
+        CliError::io(
+            format!("cannot write manual pages to {}", directory.display()),
+            error,
+        )
+    };
+    clap_mangen::generate_to(Cli::command(), directory).map_err(|error| failed(&error))?;
+    let programs = [
+        DaemonProgram::command(),
+        hawser_target::program::Options::command(),
+    ];
+    for program in programs {
+        let path = directory.join(format!("{}.1", program.get_name()));
+        let mut page = Vec::new();
+        clap_mangen::Man::new(program)
+            .render(&mut page)
+            .map_err(|error| failed(&error))?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o644)
+            .open(path);
+        file.and_then(|mut file| file.write_all(&page))
+            .map_err(|error| failed(&error))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_the_target_begin_after_its_name() {
+        let words = [
+            "hawser",
+            "--exit-with-parent",
+            "target",
+            "--target",
+            "iqn.a",
+            "--lun",
+            "ram:1M",
+        ];
+        let rest = target_words(words.iter().map(OsString::from));
+        assert_eq!(
+            rest,
+            ["hawser target", "--target", "iqn.a", "--lun", "ram:1M"]
+        );
+    }
+
+    #[test]
+    fn every_command_has_a_manual_page() {
+        let directory = tempfile::tempdir().expect("temp dir");
+        manual_pages(directory.path()).expect("written");
+        for page in [
+            "hawser",
+            "hawser-disk-list",
+            "hawser-target-add",
+            "hawserd",
+            "hawser-target",
+        ] {
+            let path = directory.path().join(format!("{page}.1"));
+            let text = std::fs::read_to_string(&path).expect(page);
+            assert!(text.contains(".SH SYNOPSIS"), "{page}: {text}");
+        }
+        assert!(manual_pages(Path::new("/no/such/directory")).is_err());
+    }
+
+    #[test]
+    fn causes_are_told_once() {
+        let error = CliError::io("x", &io::Error::other("y"));
+        assert!(error.report("hawser").contains("x: y"));
+        let error = io::Error::other(io::Error::other("inner"));
+        assert_eq!(with_causes(&error), "inner");
+    }
+}
