@@ -70,6 +70,8 @@ fn fio(file: &Path, arguments: &[&str]) {
         "--size=24m",
         "--verify=crc32c",
         "--verify_fatal=1",
+        // Else it leaves a file of its state in the working directory.
+        "--verify_state_save=0",
     ];
     all.extend_from_slice(arguments);
     run("fio", &all);
