@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 
 use crate::stage::{Stages, cargo, check, check_tests};
 use crate::{codegen, deps, fuzz, limits, packages, spec, thirdparty};
@@ -26,6 +26,7 @@ pub(crate) fn run(root: &Path) -> bool {
         return stages.finish();
     }
     static_checks(root, &mut stages);
+    let before = work_tree(root);
     tests(root, &mut stages);
     if root.join(DEMO_SOURCE).exists() {
         stages.run("demo", |counts| {
@@ -35,7 +36,33 @@ pub(crate) fn run(root: &Path) -> bool {
         });
     }
     fuzz::stages(root, FUZZ_SECONDS, &mut stages);
+    // Elsewhere somebody may be editing meanwhile.
+    if is_ci() {
+        stages.run("nothing left behind", |_| nothing_left(root, before));
+    }
     stages.finish()
+}
+
+/// What git sees as changed or new in the work tree.
+fn work_tree(root: &Path) -> Result<String> {
+    let output = Command::new("git")
+        .args(["status", "--porcelain"])
+        .current_dir(root)
+        .output()
+        .context("run git status")?;
+    ensure!(output.status.success(), "git status failed");
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Tests write to directories of their own, never into the project's.
+fn nothing_left(root: &Path, before: Result<String>) -> Result<()> {
+    let (before, after) = (before?, work_tree(root)?);
+    ensure!(before == after, "the tests changed the work tree:\n{after}");
+    Ok(())
+}
+
+fn is_ci() -> bool {
+    std::env::var_os("CI").is_some()
 }
 
 /// Everything that runs none of the project's code.
@@ -110,7 +137,7 @@ fn demo() -> Result<()> {
 /// A cargo command that builds. On a fresh clone incremental compilation only costs time.
 fn build(root: &Path, arguments: &[&str]) -> Command {
     let mut command = cargo(root, arguments);
-    if std::env::var_os("CI").is_some() {
+    if is_ci() {
         command.env("CARGO_INCREMENTAL", "0");
     }
     command
