@@ -8,6 +8,7 @@ use hawser_proto::chap::{Algorithm, ChapSecret};
 use hawser_proto::names::{IscsiName, NameError};
 
 use crate::disk::{Device, LogicalUnit};
+use crate::faults::Redirect;
 use crate::policy::KeyPolicy;
 
 /// The address and group of a place to listen.
@@ -104,6 +105,7 @@ pub struct TargetConfig {
     pub(crate) access: Access,
     pub(crate) groups: Option<Vec<u16>>,
     pub(crate) policy: KeyPolicy,
+    pub(crate) redirect: Option<Redirect>,
 }
 
 impl TargetConfig {
@@ -120,6 +122,7 @@ impl TargetConfig {
             access: Access::default(),
             groups: None,
             policy: KeyPolicy::default(),
+            redirect: None,
         })
     }
 
@@ -174,6 +177,15 @@ impl TargetConfig {
     #[must_use]
     pub fn policy(mut self, policy: KeyPolicy) -> Self {
         self.policy = policy.clamped();
+        self
+    }
+
+    /// Sends every login elsewhere, once the initiator has proved itself
+    /// (RFC 7143 §11.13.5). [`Faults::set_redirect`](crate::Faults::set_redirect) does the same
+    /// while the target runs, for all targets of a server.
+    #[must_use]
+    pub fn redirect(mut self, redirect: Redirect) -> Self {
+        self.redirect = Some(redirect);
         self
     }
 

@@ -103,6 +103,8 @@ struct Connection {
     shared: Arc<Shared>,
     /// What is being written; the session gathers more meanwhile.
     out: Output,
+    /// Bytes that the session has gathered behind it.
+    gathered: usize,
     /// A fault holds answers until then.
     delay: Option<Pin<Box<Sleep>>>,
     idle: Option<Idle>,
@@ -153,6 +155,7 @@ impl Connection {
             mailbox,
             shared,
             out,
+            gathered: 0,
             delay: None,
             idle,
         }
@@ -201,7 +204,8 @@ impl Connection {
 
     /// Reads once and hands on what came.
     fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
-        if self.out.pending() > BACKLOG_LIMIT || self.shared.faults.reads_stalled() {
+        if self.out.pending() + self.gathered > BACKLOG_LIMIT || self.shared.faults.reads_stalled()
+        {
             return Ok(false);
         }
         let mut inbox = Inbox {
@@ -224,6 +228,7 @@ impl Connection {
             cid: self.cid,
         };
         self.reader.drain(&mut desk)?;
+        self.gathered = core.link(self.cid).map_or(0, |link| link.out.pending());
         Ok(true)
     }
 
@@ -234,6 +239,7 @@ impl Connection {
             && !link.out.is_empty()
         {
             std::mem::swap(&mut link.out, &mut self.out);
+            self.gathered = 0;
         }
         if self.out.is_empty() || self.is_held_back(cx) {
             return Ok(false);

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use hawser_proto::pdu::{LoginStage, LoginStatus};
-use hawser_proto::text::{Key, MAX_PAIRS, PairWriter, pairs, spec};
+use hawser_proto::text::{MAX_PAIRS, PairWriter, pairs};
 
-use crate::faults::Faults;
+use crate::faults::{Faults, Redirect};
 
 /// The faults of one login.
 #[derive(Debug)]
@@ -32,19 +32,9 @@ impl Bend {
         Some(LoginStatus { class, detail })
     }
 
-    /// The status and text that send the initiator elsewhere.
-    pub(crate) fn redirect(&self) -> Option<(LoginStatus, Vec<u8>)> {
-        let redirect = self.faults.redirect()?;
-        let status = if redirect.permanent {
-            LoginStatus::TARGET_MOVED_PERMANENTLY
-        } else {
-            LoginStatus::TARGET_MOVED_TEMPORARILY
-        };
-        let mut text = PairWriter::new();
-        if let Some(address) = redirect.address {
-            text.push(spec(Key::TargetAddress).name, &address);
-        }
-        Some((status, text.into_bytes()))
+    /// Where to send the initiator instead.
+    pub(crate) fn redirect(&self) -> Option<Redirect> {
+        self.faults.redirect()
     }
 
     /// Whether to answer T=0 although we could move on.

@@ -23,7 +23,7 @@ pub(crate) use self::negotiation::{answer_unknown, receive_limit};
 pub(crate) use self::security::RANDOM_BYTES;
 use self::security::{Security, SecurityKeys};
 use crate::config::TargetConfig;
-use crate::faults::Faults;
+use crate::faults::{Faults, Redirect};
 use crate::policy::KeyPolicy;
 use crate::realm::Realm;
 
@@ -340,11 +340,15 @@ impl Login {
         Ok(())
     }
 
-    /// Sends the initiator elsewhere, if a fault says so. Only one that has proved itself is told.
+    /// Sends the initiator elsewhere, if the target or a fault says so. Only one that has proved
+    /// itself is told where.
     fn check_redirect(&self) -> Result<(), Refusal> {
-        self.bend
-            .redirect()
-            .map_or(Ok(()), |(status, text)| Err(Refusal { status, text }))
+        let target = self.peer.as_ref().and_then(|peer| peer.purpose.target());
+        let configured = target.and_then(|target| target.redirect.clone());
+        match self.bend.redirect().or(configured) {
+            None => Ok(()),
+            Some(redirect) => Err(elsewhere(redirect)),
+        }
     }
 
     /// Sends the next piece of our text, and moves to the next stage if both sides are ready.
@@ -407,6 +411,23 @@ impl Login {
             }
         }
         Ok(wanted)
+    }
+}
+
+/// The refusal that sends an initiator elsewhere.
+fn elsewhere(redirect: Redirect) -> Refusal {
+    let status = if redirect.permanent {
+        LoginStatus::TARGET_MOVED_PERMANENTLY
+    } else {
+        LoginStatus::TARGET_MOVED_TEMPORARILY
+    };
+    let mut text = PairWriter::new();
+    if let Some(address) = redirect.address {
+        text.push(spec(Key::TargetAddress).name, &address);
+    }
+    Refusal {
+        status,
+        text: text.into_bytes(),
     }
 }
 

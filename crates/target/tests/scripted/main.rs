@@ -4,6 +4,7 @@
 mod data;
 mod discovery;
 mod faults;
+mod hostile;
 mod login;
 mod numbering;
 mod raw;

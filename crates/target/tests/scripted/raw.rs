@@ -252,6 +252,7 @@ impl Initiator {
     pub(crate) fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
         Self {
             stream,
@@ -273,6 +274,21 @@ impl Initiator {
 
     pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).unwrap();
+    }
+
+    /// Sends as much as the peer takes before it closes.
+    pub(crate) fn try_send_bytes(&mut self, bytes: &[u8]) {
+        match self.stream.write_all(bytes) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => panic!("the target hangs"),
+            _ => {}
+        }
+    }
+
+    /// Sends all these bytes, or finds that the peer takes no more for a while.
+    pub(crate) fn send_unless_full(&mut self, bytes: &[u8]) -> bool {
+        let patience = Some(Duration::from_millis(300));
+        self.stream.set_write_timeout(patience).unwrap();
+        self.stream.write_all(bytes).is_ok()
     }
 
     /// A PDU as bytes: DataSegmentLength, padding and digests are added here.
