@@ -18,7 +18,7 @@ use super::mailbox::Mailbox;
 use super::reader::{Handler, Lender, Reader};
 use crate::login::{Login, Peer, RANDOM_BYTES, Step, refuse};
 use crate::registry::Ticket;
-use crate::session::{Incoming, Link, SessionKey, Shared, Sink};
+use crate::session::{Incoming, Link, Seat, SessionKey, Shared, Sink};
 
 /// How long a login may take in all: an initiator waits 15 seconds for one answer.
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -32,7 +32,7 @@ pub(super) async fn log_in(
     group: u16,
     local: SocketAddr,
     shared: &Arc<Shared>,
-) -> Option<Entered> {
+) -> Option<(Entered, Seat)> {
     let mut random = [0; RANDOM_BYTES];
     if let Err(error) = getrandom::fill(&mut random) {
         tracing::error!(%error, "no random bytes for a challenge");
@@ -81,7 +81,7 @@ struct Phase {
 }
 
 impl Phase {
-    async fn run(mut self) -> Option<Entered> {
+    async fn run(mut self) -> Option<(Entered, Seat)> {
         let mut first = true;
         loop {
             let pdu = self.next_pdu().await?;
@@ -132,7 +132,7 @@ impl Phase {
         mut response: LoginResponse,
         text: Vec<u8>,
         parameters: Parameters,
-    ) -> Option<Entered> {
+    ) -> Option<(Entered, Seat)> {
         let peer = self.login.peer()?.clone();
         let key = key(&peer, request, self.group);
         let mailbox = Arc::new(Mailbox::default());
@@ -157,28 +157,24 @@ impl Phase {
                 return None;
             }
         };
+        let cid = request.cid.get();
+        let seat = Seat::new(Arc::clone(&session), cid);
         // From the moment the initiator knows that it is in, no event may be missed.
         shared.faults.subscribe(Arc::downgrade(&mailbox));
         response.tsih = session.tsih.into();
-        let cid = request.cid.get();
         let window = session.lock().numbers();
-        if self.send_numbered(response, &text, window).await.is_none() {
-            session.leave(cid);
-            if session.lock().is_closed() {
-                shared.registry.remove(&session);
-            }
-            return None;
-        }
+        self.send_numbered(response, &text, window).await?;
         let receiver = self.reader.receiver();
         receiver.set_digests(parameters.header_digest, parameters.data_digest);
         receiver.set_max_recv_data_segment_length(parameters.max_recv_data_segment);
-        Some(Entered {
+        let entered = Entered {
             stream: self.stream,
             reader: self.reader,
             session,
             cid,
             mailbox,
-        })
+        };
+        Some((entered, seat))
     }
 
     /// A response in the middle of a login: the window is one command wide, the login itself.

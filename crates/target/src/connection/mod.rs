@@ -49,22 +49,17 @@ pub(crate) async fn serve(stream: TcpStream, group: u16, shared: Arc<Shared>) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "no TCP_NODELAY");
     }
-    let Some(entered) = login::log_in(stream, group, local, &shared).await else {
+    let Some((entered, seat)) = login::log_in(stream, group, local, &shared).await else {
         return;
     };
-    let (session, cid) = (Arc::clone(&entered.session), entered.cid);
+    let session = Arc::clone(&entered.session);
     tracing::info!(%peer, initiator = %session.key.initiator, tsih = session.tsih, "logged in");
     let mut connection = Connection::new(entered, shared);
     let end = poll_fn(|cx| connection.poll(cx)).await;
-    let shared = Arc::clone(&connection.shared);
     // The socket is closed before the session lets the next login go on.
     drop(connection);
-    session.leave(cid);
     tracing::info!(%peer, initiator = %session.key.initiator, %end, "connection ended");
-    if session.lock().is_closed() {
-        session.over().await;
-        shared.registry.remove(&session);
-    }
+    seat.leave().await;
 }
 
 /// A connection that has logged in.

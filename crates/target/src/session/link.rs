@@ -61,6 +61,18 @@ impl Link {
         }
     }
 
+    /// Takes over what a session agreed on in its leading login, and only there.
+    pub(crate) fn inherit(&mut self, session: &Parameters) {
+        self.parameters = Parameters {
+            header_digest: self.parameters.header_digest,
+            data_digest: self.parameters.data_digest,
+            max_send_data_segment: self.parameters.max_send_data_segment,
+            max_recv_data_segment: self.parameters.max_recv_data_segment,
+            ..session.clone()
+        };
+        self.rules = Rules::from(&self.parameters);
+    }
+
     /// The numbers of the next PDU, which takes a StatSN or only shows it.
     pub(crate) fn numbers<T>(
         &mut self,

@@ -11,6 +11,7 @@ mod gather;
 mod link;
 mod manage;
 mod receive;
+mod seat;
 mod task;
 mod text;
 mod window;
@@ -26,6 +27,8 @@ use tokio::sync::Notify;
 
 pub(crate) use self::link::{Ending, Link};
 pub(crate) use self::receive::{Incoming, Sink};
+use self::seat::Replacing;
+pub(crate) use self::seat::Seat;
 use self::task::Task;
 pub(crate) use self::window::WINDOW_LIMIT;
 use self::window::Window;
@@ -208,13 +211,11 @@ impl Session {
 
     /// Takes a connection out. The last one takes the session with it: at ErrorRecoveryLevel 0
     /// nothing outlives its connection (RFC 7143 §7.1.4.4).
-    pub(crate) fn leave(&self, cid: u16) {
+    fn leave(&self, cid: u16) {
         let mut core = self.lock();
         core.links.remove(&cid);
         core.drop_tasks(|task| task.cid == cid);
-        if core.links.is_empty() && core.replacing.is_empty() {
-            core.close();
-        }
+        core.close_if_empty();
         drop(core);
         self.settled.notify_waiters();
     }
@@ -224,26 +225,37 @@ impl Session {
     ///
     /// # Errors
     /// The status to refuse the login with.
-    pub(crate) async fn replace(&self, cid: u16, link: Link) -> Result<(), LoginStatus> {
-        {
+    pub(crate) async fn replace(
+        self: &Arc<Self>,
+        cid: u16,
+        mut link: Link,
+    ) -> Result<(), LoginStatus> {
+        let replacing = {
             let mut core = self.lock();
             let Some(old) = core.links.get_mut(&cid) else {
                 return Err(LoginStatus::TOO_MANY_CONNECTIONS);
             };
+            link.inherit(&old.parameters);
             old.end(Ending::Now);
             core.drop_tasks(|task| task.cid == cid);
             core.replacing.insert(cid);
-        }
+            Replacing {
+                session: Arc::clone(self),
+                cid,
+            }
+        };
         self.until(|core| core.closed || !core.links.contains_key(&cid))
             .await;
         self.until(|core| core.closed || core.executing.is_empty())
             .await;
-        let mut core = self.lock();
-        core.replacing.remove(&cid);
-        if core.closed {
-            return Err(LoginStatus::SESSION_DOES_NOT_EXIST);
+        {
+            let mut core = self.lock();
+            if core.closed {
+                return Err(LoginStatus::SESSION_DOES_NOT_EXIST);
+            }
+            core.links.insert(cid, link);
         }
-        core.links.insert(cid, link);
+        drop(replacing);
         Ok(())
     }
 

@@ -50,7 +50,7 @@ fn another_isid_or_group_is_another_session() {
 #[test]
 fn a_login_with_the_same_cid_replaces_the_connection() {
     let server = Server::new();
-    let mut old = server.log_in(&[]);
+    let mut old = server.log_in(&[("InitialR2T", "No")]);
     old.hear_news();
     old.write_blocks(0, &[7; 512]);
     let mut new = server.connect();
@@ -60,6 +60,10 @@ fn a_login_with_the_same_cid_replaces_the_connection() {
     old.expect_closed();
     // The session goes on where it was: same numbers, no unit attention.
     assert_eq!(new.read_blocks(0, 1), [7; 512]);
+    // What only a leading login agrees on is still in force: data may come unasked.
+    let itt = new.command(WRITE | SIMPLE, 512, write10(0, 1), &[]);
+    new.data_out(itt, NIL, 0, 0, true, &[8; 512]);
+    assert_eq!(new.expect(SCSI_RESPONSE).header[3], 0);
     assert_eq!(server.handle.sessions()[0].connections, [1]);
 }
 
