@@ -293,6 +293,7 @@ impl Session {
         let pings = self
             .connections
             .iter()
+            .filter(|_| self.may_request())
             .filter_map(|c| c.poll_timeout(&self.config))
             .min();
         let expiry = match self.config.hold {
@@ -374,3 +375,6 @@ impl Session {
             .position(|connection| connection.cid == cid)
     }
 }
+
+#[cfg(test)]
+mod tests;

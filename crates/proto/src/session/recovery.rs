@@ -389,7 +389,8 @@ impl Session {
     /// Pings silent connections and gives up dead ones (RFC 7143 §10.3). Any received byte is life.
     pub(super) fn check_life(&mut self, now: Instant) {
         let (interval, patience) = (self.config.ping_interval, self.config.ping_timeout);
-        if interval.is_zero() {
+        // A logout under way has a time limit of its own.
+        if interval.is_zero() || !self.may_request() {
             return;
         }
         let mut dead = None;
@@ -417,7 +418,7 @@ impl Session {
             return;
         }
         // A target that talks but never answers pings has one of them open, not ever more.
-        if pings > 0 && self.may_request() && !self.tasks.iter().any(|(_, task)| task.is_ping()) {
+        if pings > 0 && !self.tasks.iter().any(|(_, task)| task.is_ping()) {
             self.queue_immediate(now, Kind::Ping { plug: None });
         }
     }
@@ -470,6 +471,7 @@ impl Session {
         self.gate_open = false;
         self.outage_since = None;
         self.ghosts.clear();
+        self.next_scan = None;
         self.managing = None;
         for queue in [
             &mut self.ready,
