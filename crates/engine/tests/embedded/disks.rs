@@ -1,11 +1,13 @@
 //! No lost write, no wrong disk.
 
+use std::net::SocketAddr;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hawser_block::{BlockDevice, Operation, submit};
-use hawser_engine::{Hold, Lun, SessionEvent};
+use hawser_engine::{Hold, Lun, Session, SessionEvent};
+use hawser_target::TargetHandle;
 use hawser_target::disk::{Backend, FileBackend, LogicalUnit, UnitIdentity, VolatileCache};
 
 use super::support::{
@@ -39,19 +41,30 @@ fn medium(directory: &tempfile::TempDir) -> PathBuf {
     path
 }
 
+/// A disk with a volatile cache before `path`, at `address`.
+async fn serve_cached(address: SocketAddr, path: &Path) -> TargetHandle {
+    serve_at(address, target().lun(0, unit(cached(path), "disk"))).await
+}
+
+/// The same, and a session to it that holds its commands for ever.
+async fn hold_cached(path: &Path) -> (TargetHandle, Session, Lun) {
+    let server = serve_cached(anywhere(), path).await;
+    let mut options = options(server.local_addrs()[0]);
+    options.hold = Hold::Forever;
+    let session = established(options).await;
+    let disk = disk(&session).await;
+    assert!(disk.geometry().volatile_cache);
+    (server, session, disk)
+}
+
 /// The target's cache forgets what was not flushed when the target is killed: so what is on the
 /// medium then was flushed by us, and what is there after all was written again by us.
 #[tokio::test]
 async fn a_target_that_forgets_its_cache_loses_no_acknowledged_write() {
     let directory = tempfile::tempdir().unwrap();
     let path = medium(&directory);
-    let server = serve_at(anywhere(), target().lun(0, unit(cached(&path), "disk"))).await;
+    let (server, session, disk) = hold_cached(&path).await;
     let address = server.local_addrs()[0];
-    let mut options = options(address);
-    options.hold = Hold::Forever;
-    let session = established(options).await;
-    let disk = disk(&session).await;
-    assert!(disk.geometry().volatile_cache);
     let data = |seed| pattern(MIB as usize, seed);
     write(&disk, 0, data(1)).await;
     flush(&disk).await;
@@ -74,7 +87,7 @@ async fn a_target_that_forgets_its_cache_loses_no_acknowledged_write() {
         "the target does forget"
     );
 
-    let server = serve_at(address, target().lun(0, unit(cached(&path), "disk"))).await;
+    let server = serve_cached(address, &path).await;
     logged_in_again(&session, 1).await;
     assert!(
         read(&disk, MIB, MIB as usize).await == data(3),
@@ -93,12 +106,8 @@ async fn a_target_that_forgets_its_cache_loses_no_acknowledged_write() {
 async fn what_is_kept_for_a_volatile_cache_is_bounded() {
     let directory = tempfile::tempdir().unwrap();
     let path = medium(&directory);
-    let server = serve_at(anywhere(), target().lun(0, unit(cached(&path), "disk"))).await;
+    let (server, session, disk) = hold_cached(&path).await;
     let address = server.local_addrs()[0];
-    let mut options = options(address);
-    options.hold = Hold::Forever;
-    let session = established(options).await;
-    let disk = disk(&session).await;
     for i in 0..60 {
         write(&disk, i * MIB, pattern(MIB as usize, i)).await;
     }
@@ -107,7 +116,7 @@ async fn what_is_kept_for_a_volatile_cache_is_bounded() {
         on_medium(&path, 0, MIB as usize) == pattern(MIB as usize, 0),
         "flushed by ourselves"
     );
-    let server = serve_at(address, target().lun(0, unit(cached(&path), "disk"))).await;
+    let server = serve_cached(address, &path).await;
     logged_in_again(&session, 1).await;
     for i in 0..60 {
         assert!(
@@ -124,12 +133,8 @@ async fn what_is_kept_for_a_volatile_cache_is_bounded() {
 async fn an_acknowledged_write_that_cannot_be_repeated_fails_the_next_flush() {
     let directory = tempfile::tempdir().unwrap();
     let path = medium(&directory);
-    let server = serve_at(anywhere(), target().lun(0, unit(cached(&path), "disk"))).await;
+    let (server, session, disk) = hold_cached(&path).await;
     let address = server.local_addrs()[0];
-    let mut options = options(address);
-    options.hold = Hold::Forever;
-    let session = established(options).await;
-    let disk = disk(&session).await;
     write(&disk, 0, pattern(4096, 1)).await;
     server.kill().await;
     let protected = LogicalUnit::new(cached(&path), 512, UnitIdentity::from_key("disk"));
