@@ -1,33 +1,48 @@
 //! The store, for async code: each change runs on a thread for blocking work and is durable when its
 //! call returns.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use hawser_api::{Failure, Status};
 use hawser_store::{Change, Damage, DiscoveredTarget, DiscoverySource, Record, Store, StoreError};
 
-/// The store.
+/// The store, until it is closed.
 #[derive(Debug, Clone)]
 pub(crate) struct Records {
-    store: Arc<Store>,
+    store: Arc<RwLock<Option<Store>>>,
 }
 
 impl Records {
     /// Takes an open store.
     pub(crate) fn new(store: Store) -> Self {
         Self {
-            store: Arc::new(store),
+            store: Arc::new(RwLock::new(Some(store))),
         }
+    }
+
+    /// Gives the store back, whoever still holds a handle: the state directory is free then.
+    pub(crate) fn close(&self) {
+        self.store
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+    }
+
+    /// Calls the store, unless it is closed.
+    fn with<T>(&self, call: impl FnOnce(&Store) -> T) -> Option<T> {
+        let store = self.store.read().unwrap_or_else(PoisonError::into_inner);
+        store.as_ref().map(call)
     }
 
     /// All sound records of a kind, in the order of their adding. Does not touch the disk.
     pub(crate) fn all<R: Record>(&self) -> Vec<R> {
-        self.store.load::<R>().0
+        self.with(|store| store.load::<R>().0).unwrap_or_default()
     }
 
     /// One record. Does not touch the disk.
     pub(crate) fn get<R: Record>(&self, key: &R::Key) -> Result<Option<R>, Failure> {
-        self.store.get::<R>(key).map_err(|error| failure(&error))
+        let got = self.with(|store| store.get::<R>(key)).ok_or_else(closed)?;
+        got.map_err(|error| failure(&error))
     }
 
     /// Stores a record in place of the one with its key.
@@ -67,23 +82,28 @@ impl Records {
 
     /// Damage that was found and is still there.
     pub(crate) fn damages(&self) -> Vec<Damage> {
-        self.store.damages()
+        self.with(Store::damages).unwrap_or_default()
     }
 
     async fn change<F>(&self, change: F) -> Result<Change, Failure>
     where
         F: FnOnce(&Store) -> Result<Change, StoreError> + Send + 'static,
     {
-        let store = Arc::clone(&self.store);
-        let done = tokio::task::spawn_blocking(move || change(&store)).await;
+        let records = self.clone();
+        let done = tokio::task::spawn_blocking(move || records.with(change)).await;
         match done {
-            Ok(result) => result.map_err(|error| failure(&error)),
+            Ok(Some(result)) => result.map_err(|error| failure(&error)),
+            Ok(None) => Err(closed()),
             Err(error) => {
                 let message = format!("the change was not carried out: {error}");
                 Err(Failure::new(Status::NON_SPECIFIC_ERROR, message))
             }
         }
     }
+}
+
+fn closed() -> Failure {
+    Failure::new(Status::SERVICE_NOT_RUNNING, "the daemon has stopped")
 }
 
 /// An error of the store as callers are told of it.

@@ -120,6 +120,7 @@ pub async fn run_until(
         serving.abort();
     }
     remove_socket(&daemon.config);
+    daemon.records.close();
     outcome
 }
 
