@@ -323,7 +323,8 @@ impl Session {
             self.immediate.append(&mut self.postponed);
             self.scan_deadlines(now);
             self.check_window(now);
-            self.next_scan = (!self.tasks.is_empty()).then(|| now + SCAN_INTERVAL);
+            self.next_scan = None;
+            self.watch(now);
         }
         self.check_life(now);
     }
@@ -353,9 +354,9 @@ impl Session {
         }
     }
 
-    /// Starts looking at deadlines, if that is not going on.
+    /// Starts looking at deadlines, if that is not going on. Without a connection no task has one.
     fn watch(&mut self, now: Instant) {
-        if self.next_scan.is_none() && !self.tasks.is_empty() {
+        if self.next_scan.is_none() && self.is_up() && !self.tasks.is_empty() {
             self.next_scan = Some(now + SCAN_INTERVAL);
         }
     }

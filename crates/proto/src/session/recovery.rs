@@ -176,6 +176,7 @@ impl Session {
         self.phase = Phase::Up { nexus };
         self.gate_open = false;
         self.leaving = false;
+        self.watch(now);
         self.events.push_back(Event::Up { again });
         self.next_management(now);
     }
@@ -221,7 +222,6 @@ impl Session {
                     self.remember_ghost(now, nexus, announced);
                 }
                 self.events.push_back(Event::Lost(error));
-                self.watch(now);
             }
             Phase::LoggingOut { .. } => self.close(),
             Phase::Down { .. } | Phase::Closed => {}
