@@ -1,8 +1,6 @@
-//! Initiators that others wrote, against the target: those of libiscsi (package `libiscsi-bin`), and
-//! qemu's.
+//! Initiators that others wrote, against the target: those of libiscsi (package `libiscsi-bin`).
 
 mod judge;
-mod qemu;
 mod tools;
 
 use std::process::Command;
