@@ -11,7 +11,10 @@ use hawser_daemon::Config;
 async fn main() -> Result<(), Box<dyn Error>> {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| "hawser_daemon=debug,info".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
     let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
     let mut next = || arguments.next().ok_or("an argument is missing");
     let first = next()?;
@@ -29,7 +32,10 @@ async fn call(socket: &std::path::Path) -> Result<(), Box<dyn Error>> {
     let status = |failure: tonic::Status| Failure::from(failure).status.code();
     let read = client.system().get_status(v1::GetStatusRequest {}).await;
     println!("read {}", read.map_or_else(status, |_| 0));
-    let change = client.system().set_node_name(v1::SetNodeNameRequest::default()).await;
+    let change = client
+        .system()
+        .set_node_name(v1::SetNodeNameRequest::default())
+        .await;
     println!("change {}", change.map_or_else(status, |_| 0));
     let raw = client.scsi().inquiry(v1::InquiryRequest::default()).await;
     println!("raw {}", raw.map_or_else(status, |_| 0));

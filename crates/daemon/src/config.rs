@@ -151,20 +151,20 @@ impl Config {
     /// # Errors
     /// The file cannot be read or says something that cannot be, or there is no directory to use.
     pub fn load(overrides: &Overrides) -> Result<Self, ConfigError> {
-        Self::load_in(overrides, Places::of_this_user())
+        Self::load_in(overrides, &Places::of_this_user())
     }
 
     fn load_in(
         overrides: &Overrides,
-        places: Result<Places, NoPlace>,
+        places: &Result<Places, NoPlace>,
     ) -> Result<Self, ConfigError> {
-        let (path, file) = match (&overrides.config, &places) {
+        let (path, file) = match (&overrides.config, places) {
             (Some(path), _) => (path.clone(), read_file(path, true)?),
             (None, Ok(places)) => (places.config.clone(), read_file(&places.config, false)?),
             (None, Err(_)) => (PathBuf::new(), File::default()),
         };
         let pick = |flag: &Option<PathBuf>, file: &Option<PathBuf>| flag.clone().or(file.clone());
-        let default = |place: fn(&Places) -> &PathBuf| match &places {
+        let default = |place: fn(&Places) -> &PathBuf| match places {
             Ok(places) => Ok(place(places).clone()),
             Err(no_place) => Err(ConfigError::NoPlace(no_place.clone())),
         };
@@ -297,13 +297,13 @@ mod tests {
                 config: Some(path),
                 ..overrides
             },
-            plain_user(),
+            &plain_user(),
         )
     }
 
     #[test]
     fn defaults_are_those_of_the_user() {
-        let config = Config::load_in(&Overrides::default(), plain_user()).unwrap();
+        let config = Config::load_in(&Overrides::default(), &plain_user()).unwrap();
         assert_eq!(config.state_dir, Path::new("/home/u/.local/state/hawser"));
         assert_eq!(
             config.socket,
@@ -313,10 +313,10 @@ mod tests {
             runtime_dir: Some("/r".into()),
             ..Overrides::default()
         };
-        let config = Config::load_in(&moved, plain_user()).unwrap();
+        let config = Config::load_in(&moved, &plain_user()).unwrap();
         assert_eq!(config.socket, Path::new("/r/hawser.sock"));
         let nowhere = Places::of(false, &|_| None);
-        let error = Config::load_in(&Overrides::default(), nowhere).unwrap_err();
+        let error = Config::load_in(&Overrides::default(), &nowhere).unwrap_err();
         assert!(error.to_string().contains("HOME"), "{error}");
     }
 
@@ -363,6 +363,6 @@ mod tests {
             config: Some("/no/such".into()),
             ..Overrides::default()
         };
-        assert!(Config::load_in(&absent, plain_user()).is_err());
+        assert!(Config::load_in(&absent, &plain_user()).is_err());
     }
 }

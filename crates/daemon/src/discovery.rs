@@ -270,7 +270,8 @@ fn portal_keys(
     Ok(keys)
 }
 
-/// Asks one portal again, or all. The failure of one that was named is the failure of the call.
+/// Asks one portal again, or all; with all of them the sessions look at their LUNs again too. The
+/// failure of one that was named is the failure of the call.
 pub(crate) async fn refresh(
     daemon: &Arc<Daemon>,
     initiator: &store::InitiatorPort,
@@ -278,6 +279,11 @@ pub(crate) async fn refresh(
 ) -> Result<Vec<v1::PortalRefresh>, Failure> {
     let stored = daemon.records.all::<SendTargetsPortal>();
     let Some(portal) = portal else {
+        daemon
+            .sessions
+            .all()
+            .iter()
+            .for_each(|entry| entry.scan.notify_one());
         return Ok(ask_all(daemon, stored).await);
     };
     let keys = portal_keys(daemon, initiator, portal)?;

@@ -312,12 +312,19 @@ async fn open(daemon: Arc<Daemon>, entry: Arc<Entry>, lun: LunNumber) -> bool {
         daemon.disks.entries().insert(disk.key(), disk);
         return false;
     }
-    if disk.handle.as_ref().is_some_and(Lun::is_disk)
-        && let Err(failure) = show(&daemon, &disk).await
-    {
-        disk.facts_mut().trouble = Some(Trouble::Failed(failure));
-    }
-    let sound = disk.is_sound();
+    let is_disk = disk.handle.as_ref().is_some_and(Lun::is_disk);
+    let shown = if is_disk {
+        show(&daemon, &disk).await
+    } else {
+        Ok(None)
+    };
+    let (sound, news) = match shown {
+        Ok(news) => (true, news),
+        Err(failure) => {
+            disk.facts_mut().trouble = Some(Trouble::Failed(failure));
+            (false, None)
+        }
+    };
     // The session may have ended while the export was made.
     let ending = {
         let mut entries = daemon.disks.entries();
@@ -326,6 +333,8 @@ async fn open(daemon: Arc<Daemon>, entry: Arc<Entry>, lun: LunNumber) -> bool {
     };
     if ending {
         take_away(&daemon, &disk).await;
+    } else if let Some(news) = news {
+        daemon.events.tell(news);
     }
     daemon.volumes.look_again();
     sound || ending
@@ -377,10 +386,10 @@ fn tell_wrong(daemon: &Daemon, disk: &Disk, failure: Failure) {
     daemon.events.tell(news.lun(disk.lun.as_u64()));
 }
 
-/// Exports a disk.
-async fn show(daemon: &Daemon, disk: &Disk) -> Result<(), Failure> {
+/// Exports a disk; gives what there is to tell of it.
+async fn show(daemon: &Daemon, disk: &Disk) -> Result<Option<News>, Failure> {
     let Some(handle) = disk.handle.clone() else {
-        return Ok(());
+        return Ok(None);
     };
     let number = disk.lun.number().unwrap_or(disk.lun.as_u64());
     let device: Arc<dyn BlockDevice> = Arc::new(handle);
@@ -407,8 +416,7 @@ async fn show(daemon: &Daemon, disk: &Disk) -> Result<(), Failure> {
     let news = News::info("disk-ready", message)
         .target(&disk.target)
         .session(disk.session);
-    daemon.events.tell(news.lun(disk.lun.as_u64()));
-    Ok(())
+    Ok(Some(news.lun(disk.lun.as_u64())))
 }
 
 /// Takes one disk away: what shows it, then the entry.

@@ -26,6 +26,8 @@ const REPORT_LUNS_LENGTH: u32 = 64 * 1024;
 const CAPACITY_LENGTH: [u32; 2] = [8, 32];
 /// Unit attentions that are passed over before one is handed on.
 const MAX_UNIT_ATTENTIONS: usize = 8;
+/// REPORTED LUNS DATA HAS CHANGED (SPC-4 annex D).
+const LUNS_HAVE_CHANGED: (u8, u8) = (0x3f, 0x0e);
 /// Longest time of one command, if none is said.
 const DEFAULT_LIMIT: Duration = Duration::from_secs(120);
 
@@ -166,7 +168,13 @@ async fn carry_out(
             .with_target(target)
             .with_advice("the command may still be carried out")
     })?;
-    answered.map_err(|error| failures::of_session(&error, target))
+    let answer = answered.map_err(|error| failures::of_session(&error, target))?;
+    // This command has taken the unit attention, so nobody else will hear of the change.
+    let sense = answer.sense.map(|sense| (sense.asc, sense.ascq));
+    if sense == Some(LUNS_HAVE_CHANGED) {
+        entry.scan.notify_one();
+    }
+    Ok(answer)
 }
 
 fn show(answer: ScsiAnswer) -> v1::ScsiResponse {

@@ -111,7 +111,7 @@ fn read_bounded(file: &Path) -> io::Result<Option<Vec<u8>>> {
 /// The last line for `path`: a later line is mounted over an earlier one.
 fn parse_fstab(file: &Path, text: &[u8], path: &Path) -> Option<MountOwner> {
     let lines = text.split(|byte| *byte == b'\n');
-    let entries = lines.filter_map(|line| {
+    let mut entries = lines.filter_map(|line| {
         let mut fields = line
             .split(|byte| byte.is_ascii_whitespace())
             .filter(|field| !field.is_empty());
@@ -130,7 +130,7 @@ fn parse_fstab(file: &Path, text: &[u8], path: &Path) -> Option<MountOwner> {
             options,
         })
     });
-    entries.last()
+    entries.next_back()
 }
 
 /// `What=`, `Type=` and `Options=` of the section `[Mount]`; later lines count.
@@ -177,7 +177,7 @@ fn unit_name(path: &Path) -> String {
             b'/' => name.push('-'),
             b'.' if index == 0 => name.push_str("\\x2e"),
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b':' | b'_' | b'.' => {
-                name.push(char::from(*byte))
+                name.push(char::from(*byte));
             }
             other => {
                 // Writing to a String cannot fail.

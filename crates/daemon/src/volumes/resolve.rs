@@ -242,15 +242,10 @@ impl<T: Tools> Resolver<'_, T> {
             );
             return Err(refused(real, &why, ""));
         }
-        let source = match self.tools.look(&mount.source).await? {
-            Some(Seen {
-                kind: SeenKind::Block(device),
-                ..
-            }) => device,
-            _ => {
-                let why = format!("its device {} cannot be found", mount.source.display());
-                return Err(refused(real, &why, ""));
-            }
+        let looked = self.tools.look(&mount.source).await?;
+        let Some(SeenKind::Block(source)) = looked.map(|seen| seen.kind) else {
+            let why = format!("its device {} cannot be found", mount.source.display());
+            return Err(refused(real, &why, ""));
         };
         let found = self
             .host

@@ -385,7 +385,7 @@ fn judge(daemon: &Daemon, volume: &BoundVolume, mounts: Result<&MountTable, &Fai
     let mut judged = verdict(State::Usable, node);
     match mounts.mounted_at(place) {
         Some(mount) if is_device(mount.device, &mount.fs_type, device) => {
-            judged.mounted = Some(block)
+            judged.mounted = Some(block);
         }
         Some(mount) => {
             let message = format!(

@@ -17,7 +17,10 @@ async fn nothing_bound_is_nothing_to_wait_for() {
     let daemon = place.start().await;
     let begun = std::time::Instant::now();
     let update = daemon.wait(LONG).await;
-    assert_eq!((update.outcome(), update.total), (v1::WaitOutcome::AllUsable, 0));
+    assert_eq!(
+        (update.outcome(), update.total),
+        (v1::WaitOutcome::AllUsable, 0)
+    );
     assert!(begun.elapsed() < Duration::from_secs(5));
     daemon.stop().await;
 }
@@ -31,15 +34,26 @@ async fn a_link_is_bound_and_usable_again_after_a_restart() {
     let disk = daemon.persistent_disk(address).await;
     let link = disk.links[0].clone();
     let bound = daemon.bind(path(&link)).await.unwrap();
-    assert_eq!((bound.kind(), bound.state()), (v1::BoundKind::Device, v1::BoundState::Usable));
+    assert_eq!(
+        (bound.kind(), bound.state()),
+        (v1::BoundKind::Device, v1::BoundState::Usable)
+    );
     assert_eq!(bound.disks[0].identity, disk.identity);
     // Twice, by this and by any other name of the same disk.
     for same in [&link, &disk.links[1], &disk.fuse_path] {
         let twice = daemon.bind(path(same)).await.unwrap_err();
-        assert_eq!(twice.status, Status::VOLUME_ALREADY_PERSISTENTLY_BOUND, "{same}");
+        assert_eq!(
+            twice.status,
+            Status::VOLUME_ALREADY_PERSISTENTLY_BOUND,
+            "{same}"
+        );
     }
     let session = &daemon.sessions().await[0];
-    assert_eq!(session.on_lost(), v1::OnLost::Hold, "bound volumes hold I/O for ever");
+    assert_eq!(
+        session.on_lost(),
+        v1::OnLost::Hold,
+        "bound volumes hold I/O for ever"
+    );
     daemon.stop().await;
     server.kill().await;
 
@@ -48,20 +62,37 @@ async fn a_link_is_bound_and_usable_again_after_a_restart() {
     assert_eq!(late.outcome(), v1::WaitOutcome::TimedOut);
     assert_eq!((late.total, late.missing.len()), (1, 1));
     let missing = &late.missing[0];
-    assert_eq!((missing.path.as_str(), missing.state()), (link.as_str(), v1::BoundState::Waiting));
+    assert_eq!(
+        (missing.path.as_str(), missing.state()),
+        (link.as_str(), v1::BoundState::Waiting)
+    );
     let reason = missing.reason.as_ref().unwrap();
-    assert_eq!(reason.status, Status::CONNECTION_FAILED.code(), "{reason:?}");
-    assert_eq!((reason.target.as_str(), &reason.portal), (TARGET, &address.to_string()));
+    assert_eq!(
+        reason.status,
+        Status::CONNECTION_FAILED.code(),
+        "{reason:?}"
+    );
+    assert_eq!(
+        (reason.target.as_str(), &reason.portal),
+        (TARGET, &address.to_string())
+    );
     // It is waited for until the target comes.
     let _server = serve_at(address, target()).await;
     let done = daemon.wait(LONG).await;
     assert_eq!(done.outcome(), v1::WaitOutcome::AllUsable);
-    let unbind = v1::UnbindRequest { path: link.clone(), seen: None };
+    let unbind = v1::UnbindRequest {
+        path: link.clone(),
+        seen: None,
+    };
     let mut volumes = daemon.client.volumes();
     volumes.unbind(unbind.clone()).await.unwrap();
     let again = Failure::from(volumes.unbind(unbind).await.unwrap_err());
     assert_eq!(again.status, Status::DEVICE_NOT_FOUND);
-    assert_eq!(daemon.sessions().await[0].on_lost(), v1::OnLost::Fail, "no longer for ever");
+    assert_eq!(
+        daemon.sessions().await[0].on_lost(),
+        v1::OnLost::Fail,
+        "no longer for ever"
+    );
     daemon.stop().await;
 }
 
@@ -72,13 +103,20 @@ async fn what_is_no_disk_of_ours_is_refused() {
     let daemon = place.start().await;
     let refused = async |what: String| daemon.bind(path(what)).await.unwrap_err().status;
     let not_ours = Status::DEVICE_NOT_ISCSI_OR_PERSISTENT;
-    assert_eq!(refused("/".into()).await, not_ours, "the root's disk is not ours");
+    assert_eq!(
+        refused("/".into()).await,
+        not_ours,
+        "the root's disk is not ours"
+    );
     assert_eq!(refused("/proc".into()).await, not_ours);
     assert_eq!(refused(place.root().display().to_string()).await, not_ours);
     assert_eq!(refused("/dev/null".into()).await, not_ours);
     let absent = place.root().join("none").display().to_string();
     assert_eq!(refused(absent).await, Status::DEVICE_NOT_FOUND);
-    assert_eq!(refused("relative".into()).await, Status::ERROR_INVALID_PARAMETER);
+    assert_eq!(
+        refused("relative".into()).await,
+        Status::ERROR_INVALID_PARAMETER
+    );
     // A disk whose login is not persistent.
     daemon.add_portal(server.local_addrs()[0]).await.unwrap();
     daemon.login(now()).await.unwrap();
@@ -87,7 +125,10 @@ async fn what_is_no_disk_of_ours_is_refused() {
     daemon.login(persistent()).await.unwrap();
     // Another view of the path than the daemon's.
     let other = v1::BindRequest {
-        seen: Some(v1::PathView { st_dev: 1, st_ino: 1 }),
+        seen: Some(v1::PathView {
+            st_dev: 1,
+            st_ino: 1,
+        }),
         ..path(disk.links[0].clone())
     };
     let failure = daemon.bind(other).await.unwrap_err();
@@ -102,19 +143,35 @@ async fn all_is_bound_anew_and_unbound() {
     let place = Place::new(ExportMode::Nbd);
     let daemon = place.start().await;
     let mut volumes = daemon.client.volumes();
-    let nothing = volumes.bind_all(v1::BindAllRequest {}).await.unwrap().into_inner();
+    let nothing = volumes
+        .bind_all(v1::BindAllRequest {})
+        .await
+        .unwrap()
+        .into_inner();
     assert!(nothing.volumes.is_empty() && nothing.skipped.is_empty());
     daemon.add_portal(server.local_addrs()[0]).await.unwrap();
     daemon.login(now()).await.unwrap();
     let disk = daemon.ready_disk().await;
-    let skipped = volumes.bind_all(v1::BindAllRequest {}).await.unwrap().into_inner();
+    let skipped = volumes
+        .bind_all(v1::BindAllRequest {})
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!((skipped.volumes.len(), skipped.skipped.len()), (0, 1));
     daemon.login(persistent()).await.unwrap();
-    let all = volumes.bind_all(v1::BindAllRequest {}).await.unwrap().into_inner();
+    let all = volumes
+        .bind_all(v1::BindAllRequest {})
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(all.volumes[0].path, disk.links[0]);
     let disks = daemon.disks().await;
     assert_eq!(disks[0].bound_paths, [disk.links[0].as_str()]);
-    let unbound = volumes.unbind_all(v1::UnbindAllRequest {}).await.unwrap().into_inner();
+    let unbound = volumes
+        .unbind_all(v1::UnbindAllRequest {})
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(unbound.paths, [disk.links[0].as_str()]);
     assert!(daemon.bound().await.is_empty());
     daemon.stop().await;
@@ -137,7 +194,10 @@ async fn another_disk_in_the_place_of_a_bound_one_is_refused_loudly() {
     let update = daemon.wait(Duration::from_secs(2)).await;
     assert_eq!(update.outcome(), v1::WaitOutcome::TimedOut);
     assert_eq!(update.missing[0].state(), v1::BoundState::WrongIdentity);
-    assert!(!std::path::Path::new(&link).exists(), "not shown under a bound name");
+    assert!(
+        !std::path::Path::new(&link).exists(),
+        "not shown under a bound name"
+    );
     daemon.stop().await;
     // At a start.
     let daemon = place.start().await;
@@ -151,7 +211,10 @@ async fn another_disk_in_the_place_of_a_bound_one_is_refused_loudly() {
     // The right disk comes back.
     server.kill().await;
     let _server = serve_at(address, target()).await;
-    assert_eq!(daemon.wait(LONG).await.outcome(), v1::WaitOutcome::AllUsable);
+    assert_eq!(
+        daemon.wait(LONG).await.outcome(),
+        v1::WaitOutcome::AllUsable
+    );
     assert!(std::path::Path::new(&link).exists());
     daemon.stop().await;
 }
@@ -167,8 +230,16 @@ async fn a_bound_volume_without_persistent_login_is_told() {
         target_name: TARGET.into(),
         ..v1::RemovePersistentLoginRequest::default()
     };
-    let removed = daemon.client.sessions().remove_persistent_login(request).await.unwrap();
-    assert_eq!(removed.into_inner().orphaned_paths, [disk.links[0].as_str()]);
+    let removed = daemon
+        .client
+        .sessions()
+        .remove_persistent_login(request)
+        .await
+        .unwrap();
+    assert_eq!(
+        removed.into_inner().orphaned_paths,
+        [disk.links[0].as_str()]
+    );
     daemon.stop().await;
     let daemon = place.start().await;
     let update = daemon.wait(Duration::ZERO).await;

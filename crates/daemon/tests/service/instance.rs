@@ -11,23 +11,41 @@ use super::support::{Asks, Place, in_time, program};
 async fn a_second_daemon_is_told_and_the_first_goes_on() {
     let place = Place::new(ExportMode::None);
     let daemon = place.start().await;
-    let second = async |config| in_time(run_until(config, std::future::pending())).await.unwrap_err();
+    let second = async |config| {
+        in_time(run_until(config, std::future::pending()))
+            .await
+            .unwrap_err()
+    };
     let error = second(place.config.clone()).await;
-    assert!(matches!(&error, RunError::Instance(InstanceError::InUse { .. })), "{error}");
+    assert!(
+        matches!(&error, RunError::Instance(InstanceError::InUse { .. })),
+        "{error}"
+    );
     // The same state in another runtime directory.
     let mut other = place.config.clone();
     other.runtime_dir = place.root().join("other");
     other.socket = other.runtime_dir.join("s");
     let error = second(other.clone()).await;
     assert!(matches!(&error, RunError::Store(_)), "{error}");
-    assert!(error.to_string().contains("in use by another daemon"), "{error}");
+    assert!(
+        error.to_string().contains("in use by another daemon"),
+        "{error}"
+    );
     assert!(!other.socket.exists());
     // Other directories and the same socket.
     other.state_dir = place.root().join("other-state");
     other.socket = place.config.socket.clone();
     let error = second(other).await;
-    assert!(matches!(&error, RunError::Instance(InstanceError::InUse { .. })), "{error}");
-    let status = daemon.client.system().get_status(v1::GetStatusRequest {}).await.unwrap();
+    assert!(
+        matches!(&error, RunError::Instance(InstanceError::InUse { .. })),
+        "{error}"
+    );
+    let status = daemon
+        .client
+        .system()
+        .get_status(v1::GetStatusRequest {})
+        .await
+        .unwrap();
     assert_eq!(status.into_inner().pid, std::process::id());
     daemon.stop().await;
     assert!(!place.config.socket.exists());
@@ -37,12 +55,22 @@ async fn a_second_daemon_is_told_and_the_first_goes_on() {
 async fn the_socket_of_a_killed_daemon_is_replaced() {
     let place = Place::new(ExportMode::None);
     let daemon = place.spawn().await;
-    let name = daemon.client.system().get_node_name(v1::GetNodeNameRequest {}).await.unwrap();
+    let name = daemon
+        .client
+        .system()
+        .get_node_name(v1::GetNodeNameRequest {})
+        .await
+        .unwrap();
     let name = name.into_inner().node_name;
     daemon.kill().await;
     assert!(place.config.socket.exists());
     let daemon = place.start().await;
-    let again = daemon.client.system().get_node_name(v1::GetNodeNameRequest {}).await.unwrap();
+    let again = daemon
+        .client
+        .system()
+        .get_node_name(v1::GetNodeNameRequest {})
+        .await
+        .unwrap();
     assert_eq!(again.into_inner().node_name, name, "the name stays");
     daemon.stop().await;
 }
@@ -52,11 +80,19 @@ async fn a_broken_database_is_named() {
     let place = Place::new(ExportMode::None);
     place.start().await.stop().await;
     let database = place.config.state_dir.join("hawser.db");
-    std::fs::OpenOptions::new().write(true).open(&database).unwrap().set_len(100).unwrap();
+    std::fs::OpenOptions::new()
+        .write(true)
+        .open(&database)
+        .unwrap()
+        .set_len(100)
+        .unwrap();
     let run = run_until(place.config.clone(), std::future::pending());
     let error = in_time(run).await.unwrap_err();
     assert!(error.to_string().contains("hawser.db"), "{error}");
-    assert!(error.to_string().contains("backup"), "says what to do: {error}");
+    assert!(
+        error.to_string().contains("backup"),
+        "says what to do: {error}"
+    );
 }
 
 /// Runs as root: it needs another user.
@@ -71,12 +107,20 @@ async fn other_users_may_read_and_not_change() {
     std::fs::copy(program(), &copy).unwrap();
     let call = async |uid| {
         let mut command = tokio::process::Command::new(&copy);
-        command.arg("--call").arg(&place.config.socket).uid(uid).gid(uid).current_dir("/");
+        command
+            .arg("--call")
+            .arg(&place.config.socket)
+            .uid(uid)
+            .gid(uid)
+            .current_dir("/");
         let output = in_time(command.output()).await.unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
     let denied = Status::ERROR_ACCESS_DENIED.code();
-    assert_eq!(call(65_534).await, format!("read 0\nchange {denied}\nraw {denied}\n"));
+    assert_eq!(
+        call(65_534).await,
+        format!("read 0\nchange {denied}\nraw {denied}\n")
+    );
     let no_nexus = Status::ERROR_INVALID_PARAMETER.code();
     assert_eq!(call(0).await, format!("read 0\nchange 0\nraw {no_nexus}\n"));
     daemon.stop().await;
@@ -91,10 +135,20 @@ async fn events_are_kept_and_followed() {
     let mut system = daemon.client.system();
     for n in 0..3 {
         let node_name = format!("iqn.2026-11.test:n{n}");
-        system.set_node_name(v1::SetNodeNameRequest { node_name }).await.unwrap();
+        system
+            .set_node_name(v1::SetNodeNameRequest { node_name })
+            .await
+            .unwrap();
     }
-    daemon.event("node-name", |event| event.detail.as_ref().unwrap().message.contains("n2")).await;
-    let request = v1::WatchEventsRequest { recent: 2, ..v1::WatchEventsRequest::default() };
+    daemon
+        .event("node-name", |event| {
+            event.detail.as_ref().unwrap().message.contains("n2")
+        })
+        .await;
+    let request = v1::WatchEventsRequest {
+        recent: 2,
+        ..v1::WatchEventsRequest::default()
+    };
     let mut events = system.watch_events(request).await.unwrap().into_inner();
     let mut kept = Vec::new();
     while let Some(event) = in_time(events.message()).await.unwrap() {

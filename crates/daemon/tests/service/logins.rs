@@ -28,7 +28,11 @@ async fn a_disk_appears_after_portal_and_login() {
     assert_eq!((disk.target_name.as_str(), disk.lun_number), (TARGET, 1));
     assert_eq!((disk.bytes, disk.block_size), (64 << 20, 512));
     assert_eq!(disk.export_kind(), v1::ExportKind::Nbd);
-    assert!(disk.nbd_address.starts_with("nbd+unix:///"), "{}", disk.nbd_address);
+    assert!(
+        disk.nbd_address.starts_with("nbd+unix:///"),
+        "{}",
+        disk.nbd_address
+    );
     assert!(!disk.persistent && disk.identity.is_some());
     assert_eq!(disk.links.len(), 2, "by-target and by-id: {:?}", disk.links);
     let session = &daemon.sessions().await[0];
@@ -38,7 +42,11 @@ async fn a_disk_appears_after_portal_and_login() {
     assert_eq!(session.connections.len(), 1);
     daemon.stop().await;
     assert!(server.sessions().is_empty(), "it logged out");
-    assert!(disk.links.iter().all(|link| !std::path::Path::new(link).exists()));
+    assert!(
+        disk.links
+            .iter()
+            .all(|link| !std::path::Path::new(link).exists())
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -48,18 +56,44 @@ async fn a_wrong_secret_and_an_unknown_target_are_told() {
     let daemon = place.start().await;
     assert_eq!(status(daemon.login(now()).await), Status::TARGET_NOT_FOUND);
     daemon.add_portal(server.local_addrs()[0]).await.unwrap();
-    let refused = daemon.login(with_secret(persistent(), "wrongwrongwrong")).await.unwrap_err();
+    let refused = daemon
+        .login(with_secret(persistent(), "wrongwrongwrong"))
+        .await
+        .unwrap_err();
     assert_eq!(refused.status, Status::AUTHENTICATION_FAILURE, "{refused}");
-    assert_eq!((refused.target.as_str(), refused.portal.is_empty()), (TARGET, false));
-    assert!(!refused.advice.is_empty() && !refused.peer_said.is_empty(), "{refused}");
-    assert!(daemon.sessions().await.is_empty(), "a failed login leaves no session");
+    assert_eq!(
+        (refused.target.as_str(), refused.portal.is_empty()),
+        (TARGET, false)
+    );
+    assert!(
+        !refused.advice.is_empty() && !refused.peer_said.is_empty(),
+        "{refused}"
+    );
+    assert!(
+        daemon.sessions().await.is_empty(),
+        "a failed login leaves no session"
+    );
     let request = v1::ListPersistentLoginsRequest {};
-    let stored = daemon.client.sessions().list_persistent_logins(request).await.unwrap();
-    assert!(stored.into_inner().logins.is_empty(), "stored only after it worked");
+    let stored = daemon
+        .client
+        .sessions()
+        .list_persistent_logins(request)
+        .await
+        .unwrap();
+    assert!(
+        stored.into_inner().logins.is_empty(),
+        "stored only after it worked"
+    );
     let short = daemon.login(with_secret(now(), "short")).await;
     assert_eq!(status(short), Status::INVALID_TARGET_CHAP_SECRET);
-    let unknown = v1::LoginRequest { target_name: "iqn.2026-11.test:none".into(), ..now() };
-    assert_eq!(status(daemon.login(unknown).await), Status::TARGET_NOT_FOUND);
+    let unknown = v1::LoginRequest {
+        target_name: "iqn.2026-11.test:none".into(),
+        ..now()
+    };
+    assert_eq!(
+        status(daemon.login(unknown).await),
+        Status::TARGET_NOT_FOUND
+    );
     daemon.stop().await;
 }
 
@@ -75,21 +109,48 @@ async fn an_unreachable_portal_stays_stored_and_answers_later() {
     assert_eq!(refused.portal, address.to_string());
     let list = async || {
         let request = v1::ListPortalsRequest {};
-        let listed = daemon.client.discovery().list_portals(request).await.unwrap();
+        let listed = daemon
+            .client
+            .discovery()
+            .list_portals(request)
+            .await
+            .unwrap();
         listed.into_inner().portals
     };
     let listed = list().await;
     assert_eq!(listed.len(), 1);
-    assert_eq!(listed[0].last_error.as_ref().unwrap().status, refused.status.code());
+    assert_eq!(
+        listed[0].last_error.as_ref().unwrap().status,
+        refused.status.code()
+    );
     let _server = serve_at(address, target()).await;
     let refresh = v1::RefreshPortalsRequest::default();
-    let refreshed = daemon.client.discovery().refresh_portals(refresh).await.unwrap().into_inner();
+    let refreshed = daemon
+        .client
+        .discovery()
+        .refresh_portals(refresh)
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(refreshed.portals[0].targets, [TARGET]);
     assert!(list().await[0].last_error.is_none());
-    let remove = v1::RemovePortalRequest { portal: Some(portal(address)), initiator: None };
-    let removed = daemon.client.discovery().remove_portal(remove.clone()).await.unwrap();
+    let remove = v1::RemovePortalRequest {
+        portal: Some(portal(address)),
+        initiator: None,
+    };
+    let removed = daemon
+        .client
+        .discovery()
+        .remove_portal(remove.clone())
+        .await
+        .unwrap();
     assert_eq!(removed.into_inner().forgotten_targets, [TARGET]);
-    let again = daemon.client.discovery().remove_portal(remove).await.unwrap_err();
+    let again = daemon
+        .client
+        .discovery()
+        .remove_portal(remove)
+        .await
+        .unwrap_err();
     assert_eq!(Failure::from(again).status, Status::PORTAL_NOT_FOUND);
     daemon.stop().await;
 }
@@ -102,7 +163,10 @@ async fn asking_twice_is_success_where_the_library_documents_no_error() {
     daemon.add_portal(server.local_addrs()[0]).await.unwrap();
     daemon.add_portal(server.local_addrs()[0]).await.unwrap();
     let first = daemon.login(now()).await.unwrap();
-    assert_eq!(status(daemon.login(now()).await), Status::TARGET_ALREADY_LOGGED_IN);
+    assert_eq!(
+        status(daemon.login(now()).await),
+        Status::TARGET_ALREADY_LOGGED_IN
+    );
     let stored = daemon.login(persistent()).await.unwrap();
     assert!(stored.already_logged_in);
     assert_eq!(stored.session_id, first.session_id);
@@ -110,8 +174,14 @@ async fn asking_twice_is_success_where_the_library_documents_no_error() {
     let again = daemon.login(persistent()).await.unwrap();
     assert_eq!(again.persistent_login(), v1::Change::Unchanged);
     // With the multi-path flag there is a second session, with an ISID of its own.
-    let flags = v1::LoginOptions { login_flags: 0x2, ..v1::LoginOptions::default() };
-    let second = v1::LoginRequest { login_options: Some(flags), ..now() };
+    let flags = v1::LoginOptions {
+        login_flags: 0x2,
+        ..v1::LoginOptions::default()
+    };
+    let second = v1::LoginRequest {
+        login_options: Some(flags),
+        ..now()
+    };
     daemon.login(second).await.unwrap();
     let sessions = daemon.sessions().await;
     assert_eq!(sessions.len(), 2);
@@ -138,7 +208,11 @@ async fn isid_and_session_come_back_after_a_restart() {
         ..v1::RemovePersistentLoginRequest::default()
     };
     let mut sessions = daemon.client.sessions();
-    let removed = sessions.remove_persistent_login(request.clone()).await.unwrap().into_inner();
+    let removed = sessions
+        .remove_persistent_login(request.clone())
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!((removed.removed, removed.orphaned_paths.len()), (1, 0));
     let again = sessions.remove_persistent_login(request).await.unwrap_err();
     assert_eq!(Failure::from(again).status, Status::TARGET_NOT_FOUND);
@@ -161,7 +235,12 @@ async fn a_dead_target_does_not_delay_the_others() {
             portals: vec![portal(silent)],
             ..v1::AddStaticTargetRequest::default()
         };
-        daemon.client.discovery().add_static_target(add).await.unwrap();
+        daemon
+            .client
+            .discovery()
+            .add_static_target(add)
+            .await
+            .unwrap();
         let store = v1::LoginRequest {
             target_name: name,
             mode: v1::LoginMode::Store.into(),
@@ -174,9 +253,20 @@ async fn a_dead_target_does_not_delay_the_others() {
     let daemon = place.start().await;
     daemon.ready_disk().await;
     // A login attempt to the silent portal takes 15 seconds.
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
-    let states: Vec<_> = daemon.sessions().await.iter().map(v1::Session::state).collect();
-    let connecting = states.iter().filter(|state| **state == v1::SessionState::LoggingIn);
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        begun.elapsed()
+    );
+    let states: Vec<_> = daemon
+        .sessions()
+        .await
+        .iter()
+        .map(v1::Session::state)
+        .collect();
+    let connecting = states
+        .iter()
+        .filter(|state| **state == v1::SessionState::LoggingIn);
     assert_eq!((states.len(), connecting.count()), (4, 3), "{states:?}");
     daemon.stop().await;
 }
@@ -194,9 +284,17 @@ async fn a_target_that_comes_late_is_logged_in_to() {
     let failed = daemon.event("login-failed", |_| true).await;
     let detail = failed.detail.unwrap();
     assert_eq!(detail.status, Status::CONNECTION_FAILED.code());
-    assert_eq!((detail.target.as_str(), detail.portal), (TARGET, address.to_string()));
+    assert_eq!(
+        (detail.target.as_str(), detail.portal),
+        (TARGET, address.to_string())
+    );
     let request = v1::ListPersistentLoginsRequest {};
-    let stored = daemon.client.sessions().list_persistent_logins(request).await.unwrap();
+    let stored = daemon
+        .client
+        .sessions()
+        .list_persistent_logins(request)
+        .await
+        .unwrap();
     assert!(stored.into_inner().logins[0].last_error.is_some());
     let _server = serve_at(address, target()).await;
     daemon.ready_disk().await;
@@ -211,17 +309,28 @@ async fn a_permanent_redirect_replaces_the_stored_portal() {
     let daemon = place.start().await;
     let (from, to) = (old.local_addrs()[0], new.local_addrs()[0]);
     daemon.add_portal(from).await.unwrap();
-    let chosen = v1::LoginRequest { portal: Some(portal(from)), ..persistent() };
+    let chosen = v1::LoginRequest {
+        portal: Some(portal(from)),
+        ..persistent()
+    };
     daemon.login(chosen).await.unwrap();
     old.faults().set_redirect(Some(Redirect::permanent(to)));
     daemon.stop().await;
     let daemon = place.start().await;
     daemon.event("target-moved", |_| true).await;
     let request = v1::ListPersistentLoginsRequest {};
-    let stored = daemon.client.sessions().list_persistent_logins(request).await.unwrap();
+    let stored = daemon
+        .client
+        .sessions()
+        .list_persistent_logins(request)
+        .await
+        .unwrap();
     let stored = stored.into_inner().logins;
     assert_eq!(stored.len(), 1);
-    assert_eq!(stored[0].portal.as_ref().unwrap().to_string(), to.to_string());
+    assert_eq!(
+        stored[0].portal.as_ref().unwrap().to_string(),
+        to.to_string()
+    );
     assert!(stored[0].session_id.is_some());
     daemon.stop().await;
 }
@@ -234,24 +343,43 @@ async fn a_new_lun_appears_and_a_removed_one_goes() {
     let daemon = place.start().await;
     daemon.persistent_disk(server.local_addrs()[0]).await;
     let device = server.target(TARGET).unwrap().device();
-    device.insert(2, super::support::unit(super::support::ram(1 << 20), "second"));
+    device.insert(
+        2,
+        super::support::unit(super::support::ram(1 << 20), "second"),
+    );
     // The target tells of it with the next command's unit attention.
-    look_at_lun(&daemon.client).await;
-    daemon.event("disk-ready", |event| event.lun == Some(2 << 48)).await;
+    test_unit_ready(&daemon.client).await;
+    daemon
+        .event("disk-ready", |event| event.lun == Some(2 << 48))
+        .await;
     assert_eq!(daemon.disks().await.len(), 2);
     server.target(TARGET).unwrap().device().remove(1);
-    look_at_lun(&daemon.client).await;
-    daemon.event("lun-gone", |event| event.lun == Some(1 << 48)).await;
-    let left: Vec<_> = daemon.disks().await.iter().map(|disk| disk.lun_number).collect();
+    // Or it is looked for.
+    let refresh = v1::RefreshPortalsRequest::default();
+    daemon
+        .client
+        .discovery()
+        .refresh_portals(refresh)
+        .await
+        .unwrap();
+    daemon
+        .event("lun-gone", |event| event.lun == Some(1 << 48))
+        .await;
+    let left: Vec<_> = daemon
+        .disks()
+        .await
+        .iter()
+        .map(|disk| disk.lun_number)
+        .collect();
     assert_eq!(left, [2]);
     daemon.stop().await;
 }
 
-/// TEST UNIT READY to LUN 2, so that the target can tell of what changed.
-async fn look_at_lun(client: &hawser_api::Client) {
+/// TEST UNIT READY to LUN 1, so that the target can tell of what changed.
+async fn test_unit_ready(client: &hawser_api::Client) {
     let nexus = v1::Nexus {
         which: Some(v1::nexus::Which::TargetName(TARGET.into())),
-        lun: 2 << 48,
+        lun: 1 << 48,
     };
     let request = v1::ExecuteRequest {
         nexus: Some(nexus),
@@ -267,21 +395,35 @@ async fn raw_commands_are_answered_as_they_are() {
     let place = Place::new(ExportMode::None);
     let daemon = place.start().await;
     daemon.add_portal(server.local_addrs()[0]).await.unwrap();
-    let informational = v1::LoginRequest { informational: true, ..now() };
+    let informational = v1::LoginRequest {
+        informational: true,
+        ..now()
+    };
     let login = daemon.login(informational).await.unwrap();
     let nexus = |lun: u64| v1::Nexus {
         which: login.session_id.map(v1::nexus::Which::SessionId),
         lun: lun << 48,
     };
     let mut scsi = daemon.client.scsi();
-    let inquiry = v1::InquiryRequest { nexus: Some(nexus(1)), ..v1::InquiryRequest::default() };
+    let inquiry = v1::InquiryRequest {
+        nexus: Some(nexus(1)),
+        ..v1::InquiryRequest::default()
+    };
     let answer = scsi.inquiry(inquiry).await.unwrap().into_inner();
     assert_eq!((answer.scsi_status, answer.data[0]), (0, 0), "a disk");
-    let luns = v1::ReportLunsRequest { nexus: Some(nexus(0)) };
+    let luns = v1::ReportLunsRequest {
+        nexus: Some(nexus(0)),
+    };
     let answer = scsi.report_luns(luns).await.unwrap().into_inner();
     // List length 8, four reserved bytes, then LUN 1 (SPC-4 section 6.33).
-    assert_eq!(answer.data, [0, 0, 0, 8, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
-    let capacity = v1::ReadCapacityRequest { nexus: Some(nexus(1)), sixteen: false };
+    assert_eq!(
+        answer.data,
+        [0, 0, 0, 8, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]
+    );
+    let capacity = v1::ReadCapacityRequest {
+        nexus: Some(nexus(1)),
+        sixteen: false,
+    };
     let answer = scsi.read_capacity(capacity).await.unwrap().into_inner();
     // Last block 0x1ffff, 512 bytes a block.
     assert_eq!(answer.data, [0, 1, 0xff, 0xff, 0, 0, 2, 0]);
@@ -293,8 +435,13 @@ async fn raw_commands_are_answered_as_they_are() {
     let answer = scsi.execute(bad).await.unwrap().into_inner();
     assert_eq!(answer.scsi_status, 2, "CHECK CONDITION is an answer");
     assert!(!answer.sense.is_empty());
-    assert!(daemon.disks().await.is_empty(), "informational sessions show no disks");
-    let gone = v1::ReportLunsRequest { nexus: Some(v1::Nexus::default()) };
+    assert!(
+        daemon.disks().await.is_empty(),
+        "informational sessions show no disks"
+    );
+    let gone = v1::ReportLunsRequest {
+        nexus: Some(v1::Nexus::default()),
+    };
     assert!(scsi.report_luns(gone).await.is_err());
     daemon.stop().await;
 }
@@ -320,10 +467,15 @@ async fn a_disk_in_use_refuses_the_logout() {
     let refused = Failure::from(sessions.logout(out(false)).await.unwrap_err());
     assert_eq!(refused.status, Status::DEVICE_BUSY_ON_SESSION);
     let pid = user.id().unwrap();
-    assert!(refused.message.contains(&format!("process {pid} (sleep)")), "{refused}");
+    assert!(
+        refused.message.contains(&format!("process {pid} (sleep)")),
+        "{refused}"
+    );
     assert_eq!(daemon.sessions().await.len(), 1);
     in_time(user.kill()).await.unwrap();
-    let done = tokio::time::timeout(LIMIT, sessions.logout(out(false))).await.unwrap();
+    let done = tokio::time::timeout(LIMIT, sessions.logout(out(false)))
+        .await
+        .unwrap();
     assert!(done.unwrap().into_inner().persistent_login_remains);
     assert!(daemon.disks().await.is_empty());
     let gone = Failure::from(sessions.logout(out(true)).await.unwrap_err());
@@ -344,22 +496,42 @@ async fn static_targets_are_known_without_discovery() {
         ..v1::AddStaticTargetRequest::default()
     };
     let mut discovery = daemon.client.discovery();
-    let passing = discovery.add_static_target(add(false, Vec::new())).await.unwrap();
+    let passing = discovery
+        .add_static_target(add(false, Vec::new()))
+        .await
+        .unwrap();
     assert_eq!(passing.into_inner().change(), v1::Change::Created);
-    let login = v1::LoginRequest { target_name: name.into(), ..now() };
-    assert_eq!(status(daemon.login(login.clone()).await), Status::NO_PORTAL_SPECIFIED);
+    let login = v1::LoginRequest {
+        target_name: name.into(),
+        ..now()
+    };
+    assert_eq!(
+        status(daemon.login(login.clone()).await),
+        Status::NO_PORTAL_SPECIFIED
+    );
     let portals = vec![portal(server.local_addrs()[0])];
-    discovery.add_static_target(add(true, portals)).await.unwrap();
+    discovery
+        .add_static_target(add(true, portals))
+        .await
+        .unwrap();
     daemon.login(login.clone()).await.unwrap();
     daemon.stop().await;
     let daemon = place.start().await;
     let mut discovery = daemon.client.discovery();
-    let listed = discovery.list_targets(v1::ListTargetsRequest::default()).await.unwrap();
+    let listed = discovery
+        .list_targets(v1::ListTargetsRequest::default())
+        .await
+        .unwrap();
     let listed = listed.into_inner().targets;
     assert_eq!((listed.len(), listed[0].instances[0].persisted), (1, true));
     assert_eq!(listed[0].instances[0].mechanism_text, "Static:");
-    let remove = v1::RemoveStaticTargetRequest { target_name: name.into() };
-    discovery.remove_static_target(remove.clone()).await.unwrap();
+    let remove = v1::RemoveStaticTargetRequest {
+        target_name: name.into(),
+    };
+    discovery
+        .remove_static_target(remove.clone())
+        .await
+        .unwrap();
     let again = Failure::from(discovery.remove_static_target(remove).await.unwrap_err());
     assert_eq!(again.status, Status::TARGET_NOT_FOUND);
     daemon.stop().await;

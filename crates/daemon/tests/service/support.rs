@@ -45,7 +45,9 @@ pub(crate) fn target() -> TargetConfig {
 }
 
 pub(crate) fn target_named(name: &str, key: &str) -> TargetConfig {
-    TargetConfig::new(name).unwrap().lun(1, unit(ram(64 * MIB), key))
+    TargetConfig::new(name)
+        .unwrap()
+        .lun(1, unit(ram(64 * MIB), key))
 }
 
 pub(crate) fn with_chap(target: TargetConfig) -> TargetConfig {
@@ -114,7 +116,11 @@ impl Place {
             ended = &mut task => panic!("the daemon ended: {ended:?}"),
             client = self.client() => client,
         };
-        Running { client, stop: Some(stop), task }
+        Running {
+            client,
+            stop: Some(stop),
+            task,
+        }
     }
 
     /// A client, as soon as the daemon answers.
@@ -189,7 +195,9 @@ impl Spawned {
 
 /// Runs a program that must work; gives what it prints.
 pub(crate) async fn run(program: &str, arguments: &[&str]) -> String {
-    let output = in_time(Command::new(program).args(arguments).output()).await.unwrap();
+    let output = in_time(Command::new(program).args(arguments).output())
+        .await
+        .unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{program} {arguments:?}: {said}");
     String::from_utf8_lossy(&output.stdout).into_owned()
@@ -204,21 +212,41 @@ pub(crate) trait Asks {
             portal: Some(portal(address)),
             ..v1::AddPortalRequest::default()
         };
-        Ok(self.client().discovery().add_portal(request).await?.into_inner().targets)
+        Ok(self
+            .client()
+            .discovery()
+            .add_portal(request)
+            .await?
+            .into_inner()
+            .targets)
     }
 
     async fn login(&self, request: v1::LoginRequest) -> Result<v1::LoginResponse, Failure> {
-        Ok(in_time(self.client().sessions().login(request)).await?.into_inner())
+        Ok(in_time(self.client().sessions().login(request))
+            .await?
+            .into_inner())
     }
 
     async fn disks(&self) -> Vec<v1::Disk> {
         let request = v1::ListDisksRequest::default();
-        self.client().volumes().list_disks(request).await.unwrap().into_inner().disks
+        self.client()
+            .volumes()
+            .list_disks(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .disks
     }
 
     async fn sessions(&self) -> Vec<v1::Session> {
         let request = v1::ListSessionsRequest {};
-        self.client().sessions().list_sessions(request).await.unwrap().into_inner().sessions
+        self.client()
+            .sessions()
+            .list_sessions(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .sessions
     }
 
     async fn bind(&self, request: v1::BindRequest) -> Result<v1::BoundVolume, Failure> {
@@ -228,14 +256,26 @@ pub(crate) trait Asks {
 
     async fn bound(&self) -> Vec<v1::BoundVolume> {
         let request = v1::ListBoundRequest {};
-        self.client().volumes().list_bound(request).await.unwrap().into_inner().volumes
+        self.client()
+            .volumes()
+            .list_bound(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .volumes
     }
 
     /// Waits for the bound volumes and gives the last word.
     async fn wait(&self, timeout: Duration) -> v1::WaitUpdate {
         let timeout_ms = Some(u64::try_from(timeout.as_millis()).unwrap());
         let request = v1::WaitRequest { timeout_ms };
-        let mut updates = self.client().volumes().wait(request).await.unwrap().into_inner();
+        let mut updates = self
+            .client()
+            .volumes()
+            .wait(request)
+            .await
+            .unwrap()
+            .into_inner();
         let mut last = None;
         while let Some(update) = in_time(updates.next()).await {
             last = Some(update.unwrap());
@@ -245,8 +285,17 @@ pub(crate) trait Asks {
 
     /// Waits for an event of a kind, past or to come, that `wanted` takes.
     async fn event(&self, kind: &str, wanted: impl Fn(&v1::Event) -> bool) -> v1::Event {
-        let request = v1::WatchEventsRequest { follow: true, ..v1::WatchEventsRequest::default() };
-        let mut events = self.client().system().watch_events(request).await.unwrap().into_inner();
+        let request = v1::WatchEventsRequest {
+            follow: true,
+            ..v1::WatchEventsRequest::default()
+        };
+        let mut events = self
+            .client()
+            .system()
+            .watch_events(request)
+            .await
+            .unwrap()
+            .into_inner();
         loop {
             let event = in_time(events.next()).await.expect("events go on").unwrap();
             if event.kind == kind && wanted(&event) {
@@ -255,11 +304,14 @@ pub(crate) trait Asks {
         }
     }
 
-    /// Waits until the one disk is ready.
+    /// Waits until the one disk is ready. Other devices, such as the controller that tgt has at LUN 0,
+    /// have no size.
     async fn ready_disk(&self) -> v1::Disk {
         self.event("disk-ready", |_| true).await;
         let disks = self.disks().await;
-        let ready = disks.into_iter().find(|disk| disk.state() == v1::DiskState::Ready);
+        let ready = disks
+            .into_iter()
+            .find(|disk| disk.state() == v1::DiskState::Ready && disk.bytes > 0);
         ready.expect("a disk is ready")
     }
 
@@ -285,12 +337,18 @@ impl Asks for Spawned {
 
 /// A login now, without options.
 pub(crate) fn now() -> v1::LoginRequest {
-    v1::LoginRequest { target_name: TARGET.into(), ..v1::LoginRequest::default() }
+    v1::LoginRequest {
+        target_name: TARGET.into(),
+        ..v1::LoginRequest::default()
+    }
 }
 
 /// A login now that is stored.
 pub(crate) fn persistent() -> v1::LoginRequest {
-    v1::LoginRequest { mode: v1::LoginMode::NowAndStore.into(), ..now() }
+    v1::LoginRequest {
+        mode: v1::LoginMode::NowAndStore.into(),
+        ..now()
+    }
 }
 
 /// The same with CHAP.
@@ -300,9 +358,15 @@ pub(crate) fn with_secret(request: v1::LoginRequest, secret: &str) -> v1::LoginR
         secret: Some(v1::Secret::new(secret)),
         ..v1::LoginOptions::default()
     });
-    v1::LoginRequest { login_options, ..request }
+    v1::LoginRequest {
+        login_options,
+        ..request
+    }
 }
 
 pub(crate) fn path(path: impl Into<String>) -> v1::BindRequest {
-    v1::BindRequest { path: path.into(), ..v1::BindRequest::default() }
+    v1::BindRequest {
+        path: path.into(),
+        ..v1::BindRequest::default()
+    }
 }
