@@ -196,6 +196,14 @@ pub enum PeerMisbehaved {
     /// The task exists, but the PDU does not fit its kind, or comes on the wrong connection.
     #[error("a PDU of the wrong kind for task {0:#010x}")]
     WrongTask(u32),
+    /// An R2T for another logical unit than its command's (RFC 7143 §4.2.5.3).
+    #[error("R2T for LUN {got:02x?} of a command for LUN {expected:02x?}")]
+    WrongLun {
+        /// The LUN of the R2T.
+        got: [u8; 8],
+        /// The LUN of the command.
+        expected: [u8; 8],
+    },
     /// StatSN out of order: a status was lost (RFC 7143 §7.9).
     #[error("StatSN {got} where {expected} was due")]
     StatSnGap {

@@ -302,6 +302,10 @@ impl Session {
         if !task.is_sent_on(connection.cid) || task.write_length() == 0 {
             return Err(PeerMisbehaved::WrongTask(itt).into());
         }
+        if let Some(command) = task.command().filter(|command| command.lun != pdu.lun) {
+            let (got, expected) = (pdu.lun, command.lun);
+            return Err(PeerMisbehaved::WrongLun { got, expected }.into());
+        }
         let (got, expected) = (pdu.r2t_sn.get(), task.next_data_sn);
         if got != expected {
             return Err(PeerMisbehaved::R2tSnGap { got, expected }.into());

@@ -168,6 +168,14 @@ impl Bench {
         self.submit(command(Direction::Write(length)))
     }
 
+    /// A write to LUN 3.
+    pub(super) fn write_to_3(&mut self, length: u32) -> TaskId {
+        self.submit(Command {
+            lun: LUN_3,
+            ..command(Direction::Write(length))
+        })
+    }
+
     /// Does what a driver does after each call: actions, events, and all that can be sent.
     pub(super) fn settle(&mut self) {
         self.drain();

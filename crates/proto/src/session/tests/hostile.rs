@@ -18,6 +18,7 @@ fn each_offence_has_a_test() {
             P::LoginResponseAfterLogin => "hostile::login_pdus_after_the_login",
             P::UnknownTask(_) => "hostile::sup_g04_unknown_tags",
             P::WrongTask(_) => "hostile::pdus_of_the_wrong_kind",
+            P::WrongLun { .. } => "writes::an_r2t_is_for_the_logical_unit_of_its_command",
             P::StatSnGap { .. } => {
                 "numbers::ffp_5_1_and_sup_a16_a_gap_in_stat_sn_costs_the_session"
             }
@@ -79,6 +80,10 @@ fn all_errors() -> Vec<ConnectionError> {
         P::LoginResponseAfterLogin,
         P::UnknownTask(1),
         P::WrongTask(1),
+        P::WrongLun {
+            got: LUN_0,
+            expected: LUN_3,
+        },
         P::StatSnGap { got, expected },
         P::DataSnGap { got, expected },
         P::R2tSnGap { got, expected },

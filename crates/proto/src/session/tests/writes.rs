@@ -49,7 +49,7 @@ fn take_sequence(bench: &mut Bench, store: &mut Store, ttt: u32, lun: [u8; 8], o
 fn write(parameters: &Parameters, size: u32) {
     let mut bench = Bench::up(quiet(), parameters.clone());
     let mut store = Store::default();
-    let itt = bench.write(size).itt();
+    let itt = bench.write_to_3(size).itt();
     let command = bench.take(COMMAND);
     assert_eq!(command.header[1] & 0x60, 0x20, "W");
     assert_eq!(command.word20(), size);
@@ -229,7 +229,7 @@ fn ffp_9_1_and_12_1_and_12_2_an_r2t_is_answered_with_its_own_tags_in_its_own_ran
     let mut bench = Bench::with(|p| {
         (p.immediate_data, p.max_send_data_segment) = (false, 512);
     });
-    let itt = bench.write(8192).itt();
+    let itt = bench.write_to_3(8192).itt();
     bench.take(COMMAND);
     let mut store = Store::default();
     // 0 is a valid target transfer tag.
@@ -344,6 +344,17 @@ fn sup_x02_r2ts_for_tasks_that_write_nothing() {
         let offence = bench.misbehave(r2t(itt, 1, 0, 0, 512));
         assert_eq!(offence, PeerMisbehaved::WrongTask(itt));
     }
+}
+
+#[test]
+fn an_r2t_is_for_the_logical_unit_of_its_command() {
+    let mut bench = Bench::with(|p| p.immediate_data = false);
+    let itt = bench.write_to_3(4096).itt();
+    let wrong = PeerMisbehaved::WrongLun {
+        got: LUN_0,
+        expected: LUN_3,
+    };
+    assert_eq!(bench.misbehave(r2t(itt, 1, 0, 0, 512)), wrong);
 }
 
 #[test]
