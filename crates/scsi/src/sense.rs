@@ -21,26 +21,38 @@ const MAX_DESCRIPTORS: usize = 122;
 
 /// The broad kind of a failure (SPC-4 table 48).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[allow(
-    missing_docs,
-    reason = "the variants are the standard's names, and `Display` prints them"
-)]
 pub enum SenseKey {
+    /// 0h: nothing to tell.
     NoSense,
+    /// 1h: it was done, with some effort.
     RecoveredError,
+    /// 2h: the unit cannot be reached now.
     NotReady,
+    /// 3h: the medium is at fault.
     MediumError,
+    /// 4h: the device is at fault.
     HardwareError,
+    /// 5h: the CDB or the parameter list is wrong.
     IllegalRequest,
+    /// 6h: something has changed that the initiator must know.
     UnitAttention,
+    /// 7h: the blocks are protected against this.
     DataProtect,
+    /// 8h: blank or non-blank medium where it must not be.
     BlankCheck,
+    /// 9h: the vendor's own.
     VendorSpecific,
+    /// Ah: a copy was given up.
     CopyAborted,
+    /// Bh: the device gave the command up; it may be sent again.
     AbortedCommand,
+    /// Ch: reserved.
     Reserved,
+    /// Dh: data remain that the medium has no room for.
     VolumeOverflow,
+    /// Eh: the data compared are not those on the medium.
     Miscompare,
+    /// Fh: it was done, and there is something to tell.
     Completed,
 }
 
