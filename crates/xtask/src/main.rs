@@ -10,6 +10,7 @@ mod spec;
 mod stage;
 mod test;
 mod thirdparty;
+mod vm;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -24,6 +25,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   spec                          check that SPECIFICATION.md names what is in the tree
   codegen [--check]             write the generated code, or check that it is up to date
   fuzz [--seconds N] [TARGET]   run the fuzz targets (10 seconds each unless told)
+  vm [lio]                      what needs a kernel of our own, in virtual machines
   package-list                  the Debian packages that building and testing need, and why";
 
 /// How long `cargo xtask fuzz` runs each target unless told.
@@ -58,6 +60,8 @@ fn run(words: &[&str]) -> Result<bool> {
         ["fuzz", "--seconds", n] => fuzz::run(root, seconds(n)?, None),
         ["fuzz", "--seconds", n, target] => fuzz::run(root, seconds(n)?, Some(target)),
         ["fuzz", target] => fuzz::run(root, FUZZ_SECONDS, Some(target)),
+        ["vm"] => return vm::run(root, None),
+        ["vm", suite] => return vm::run(root, Some(suite)),
         ["package-list"] => {
             packages::list();
             Ok(())

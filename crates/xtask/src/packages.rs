@@ -63,9 +63,19 @@ pub(crate) fn list() {
     }
 }
 
-/// Installs what is missing, if this process may; otherwise fails with the list.
+/// Installs what building and testing need and is missing, if this process may; otherwise fails with the list.
 pub(crate) fn ensure_installed() -> Result<()> {
-    let missing: BTreeSet<&str> = needs()
+    ensure_there(&needs().collect::<Vec<_>>())
+}
+
+/// The same for a list of its own, written like the one of the tests.
+pub(crate) fn ensure_listed(list: &'static str) -> Result<()> {
+    ensure_there(&list.lines().filter_map(need_of_line).collect::<Vec<_>>())
+}
+
+fn ensure_there(needs: &[Need]) -> Result<()> {
+    let missing: BTreeSet<&str> = needs
+        .iter()
         .filter(|need| !is_there(need.program))
         .map(|need| need.package)
         .collect();
@@ -86,7 +96,8 @@ pub(crate) fn ensure_installed() -> Result<()> {
         ]
         .concat(),
     )?;
-    let still: Vec<&str> = needs()
+    let still: Vec<&str> = needs
+        .iter()
         .filter(|need| !is_there(need.program))
         .map(|need| need.program)
         .collect();

@@ -216,7 +216,8 @@ fn check_lines(command: &mut Command, limit: Duration, mut each: impl FnMut(&str
     Ok(())
 }
 
-fn read_lines(child: &mut Child) -> mpsc::Receiver<String> {
+/// The lines of a child's standard output, which must be a pipe, as they come.
+pub(crate) fn read_lines(child: &mut Child) -> mpsc::Receiver<String> {
     let (lines, inbox) = mpsc::channel();
     if let Some(stdout) = child.stdout.take() {
         std::thread::spawn(move || {
