@@ -15,7 +15,7 @@ pub struct Management {
     pub function: TmfFunction,
     /// The logical unit; not looked at for target resets.
     pub lun: [u8; 8],
-    /// The task, for [`TmfFunction::AbortTask`].
+    /// The task, for [`TmfFunction::AbortTask`], as its submission named it.
     pub task: Option<TaskId>,
     /// Who hears of it: `None` when the session asks by itself.
     pub token: Option<u64>,
@@ -55,7 +55,13 @@ impl Session {
     ///
     /// # Errors
     /// [`Full`](super::Full) when too many wait already.
-    pub fn manage(&mut self, now: Instant, request: Management) -> Result<(), super::Full> {
+    pub fn manage(&mut self, now: Instant, mut request: Management) -> Result<(), super::Full> {
+        // One that has ended keeps its name, and is found not to exist when its turn comes.
+        request.task = request.task.map(|id| self.tasks.present(id).unwrap_or(id));
+        self.enqueue(now, request)
+    }
+
+    fn enqueue(&mut self, now: Instant, request: Management) -> Result<(), super::Full> {
         if self.management.len() >= MAX_MANAGEMENT_QUEUE {
             return Err(super::Full);
         }
@@ -101,6 +107,9 @@ impl Session {
     /// # Errors
     /// [`Full`](super::Full) when too many management functions wait already.
     pub fn abort(&mut self, now: Instant, id: TaskId) -> Result<(), super::Full> {
+        let Some(id) = self.tasks.present(id) else {
+            return Ok(());
+        };
         let Some(task) = self.tasks.find(id) else {
             return Ok(());
         };
@@ -113,7 +122,7 @@ impl Session {
             return Ok(());
         };
         let function = TmfFunction::AbortTask;
-        self.manage(
+        self.enqueue(
             now,
             Management {
                 function,
@@ -293,7 +302,7 @@ impl Session {
                 };
                 // With too many functions waiting already, or on the way out, it stays overdue and is
                 // looked at again: those have limits of their own.
-                if self.may_request() && self.manage(now, request).is_ok() {
+                if self.may_request() && self.enqueue(now, request).is_ok() {
                     self.events
                         .push_back(Event::Escalated(Escalation::AbortTask));
                     if let Some(task) = self.tasks.find(id) {

@@ -74,8 +74,8 @@ pub enum Hold {
 /// How a session behaves. [`Default`] is what a user who says nothing gets.
 #[derive(Debug, Clone)]
 pub struct SessionConfig {
-    /// Commands at once; more are refused with [`Full`]. The session's own requests have slots
-    /// beyond these.
+    /// Commands at once; more are refused with [`Full`]. Urgent commands and the session's own
+    /// requests have slots beyond these.
     pub max_tasks: u16,
     /// How long commands wait for a lost session.
     pub hold: Hold,
@@ -239,10 +239,17 @@ impl Session {
         Ok(id)
     }
 
-    /// Another task would find a slot.
+    /// Another command would find a slot, urgent or not.
     #[must_use]
     pub fn has_room(&self) -> bool {
         !self.tasks.is_full()
+    }
+
+    /// Another urgent command would find a slot. Commands that wait for the gate may fill the table,
+    /// and the gate waits for urgent ones: a driver must let these past those that find no room.
+    #[must_use]
+    pub fn has_urgent_room(&self) -> bool {
+        !self.tasks.is_full_for_urgent()
     }
 
     /// The session has a logged-in connection.

@@ -16,12 +16,17 @@ pub const MAX_TASKS: u16 = 0x7fff;
 /// table full of commands that hang can still be aborted, and a full session logged out.
 pub(super) const OWN_SLOTS: u16 = 16;
 
+/// Slots beyond those of the other commands, for urgent ones: the commands of a lost connection fill
+/// the table until the gate opens, and it opens only after urgent commands were answered.
+pub(super) const URGENT_SLOTS: u16 = 8;
+
 /// How many generations of a slot back a late PDU is still believed to be one.
 const STALE_GENERATIONS: u16 = 1 << 10;
 
 /// Names one task of one session for as long as it lives: its slot and the slot's generation. On
-/// the wire it is the initiator task tag, `generation << 16 | slot`, so a late PDU of an earlier
-/// task in the same slot is told from the present one.
+/// the wire `generation << 16 | slot` is the initiator task tag, so a late PDU of an earlier task in
+/// the same slot is told from the present one. A task that is sent again gets a new tag; its caller
+/// goes on naming it as before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TaskId {
     slot: u16,
@@ -35,7 +40,7 @@ impl TaskId {
         self.slot
     }
 
-    /// The initiator task tag.
+    /// The initiator task tag of its first sending.
     #[must_use]
     pub fn itt(self) -> u32 {
         u32::from(self.generation) << 16 | u32::from(self.slot)
@@ -190,9 +195,37 @@ impl Task {
 #[derive(Debug, Default)]
 struct Entry {
     generation: u16,
+    /// The generation its task had when it was submitted: replays have later ones.
+    submitted_as: u16,
     task: Option<Task>,
-    /// Whether the slot counts as a command's; so until it is released.
-    holds_command: bool,
+    /// Whose slots it counts among, until it is released.
+    share: Share,
+}
+
+/// Who may have how many slots.
+#[derive(Debug, Clone, Copy, Default)]
+enum Share {
+    #[default]
+    Commands,
+    Urgent,
+    Own,
+}
+
+/// Slots taken of one share, and how many there are.
+#[derive(Debug)]
+struct Slots {
+    taken: u16,
+    limit: u16,
+}
+
+impl Slots {
+    fn new(limit: u16) -> Self {
+        Self { taken: 0, limit }
+    }
+
+    fn is_full(&self) -> bool {
+        self.taken >= self.limit
+    }
 }
 
 /// The tasks of a session, by slot. It grows as slots are first used, so an idle session is small.
@@ -200,11 +233,9 @@ struct Entry {
 pub(super) struct Table {
     entries: Vec<Entry>,
     free: Vec<u16>,
-    /// Slots that commands may hold, and hold.
-    capacity: u16,
-    commands: u16,
-    /// Slots that own requests hold, of [`OWN_SLOTS`].
-    own: u16,
+    commands: Slots,
+    urgent: Slots,
+    own: Slots,
 }
 
 impl Table {
@@ -214,32 +245,45 @@ impl Table {
         Self {
             entries: Vec::new(),
             free: Vec::new(),
-            capacity,
-            commands: 0,
-            own: 0,
+            commands: Slots::new(capacity),
+            urgent: Slots::new(URGENT_SLOTS),
+            own: Slots::new(OWN_SLOTS),
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.commands == 0 && self.own == 0
+        self.commands.taken == 0 && self.urgent.taken == 0 && self.own.taken == 0
     }
 
-    /// No further command finds a slot.
+    /// No further command finds a slot, unless it is urgent.
     pub(super) fn is_full(&self) -> bool {
-        self.commands >= self.capacity
+        self.commands.is_full()
+    }
+
+    /// No further urgent command finds a slot.
+    pub(super) fn is_full_for_urgent(&self) -> bool {
+        self.urgent.is_full() && self.commands.is_full()
+    }
+
+    fn share(&mut self, share: Share) -> &mut Slots {
+        match share {
+            Share::Commands => &mut self.commands,
+            Share::Urgent => &mut self.urgent,
+            Share::Own => &mut self.own,
+        }
     }
 
     pub(super) fn insert(&mut self, task: Task) -> Option<TaskId> {
-        let holds_command = task.command().is_some();
-        let (held, limit) = if holds_command {
-            (&mut self.commands, self.capacity)
-        } else {
-            (&mut self.own, OWN_SLOTS)
+        let share = match task.command() {
+            None => Share::Own,
+            Some(command) if command.urgent && !self.urgent.is_full() => Share::Urgent,
+            Some(_) => Share::Commands,
         };
-        if *held >= limit {
+        let slots = self.share(share);
+        if slots.is_full() {
             return None;
         }
-        *held += 1;
+        slots.taken += 1;
         let slot = match self.free.pop() {
             Some(slot) => slot,
             None => {
@@ -250,7 +294,8 @@ impl Table {
         let entry = self.entries.get_mut(usize::from(slot))?;
         entry.generation = entry.generation.wrapping_add(1);
         entry.task = Some(task);
-        entry.holds_command = holds_command;
+        entry.share = share;
+        entry.submitted_as = entry.generation;
         Some(TaskId {
             slot,
             generation: entry.generation,
@@ -268,12 +313,9 @@ impl Table {
             return;
         };
         if entry.task.is_none() {
-            let held = if entry.holds_command {
-                &mut self.commands
-            } else {
-                &mut self.own
-            };
-            *held = held.saturating_sub(1);
+            let share = entry.share;
+            let slots = self.share(share);
+            slots.taken = slots.taken.saturating_sub(1);
             self.free.push(slot);
         }
     }
@@ -290,6 +332,13 @@ impl Table {
         } else {
             None
         }
+    }
+
+    /// The present name of the task that got `id` when it was submitted.
+    pub(super) fn present(&self, id: TaskId) -> Option<TaskId> {
+        let entry = self.entries.get(usize::from(id.slot))?;
+        let lives = entry.task.is_some() && entry.submitted_as == id.generation;
+        lives.then(|| self.id(id.slot))
     }
 
     /// `id` named a task of this table that has ended: its slot has since had a later generation, or

@@ -541,3 +541,42 @@ fn a_second_word_of_a_loss_is_ignored() {
     assert!(bench.take_events().is_empty());
     assert_eq!(bench.disconnects, 1);
 }
+
+#[test]
+fn a_table_full_of_held_commands_does_not_lock_out_the_check_of_the_disks() {
+    let config = SessionConfig {
+        max_tasks: 2,
+        ..quiet()
+    };
+    let mut bench = Bench::up(config, Parameters::default());
+    bench.read(0);
+    bench.read(0);
+    bench.take_all();
+    bench.cut();
+    bench.pass(2 * SECOND);
+    bench.login(Some(1));
+    assert!(!bench.session.has_room() && bench.session.has_urgent_room());
+    let urgent = bench.submit(Command {
+        urgent: true,
+        ..once(Direction::None)
+    });
+    assert_eq!(bench.take(COMMAND).get_itt(), urgent.itt());
+    bench.say(response(urgent.itt(), 0));
+    bench.open();
+    assert_eq!(bench.take_all().len(), 2);
+}
+
+#[test]
+fn a_replayed_task_can_be_aborted_by_its_name() {
+    let mut bench = Bench::plain();
+    let id = bench.read(4);
+    bench.cut();
+    recover(&mut bench);
+    let again = bench.take(COMMAND);
+    bench.session.abort(bench.now, id).unwrap();
+    bench.settle();
+    let tmf = bench.take(TMF);
+    assert_eq!(tmf.word20(), again.get_itt());
+    bench.say(tmf_response(tmf.get_itt(), 0));
+    assert_eq!(bench.outcome(), Outcome::Aborted);
+}
