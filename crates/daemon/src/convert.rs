@@ -120,38 +120,7 @@ pub(crate) fn options_in(options: v1::LoginOptions) -> Result<store::LoginOption
         Ok(v1::OnLost::Fail) => store::OnLost::Fail,
         Err(_) => return Err(invalid("on_lost has an unknown value")),
     };
-    for (name, value, low, high) in [
-        ("MaxConnections", options.max_connections, 1, 65_535),
-        ("DefaultTime2Wait", options.default_time2wait_s, 0, 3600),
-        ("DefaultTime2Retain", options.default_time2retain_s, 0, 3600),
-        ("hold_time_s", options.hold_time_s, 0, MAX_HOLD_SECONDS),
-        (
-            "login_timeout_ms",
-            options.login_timeout_ms,
-            1,
-            MAX_LIMIT_MS,
-        ),
-        ("nop_interval_ms", options.nop_interval_ms, 0, MAX_LIMIT_MS),
-        ("nop_timeout_ms", options.nop_timeout_ms, 1, MAX_LIMIT_MS),
-        (
-            "MaxRecvDataSegmentLength",
-            options.max_recv_data_segment_length,
-            512,
-            0xff_ffff,
-        ),
-        (
-            "FirstBurstLength",
-            options.first_burst_length,
-            512,
-            0xff_ffff,
-        ),
-        ("MaxBurstLength", options.max_burst_length, 512, 0xff_ffff),
-        ("MaxOutstandingR2T", options.max_outstanding_r2t, 1, 65_535),
-    ] {
-        if value.is_some_and(|value| !(low..=high).contains(&value)) {
-            return Err(invalid(format!("{name} must be {low} to {high}")));
-        }
-    }
+    check_ranges(&options)?;
     for name in [&options.username, &options.mutual_username]
         .into_iter()
         .flatten()
@@ -185,6 +154,43 @@ pub(crate) fn options_in(options: v1::LoginOptions) -> Result<store::LoginOption
         initial_r2t: options.initial_r2t,
         immediate_data: options.immediate_data,
     })
+}
+
+/// Refuses numbers out of range: those of iSCSI keys by RFC 7143, ours by our own limits.
+fn check_ranges(options: &v1::LoginOptions) -> Result<(), Failure> {
+    for (name, value, low, high) in [
+        ("MaxConnections", options.max_connections, 1, 65_535),
+        ("DefaultTime2Wait", options.default_time2wait_s, 0, 3600),
+        ("DefaultTime2Retain", options.default_time2retain_s, 0, 3600),
+        ("hold_time_s", options.hold_time_s, 0, MAX_HOLD_SECONDS),
+        (
+            "login_timeout_ms",
+            options.login_timeout_ms,
+            1,
+            MAX_LIMIT_MS,
+        ),
+        ("nop_interval_ms", options.nop_interval_ms, 0, MAX_LIMIT_MS),
+        ("nop_timeout_ms", options.nop_timeout_ms, 1, MAX_LIMIT_MS),
+        (
+            "MaxRecvDataSegmentLength",
+            options.max_recv_data_segment_length,
+            512,
+            0xff_ffff,
+        ),
+        (
+            "FirstBurstLength",
+            options.first_burst_length,
+            512,
+            0xff_ffff,
+        ),
+        ("MaxBurstLength", options.max_burst_length, 512, 0xff_ffff),
+        ("MaxOutstandingR2T", options.max_outstanding_r2t, 1, 65_535),
+    ] {
+        if value.is_some_and(|value| !(low..=high).contains(&value)) {
+            return Err(invalid(format!("{name} must be {low} to {high}")));
+        }
+    }
+    Ok(())
 }
 
 fn auth_type_in(value: i32) -> Result<store::AuthType, Failure> {

@@ -9,6 +9,11 @@ pub(crate) fn of_login(failure: &LoginFailure) -> Failure {
     let (status, said, advice) = match &failure.kind {
         LoginFailureKind::Connect(connect) => of_connect(connect),
         LoginFailureKind::Login(error) => of_login_error(&error.kind),
+        LoginFailureKind::Discovery(error) => (
+            Status::INVALID_SENDTARGETS_TEXT,
+            error.to_string(),
+            "the portal's answer cannot be used: look at the target's configuration",
+        ),
         LoginFailureKind::TooManyRedirects(_) => (
             Status::TARGET_MOVED_TEMPORARILY,
             String::new(),

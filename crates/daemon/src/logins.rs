@@ -617,6 +617,18 @@ pub(crate) async fn portal_moved(
 /// Makes a stored login again: the session stays and tries for ever, whatever comes of it first. Gives
 /// back when it is up or each portal has failed once.
 pub(crate) async fn restore(daemon: &Arc<Daemon>, record: &PersistentLogin) -> Result<(), Failure> {
+    match reopen(daemon, record).await? {
+        // Not under the lock: another way to the same target must not wait for this one.
+        Some((session, attempts)) => outcome(&session, attempts).await,
+        None => Ok(()),
+    }
+}
+
+/// Opens the session of a stored login, unless there is one; gives it and the number of its portals.
+async fn reopen(
+    daemon: &Arc<Daemon>,
+    record: &PersistentLogin,
+) -> Result<Option<(Session, usize)>, Failure> {
     let _lock = daemon.lock_target(&record.target_name).await;
     daemon.refuse_if_stopping()?;
     let key = record.key();
@@ -625,7 +637,7 @@ pub(crate) async fn restore(daemon: &Arc<Daemon>, record: &PersistentLogin) -> R
         .iter()
         .any(|entry| entry.login().as_ref() == Some(&key))
     {
-        return Ok(());
+        return Ok(None);
     }
     let wanted = Wanted::of_record(record)?;
     // A record with a portal needs no discovery to come back.
@@ -639,7 +651,7 @@ pub(crate) async fn restore(daemon: &Arc<Daemon>, record: &PersistentLogin) -> R
         .sessions
         .add(prepared.origin, session.clone(), Some(key));
     start(daemon, &entry, news);
-    outcome(&session, attempts).await
+    Ok(Some((session, attempts)))
 }
 
 /// Ends sessions of one target. All are checked before the first is ended.

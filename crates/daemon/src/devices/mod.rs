@@ -11,7 +11,8 @@ use hawser_api::v1::{self, SessionId};
 use hawser_api::{Failure, Status};
 use hawser_block::BlockDevice;
 use hawser_engine::{DiskIdentity, Lun, LunNumber};
-use hawser_export::{Export, ExportMode, ExportRequest};
+use hawser_export::{Export, ExportError, ExportMode, ExportRequest};
+use hawser_store::BoundVolume;
 use tokio::task::JoinSet;
 
 use crate::daemon::Daemon;
@@ -75,6 +76,8 @@ enum Trouble {
     Failed(Failure),
     /// It is not the disk that it must be.
     Wrong(Failure),
+    /// The target does not show it now, and somebody needs it.
+    Missing(Failure),
     /// It is being removed.
     Removing,
 }
@@ -108,7 +111,9 @@ impl Disk {
     /// Why it cannot be used by itself, whatever its session does.
     pub(crate) fn trouble(&self) -> Option<Failure> {
         match &self.facts_mut().trouble {
-            Some(Trouble::Failed(failure) | Trouble::Wrong(failure)) => Some(failure.clone()),
+            Some(
+                Trouble::Failed(failure) | Trouble::Wrong(failure) | Trouble::Missing(failure),
+            ) => Some(failure.clone()),
             Some(Trouble::Removing) => Some(Failure::new(
                 Status::SESSION_BUSY,
                 "the disk is being removed",
@@ -128,6 +133,11 @@ impl Disk {
             self.lun.as_u64(),
             self.session.adapter_specific,
         )
+    }
+
+    /// There is a path to it.
+    fn is_shown(&self) -> bool {
+        !self.facts_mut().paths().is_empty()
     }
 
     /// Works, so that it need not be opened again.
@@ -264,19 +274,17 @@ async fn scan(daemon: &Arc<Daemon>, entry: &Arc<Entry>) -> Result<bool, Failure>
         ));
         luns.truncate(limit);
     }
+    let mut all_sound = true;
     for disk in daemon.disks.of_session(entry.id) {
-        if !luns.contains(&disk.lun) {
-            let message = format!("LUN {} of {} is gone", disk.lun, disk.target);
-            take_away(daemon, &disk).await;
-            let failure = Failure::new(Status::ERROR_SUCCESS, message).with_target(&disk.target);
-            let news = News::warning("lun-gone", failure).session(entry.id);
-            daemon.events.tell(news.lun(disk.lun.as_u64()));
+        if luns.contains(&disk.lun) {
+            reappeared(daemon, &disk).await;
+        } else {
+            all_sound &= missing(daemon, entry, &disk).await;
         }
     }
     let known = daemon.disks.of_session(entry.id);
     let is_sound = |lun: &LunNumber| known.iter().any(|disk| disk.lun == *lun && disk.is_sound());
     let mut opening = JoinSet::new();
-    let mut all_sound = true;
     for lun in luns.into_iter().filter(|lun| !is_sound(lun)) {
         while opening.len() >= OPENED_AT_ONCE {
             all_sound &= matches!(opening.join_next().await, Some(Ok(true)));
@@ -287,6 +295,53 @@ async fn scan(daemon: &Arc<Daemon>, entry: &Arc<Entry>) -> Result<bool, Failure>
         all_sound &= opened.unwrap_or(false);
     }
     Ok(all_sound)
+}
+
+/// A LUN is no longer among those that the target reports. A target that was just started may report
+/// it a moment later, so a disk that somebody needs stays, and is looked for. Gives whether it is
+/// settled.
+async fn missing(daemon: &Arc<Daemon>, entry: &Entry, disk: &Arc<Disk>) -> bool {
+    let message = format!("LUN {} of {} is gone", disk.lun, disk.target);
+    let failure = Failure::new(Status::DEVICE_NOT_FOUND, message)
+        .with_target(&disk.target)
+        .with_advice("look at the target's LUNs; the disk is used again when it is back");
+    let known = matches!(disk.facts_mut().trouble, Some(Trouble::Missing(_)));
+    let needed = disk.handle.is_some() && is_needed(daemon, disk);
+    if needed {
+        disk.facts_mut().trouble = Some(Trouble::Missing(failure.clone()));
+    } else {
+        take_away(daemon, disk).await;
+    }
+    if !known {
+        let news = News::warning("lun-gone", failure).session(entry.id);
+        daemon.events.tell(news.lun(disk.lun.as_u64()));
+    }
+    !needed
+}
+
+/// Something is bound on it or uses it.
+fn is_needed(daemon: &Daemon, disk: &Disk) -> bool {
+    let identity = disk.identity().map_or("", DiskIdentity::as_str);
+    let bound = daemon.records.all::<BoundVolume>();
+    let facts = disk.facts();
+    !volumes::bound_paths_of(&bound, &disk.target, identity).is_empty()
+        || usage::mounts_on(&daemon.host, &facts).is_ok_and(|mounts| !mounts.is_empty())
+}
+
+/// A LUN is reported: if it was missing it is used again, unless it is another disk now.
+async fn reappeared(daemon: &Daemon, disk: &Arc<Disk>) {
+    if !matches!(disk.facts_mut().trouble, Some(Trouble::Missing(_))) {
+        return;
+    }
+    if disk.handle.as_ref().is_some_and(Lun::is_wrong_disk) {
+        return take_away(daemon, disk).await;
+    }
+    disk.facts_mut().trouble = None;
+    let message = format!("LUN {} of {} is back", disk.lun, disk.target);
+    let news = News::info("lun-back", message).target(&disk.target);
+    daemon
+        .events
+        .tell(news.session(disk.session).lun(disk.lun.as_u64()));
 }
 
 /// Opens a LUN and shows it if it is a disk and the right one. Gives whether nothing needs to be tried
@@ -396,15 +451,20 @@ async fn show(daemon: &Daemon, disk: &Disk) -> Result<Option<News>, Failure> {
     let mut request = ExportRequest::new(device, disk.target.clone(), number);
     request.identity = disk.identity().map(|identity| identity.as_str().to_owned());
     request.also_nbd = daemon.config.also_nbd;
-    let export = daemon.exporter.export(request).await.map_err(|error| {
-        let message = format!(
-            "LUN {} of {} cannot be shown: {error}",
-            disk.lun, disk.target
-        );
-        Failure::new(Status::NON_SPECIFIC_ERROR, message)
-            .with_target(&disk.target)
-            .with_advice("see `hawser status` for the ways that work here")
-    })?;
+    let export = match daemon.exporter.export(request).await {
+        Ok(export) => export,
+        // Another session with the target shows it.
+        Err(ExportError::AlreadyExported { .. }) => return Ok(None),
+        Err(error) => {
+            let message = format!(
+                "LUN {} of {} cannot be shown: {error}",
+                disk.lun, disk.target
+            );
+            return Err(Failure::new(Status::NON_SPECIFIC_ERROR, message)
+                .with_target(&disk.target)
+                .with_advice("see `hawser status` for the ways that work here"));
+        }
+    };
     let facts = Facts::of(&export, daemon);
     let place = facts
         .paths()
@@ -419,31 +479,47 @@ async fn show(daemon: &Daemon, disk: &Disk) -> Result<Option<News>, Failure> {
     Ok(Some(news.lun(disk.lun.as_u64())))
 }
 
-/// Takes one disk away: what shows it, then the entry.
+/// Takes one disk away: our mounts, what shows it, then the entry.
 async fn take_away(daemon: &Daemon, disk: &Arc<Disk>) {
     disk.facts_mut().trouble = Some(Trouble::Removing);
     daemon.volumes.look_again();
+    volumes::unmount_ours(daemon, &disk.facts()).await;
     let export = disk.export.lock().await.take();
     if let Some(export) = export {
-        let removal = export.remove().await;
-        for what in removal.left_behind {
+        for what in export.remove().await.left_behind {
             let failure = Failure::new(
                 Status::DEVICE_BUSY_ON_SESSION,
                 format!("left behind: {what}"),
-            )
-            .with_target(&disk.target)
-            .with_advice("it goes by itself when its last user lets go");
+            );
+            let failure = failure
+                .with_target(&disk.target)
+                .with_advice("it goes by itself when its last user lets go");
             let news = News::warning("left-behind", failure).session(disk.session);
             daemon.events.tell(news.lun(disk.lun.as_u64()));
         }
     }
-    let mut entries = daemon.disks.entries();
-    if entries
-        .get(&disk.key())
-        .is_some_and(|present| Arc::ptr_eq(present, disk))
-    {
-        entries.remove(&disk.key());
+    let freed = {
+        let mut entries = daemon.disks.entries();
+        let present = entries.get(&disk.key());
+        if present.is_some_and(|present| Arc::ptr_eq(present, disk)) {
+            entries.remove(&disk.key());
+        }
+        other_way(&mut entries, disk)
+    };
+    if let Some(entry) = freed.and_then(|session| daemon.sessions.get(session).ok()) {
+        entry.scan.notify_one();
     }
+}
+
+/// Another session with the target may show the disk now: its entry goes, so that its next look finds
+/// the disk anew.
+fn other_way(entries: &mut BTreeMap<DiskKey, Arc<Disk>>, gone: &Disk) -> Option<SessionId> {
+    let other = entries.values().find(|disk| {
+        disk.target == gone.target && disk.lun == gone.lun && disk.is_sound() && !disk.is_shown()
+    });
+    let other = Arc::clone(other?);
+    entries.remove(&other.key());
+    Some(other.session)
 }
 
 /// Takes all disks of a session away, at once.
@@ -591,7 +667,9 @@ fn state_of(disk: &Disk, facts: &Facts, entry: Option<&Entry>) -> (v1::DiskState
         Some(Trouble::Wrong(failure)) => {
             return (v1::DiskState::WrongIdentity, Some(failure.clone()));
         }
-        Some(Trouble::Failed(failure)) => return (v1::DiskState::Failed, Some(failure.clone())),
+        Some(Trouble::Failed(failure) | Trouble::Missing(failure)) => {
+            return (v1::DiskState::Failed, Some(failure.clone()));
+        }
         None => {}
     }
     if disk.handle.is_none() {

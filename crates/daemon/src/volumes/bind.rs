@@ -183,12 +183,6 @@ async fn record(daemon: &Daemon, wanted: &Wanted, path: &Path) -> Result<BoundVo
         );
         return Err(Failure::new(Status::DEVICE_NOT_FOUND, message).with_advice("make one first"));
     }
-    let text = |path: &Path| {
-        path.to_str().map(str::to_owned).ok_or_else(|| {
-            let message = format!("{} is not UTF-8 text", path.display());
-            Failure::new(Status::ERROR_INVALID_PARAMETER, message)
-        })
-    };
     let some = |text: String| (!text.is_empty()).then_some(text);
     let is_volume = found.kind == Kind::Volume;
     Ok(BoundVolume {
@@ -215,6 +209,14 @@ async fn record(daemon: &Daemon, wanted: &Wanted, path: &Path) -> Result<BoundVo
         },
         mounted_by,
         bound_at_ms: events::now_ms(),
+    })
+}
+
+/// A path as it is stored.
+fn text(path: &Path) -> Result<String, Failure> {
+    path.to_str().map(str::to_owned).ok_or_else(|| {
+        let message = format!("{} is not UTF-8 text", path.display());
+        Failure::new(Status::ERROR_INVALID_PARAMETER, message)
     })
 }
 

@@ -29,6 +29,7 @@ pub(crate) use resolve::{Host, OwnDisk, lun_text};
 pub(crate) use usable::{keep, unmount_all};
 
 use crate::daemon::Daemon;
+use crate::devices::{Facts, usage};
 use crate::events::News;
 use crate::records::Records;
 
@@ -42,6 +43,8 @@ pub(crate) struct Volumes {
     changed: watch::Sender<u64>,
     /// Binding and unbinding, one at a time.
     binding: tokio::sync::Mutex<()>,
+    /// Looks, one at a time: a late one must not go by what an early one saw.
+    looking: tokio::sync::Mutex<()>,
     /// Held for reading while something is mounted; for writing when nothing may be any more.
     mounting: RwLock<()>,
 }
@@ -145,6 +148,25 @@ pub(crate) fn bound_paths_of(volumes: &[BoundVolume], target: &str, identity: &s
         .filter(needs)
         .map(|volume| volume.path.clone())
         .collect()
+}
+
+/// Unmounts the bound volumes that Hawser mounts from a disk that is being taken away: on a dead device
+/// they would be in the way of the next mount.
+pub(crate) async fn unmount_ours(daemon: &Daemon, facts: &Facts) {
+    let mounts = match usage::mounts_on(&daemon.host, facts) {
+        Ok(mounts) => mounts,
+        Err(failure) => return tracing::warn!(%failure, "cannot see what is mounted"),
+    };
+    let volumes = daemon.records.all::<BoundVolume>();
+    for mount in mounts {
+        let is_it = |volume: &&BoundVolume| Path::new(&volume.resolved_path) == mount.mount_point;
+        let bound = volumes.iter().find(is_it);
+        if bound
+            .is_some_and(|volume| usable::mounted_by(daemon, volume) == store::MountedBy::Hawser)
+        {
+            unmount_for_good(daemon, &mount.mount_point).await;
+        }
+    }
 }
 
 /// Unmounts what is at a place, lazily if it is in use.

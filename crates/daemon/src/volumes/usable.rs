@@ -114,6 +114,7 @@ pub(crate) async fn keep(daemon: Arc<Daemon>) {
 
 /// Looks at all volumes once.
 pub(crate) async fn look(daemon: &Arc<Daemon>) {
+    let _looking = daemon.volumes.looking.lock().await;
     let volumes = daemon.records.all::<BoundVolume>();
     let judge = {
         let (daemon, volumes) = (Arc::clone(daemon), volumes.clone());
@@ -149,11 +150,12 @@ fn take(daemon: &Arc<Daemon>, volume: &BoundVolume, verdict: Verdict) -> bool {
     let mut state = verdict.state;
     known.device = verdict.device;
     known.mounted_by = Some(verdict.mounted_by);
-    if verdict.mounted.is_some() {
+    if verdict.mounted.is_some() && matches!(known.job, Job::Failed { .. }) {
+        known.job = Job::Idle;
+    }
+    // A disk that is away comes back as another device: what was mounted then does not count.
+    if verdict.mountable.is_none() {
         known.mounted = verdict.mounted;
-        if matches!(known.job, Job::Failed { .. }) {
-            known.job = Job::Idle;
-        }
     }
     if let Some(number) = verdict.mountable {
         state = want_mount(daemon, volume, known, number);
@@ -261,6 +263,13 @@ async fn mount_volume(
     let device = Path::new("/dev").join(name);
     let mount_point = Path::new(&volume.resolved_path);
     super::bind::refuse_nested(&daemon.host, &logins::own_disks(daemon), mount_point)?;
+    let is_there = |mounts: &MountTable| {
+        let mount = mounts.mounted_at(mount_point);
+        mount.is_some_and(|mount| is_device(mount.device, &mount.fs_type, number))
+    };
+    if is_there(&daemon.host.mounts()?) {
+        return Ok(());
+    }
     let order = MountOrder {
         device: &device,
         mount_point,
@@ -272,11 +281,10 @@ async fn mount_volume(
             .with_peer_said(why)
             .with_advice("try it by hand, and look at the kernel's log")
     })?;
-    let mounts = daemon.host.mounts()?;
-    match mounts.mounted_at(mount_point) {
-        Some(mount) if is_device(mount.device, &mount.fs_type, number) => Ok(()),
-        _ => Err(failed("it was mounted, and is not at its place".into())),
+    if is_there(&daemon.host.mounts()?) {
+        return Ok(());
     }
+    Err(failed("it was mounted, and is not at its place".into()))
 }
 
 /// btrfs mounts have a device number of their own.
@@ -422,7 +430,7 @@ fn judge_without_block(
 }
 
 /// Who mounts a volume, as fstab and units are now.
-fn mounted_by(daemon: &Daemon, volume: &BoundVolume) -> MountedBy {
+pub(super) fn mounted_by(daemon: &Daemon, volume: &BoundVolume) -> MountedBy {
     if volume.kind == BoundKind::Device {
         return MountedBy::Nobody;
     }

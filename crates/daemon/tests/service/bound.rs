@@ -219,6 +219,33 @@ async fn another_disk_in_the_place_of_a_bound_one_is_refused_loudly() {
     daemon.stop().await;
 }
 
+/// A target that was just started may not report its LUNs at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bound_disk_that_is_not_reported_for_a_while_is_kept() {
+    let server = serve(target()).await;
+    let place = Place::new(ExportMode::Fuse);
+    let daemon = place.start().await;
+    let disk = daemon.persistent_disk(server.local_addrs()[0]).await;
+    daemon.bind(path(&disk.links[0])).await.unwrap();
+    let device = server.target(TARGET).unwrap().device();
+    let unit = device.remove(1).unwrap();
+    let mut discovery = daemon.client.discovery();
+    let refresh = v1::RefreshPortalsRequest::default();
+    discovery.refresh_portals(refresh.clone()).await.unwrap();
+    daemon.event("lun-gone", |_| true).await;
+    let update = daemon.wait(Duration::ZERO).await;
+    assert_eq!(update.missing[0].state(), v1::BoundState::Waiting);
+    assert_eq!(daemon.disks().await[0].device, disk.device, "still shown");
+    device.insert(1, unit);
+    discovery.refresh_portals(refresh).await.unwrap();
+    daemon.event("lun-back", |_| true).await;
+    assert_eq!(
+        daemon.wait(LONG).await.outcome(),
+        v1::WaitOutcome::AllUsable
+    );
+    daemon.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bound_volume_without_persistent_login_is_told() {
     let server = serve(target()).await;

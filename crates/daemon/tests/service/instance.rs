@@ -76,6 +76,24 @@ async fn the_socket_of_a_killed_daemon_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_service_manager_is_told_ready_and_stopping() {
+    let place = Place::new(ExportMode::None);
+    let manager = place.root().join("notify");
+    let socket = tokio::net::UnixDatagram::bind(&manager).unwrap();
+    let daemon = place
+        .spawn_with(&[("NOTIFY_SOCKET", manager.to_str().unwrap())])
+        .await;
+    let told = async || {
+        let mut message = [0; 256];
+        let length = in_time(socket.recv(&mut message)).await.unwrap();
+        String::from_utf8_lossy(&message[..length]).into_owned()
+    };
+    assert_eq!(told().await, "READY=1\n");
+    daemon.terminate().await;
+    assert_eq!(told().await, "STOPPING=1\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_broken_database_is_named() {
     let place = Place::new(ExportMode::None);
     place.start().await.stop().await;

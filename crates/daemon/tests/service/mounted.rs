@@ -58,6 +58,31 @@ impl Drop for Leftovers {
     }
 }
 
+/// No child of the daemon may hold a descriptor of a FUSE connection: it would outlive the daemon.
+fn assert_closes_on_exec(pid: u32) {
+    const O_CLOEXEC: u32 = 0o2_000_000;
+    let mut seen = 0;
+    for entry in std::fs::read_dir(format!("/proc/{pid}/fd"))
+        .unwrap()
+        .flatten()
+    {
+        let file = std::fs::read_link(entry.path()).unwrap_or_default();
+        if file != Path::new("/dev/fuse") {
+            continue;
+        }
+        let number = entry.file_name().to_string_lossy().into_owned();
+        let info = std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{number}")).unwrap();
+        let flags = info
+            .lines()
+            .find_map(|line| line.strip_prefix("flags:"))
+            .unwrap();
+        let flags = u32::from_str_radix(flags.trim(), 8).unwrap();
+        assert!(flags & O_CLOEXEC != 0, "{info}");
+        seen += 1;
+    }
+    assert!(seen > 0, "the daemon serves FUSE");
+}
+
 async fn main_job(address: std::net::SocketAddr) {
     let place = Place::new(ExportMode::Loop);
     let _leftovers = Leftovers(place.config.runtime_dir.clone());
@@ -85,6 +110,7 @@ async fn main_job(address: std::net::SocketAddr) {
         .find(|line| line.contains(&mount_point.text()))
         .unwrap();
     assert!(line.contains("nosuid,nodev"), "{line}");
+    assert_closes_on_exec(daemon.child.id().unwrap());
     let file = mount_point.0.join("file");
     std::fs::write(&file, "what was written before the kill").unwrap();
     run("sync", &["-f", file.to_str().unwrap()]).await;

@@ -140,10 +140,16 @@ impl Place {
 
     /// A daemon in a process of its own, which can be killed.
     pub(crate) async fn spawn(&self) -> Spawned {
+        self.spawn_with(&[]).await
+    }
+
+    /// The same with more in its environment.
+    pub(crate) async fn spawn_with(&self, environment: &[(&str, &str)]) -> Spawned {
         let config = &self.config;
         let child = Command::new(program())
             .args([&config.state_dir, &config.runtime_dir, &config.socket])
             .arg(config.export.name())
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .spawn()
