@@ -129,6 +129,9 @@ pub(crate) async fn login(
     let persist = mode == v1::LoginMode::NowAndStore;
     let options = effective_options(&wanted, &known);
     if let Some(present) = present_session(daemon, &wanted, &options, persist)? {
+        // What is not said again stays as it was when the session was made: above all its secret.
+        let options = wanted.options.or_else(|| present.origin.asked.clone());
+        let wanted = Wanted { options, ..wanted };
         let stored = store_login(daemon, &wanted, Some(&present)).await?;
         return Ok(Done {
             entry: Some(present),
@@ -313,6 +316,7 @@ async fn prepare(
         initiator: wanted.initiator.clone(),
         initiator_name: name.as_str().to_owned(),
         options: bare,
+        asked: wanted.options.clone(),
         isid,
         isid_key,
     };

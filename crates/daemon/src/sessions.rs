@@ -42,6 +42,9 @@ pub(crate) struct Origin {
     pub(crate) initiator_name: String,
     /// The options of the login, without secrets.
     pub(crate) options: store::LoginOptions,
+    /// The options as they were asked for, with secrets: a login that is made persistent later, without
+    /// saying them again, is stored with these.
+    pub(crate) asked: Option<store::LoginOptions>,
     /// Our half of the session's identity.
     pub(crate) isid: Isid,
     /// Where that is kept.
