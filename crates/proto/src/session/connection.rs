@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::SessionConfig;
 use super::event::PeerMisbehaved;
+use super::talk::Talk;
 use super::task::TaskId;
 use super::transmit::Digests;
 use crate::parameters::Parameters;
@@ -59,6 +60,8 @@ pub(super) struct Connection {
     pub(super) collected: Vec<u8>,
     pub(super) bursts: VecDeque<Burst>,
     pub(super) pongs: VecDeque<Pong>,
+    /// The text sequence under way.
+    pub(super) talk: Talk,
     pub(super) last_heard: Instant,
     /// When silence is looked at next; moved on lazily, so that traffic costs no timer.
     pub(super) check_at: Instant,
@@ -85,6 +88,7 @@ impl Connection {
             collected: Vec::new(),
             bursts: VecDeque::new(),
             pongs: VecDeque::new(),
+            talk: Talk::default(),
             last_heard: now,
             check_at: now,
             ping: None,

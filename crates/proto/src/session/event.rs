@@ -274,6 +274,13 @@ pub enum PeerMisbehaved {
     /// A data segment longer than its PDU can need.
     #[error("{0} bytes in a PDU that holds far less")]
     ExcessData(u32),
+    /// Text that is no sequence of pairs or is too long, or a key in it whose value cannot be or
+    /// that comes twice (RFC 7143 §6.1, §6.4).
+    #[error("malformed text in the full feature phase")]
+    MalformedText,
+    /// A text sequence that the target does not bring to an end (RFC 7143 §6.4).
+    #[error("a text sequence without an end")]
+    EndlessText,
     /// A Reject that does not hold the header of the rejected PDU (RFC 7143 §11.17).
     #[error("Reject without the rejected header")]
     RejectWithoutHeader,

@@ -6,6 +6,7 @@ mod management;
 mod receive;
 mod recovery;
 mod send;
+mod talk;
 mod task;
 mod transmit;
 mod window;
@@ -323,7 +324,6 @@ impl Session {
 
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.phase_timeout(now);
         self.expire_held(now);
         self.forget_ghosts(now);
         if self.next_scan.is_some_and(|at| at <= now) {
@@ -334,6 +334,8 @@ impl Session {
             self.watch(now);
         }
         self.check_life(now);
+        // Last, for what came before may have lost the connection.
+        self.phase_timeout(now);
     }
 
     /// Ends a task: gives the slot back and says so, or waits for the batch that refers to it.

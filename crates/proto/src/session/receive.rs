@@ -4,13 +4,14 @@ use std::time::Instant;
 
 use super::connection::{Burst, Connection, Incoming, Pong};
 use super::event::{Answer, ConnectionError, Event, Outcome, PeerMisbehaved, Residual};
+use super::talk::Talk;
 use super::task::{Kind, State, TaskId};
 use super::transmit::TaskBuffers;
 use super::{Session, recovery::Phase};
 use crate::pdu::{
     AsyncEvent, AsyncMessage, BasicHeader, Bhs, DataIn, FromTarget, LogoutReason, LogoutResponse,
     NIL, NopIn, Pdu, R2t, Reject, RejectReason, ScsiResponse, SequenceNumbers,
-    TaskManagementResponse, TextResponse,
+    TaskManagementResponse,
 };
 use crate::serial::Serial;
 
@@ -170,7 +171,7 @@ impl Session {
 
     /// A tag that names no living task: a task that was ended by a management function may still be
     /// answered (RFC 7143 §4.2.3.3), anything else is an offence.
-    fn late(&mut self, itt: u32) -> Result<(), PeerMisbehaved> {
+    pub(super) fn late(&mut self, itt: u32) -> Result<(), PeerMisbehaved> {
         let id = TaskId::from_itt(itt);
         if self.tasks.has_been(id) || self.tasks.find(id).is_some_and(|t| t.ended.is_some()) {
             return Ok(());
@@ -206,7 +207,11 @@ impl Session {
         }
     }
 
-    fn consume_stat_sn(&mut self, index: usize, stat_sn: u32) -> Result<(), PeerMisbehaved> {
+    pub(super) fn consume_stat_sn(
+        &mut self,
+        index: usize,
+        stat_sn: u32,
+    ) -> Result<(), PeerMisbehaved> {
         let connection = self.connections.get_mut(index);
         connection.map_or(Ok(()), |connection| connection.consume_stat_sn(stat_sn))
     }
@@ -394,18 +399,6 @@ impl Session {
         Ok(())
     }
 
-    /// The answer to the empty request that asynchronous event 4 asked for. Keys in it are offers
-    /// that we leave unanswered: the values in force stay.
-    fn handle_text_response(
-        &mut self,
-        index: usize,
-        pdu: &TextResponse,
-    ) -> Result<(), ConnectionError> {
-        self.consume_stat_sn(index, pdu.stat_sn.get())?;
-        self.end_own_request(pdu.itt.get(), |kind| matches!(kind, Kind::Text))?;
-        Ok(())
-    }
-
     /// The connection is logged out: the target closes it, and so do we.
     fn handle_logout_response(
         &mut self,
@@ -461,6 +454,9 @@ impl Session {
             Ok(AsyncEvent::NegotiationRequest) => {
                 let pending = self.tasks.iter().any(|(_, t)| matches!(t.kind, Kind::Text));
                 if !pending && self.may_request() {
+                    if let Some(connection) = self.connections.get_mut(index) {
+                        connection.talk = Talk::default();
+                    }
                     self.queue_immediate(now, Kind::Text);
                 }
             }

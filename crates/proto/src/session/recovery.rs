@@ -221,6 +221,9 @@ impl Session {
                 if self.interrupt(now) {
                     self.remember_ghost(now, nexus, announced);
                 }
+                if self.failing {
+                    self.fail_held();
+                }
                 self.events.push_back(Event::Lost(error));
             }
             Phase::LoggingOut { .. } => self.close(),
@@ -266,6 +269,9 @@ impl Session {
     fn remember_ghost(&mut self, now: Instant, nexus: Nexus, announced: Option<Announced>) {
         let agreed = nexus.time2wait + nexus.time2retain;
         let lifetime = announced.map_or(agreed, |a| agreed.max(a.wait + a.retain));
+        if lifetime.is_zero() {
+            return;
+        }
         let ghost = Ghost {
             tpgt: nexus.tpgt,
             until: now + lifetime,
@@ -330,6 +336,12 @@ impl Session {
             return;
         }
         self.failing = true;
+        self.fail_held();
+    }
+
+    /// Ends what waits for a session that has been gone for too long; urgent commands only while
+    /// they cannot leave either.
+    fn fail_held(&mut self) {
         while let Some(slot) = self.ready.pop_front() {
             self.finish(slot, Outcome::Disconnected);
         }

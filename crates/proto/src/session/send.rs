@@ -111,6 +111,11 @@ impl Session {
         if !self.may_request() {
             return None;
         }
+        while self
+            .plugs
+            .pop_front_if(|plug| self.window.is_acknowledged(*plug))
+            .is_some()
+        {}
         let plug = self.plugs.pop_front()?;
         let mut task = Task::new(0, Kind::Ping { plug: Some(plug) }, now);
         task.deadline = now.checked_add(self.config.management_timeout);
@@ -319,9 +324,10 @@ fn send_ping(
 fn send_text(connection: &Connection, id: TaskId, cmd_sn: Serial, out: &mut Transmit) {
     let mut pdu = TextRequest::new(id.itt());
     pdu.set_immediate(true);
+    (pdu.ttt, pdu.lun) = (connection.talk.ttt.into(), connection.talk.lun);
     pdu.cmd_sn = cmd_sn.0.into();
     pdu.exp_stat_sn = connection.exp_stat_sn.into();
-    out.push(connection.digests, &mut pdu, &[]);
+    out.push(connection.digests, &mut pdu, &connection.talk.answers);
 }
 
 fn send_logout(

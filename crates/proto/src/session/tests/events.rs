@@ -165,6 +165,138 @@ fn a_text_request_that_is_not_answered_costs_the_connection() {
     assert_eq!(bench.lost_by(), ConnectionError::Stuck);
 }
 
+/// The target asks for a negotiation; gives the tag of our request.
+fn asked_to_negotiate(bench: &mut Bench) -> u32 {
+    bench.say(async_message(4, [0, 0, 3]));
+    bench.take(TEXT).get_itt()
+}
+
+fn text(flags: u8, itt: u32, ttt: u32, data: &[u8]) -> Pdu {
+    let pdu = Pdu::new(TEXT_RESPONSE, flags).itt(itt).put32(20, ttt);
+    pdu.data(data)
+}
+
+/// C of a Text Response (RFC 7143 §11.11.2).
+const CONTINUE: u8 = 0x40;
+
+#[test]
+fn a_segment_limit_that_the_target_declares_holds_from_the_end_of_its_text_on() {
+    let mut bench = Bench::with(|p| p.immediate_data = false);
+    let itt = asked_to_negotiate(&mut bench);
+    bench.say(text(0, itt, 5, b"MaxRecvDataSegmentLength=512\0"));
+    let write = bench.write(2048).itt();
+    assert_eq!(bench.take(TEXT).word20(), 5);
+    bench.take(COMMAND);
+    bench.say(r2t(write, 1, 0, 0, 1024));
+    assert_eq!(bench.take(DATA_OUT).data.len(), 1024, "not yet");
+    bench.say(text(FINAL, itt, NONE, b"TargetAlias=disk\0"));
+    bench.say(r2t(write, 2, 1, 1024, 1024));
+    for _ in 0..2 {
+        assert_eq!(bench.take(DATA_OUT).data.len(), 512);
+    }
+    bench.silent();
+}
+
+#[test]
+fn text_may_come_in_pieces_and_unknown_keys_are_answered() {
+    let mut bench = Bench::plain();
+    let itt = asked_to_negotiate(&mut bench);
+    // Cut within a key.
+    bench.say(text(CONTINUE, itt, 0, b"X-com.exam").lun(LUN_3));
+    let next = bench.take(TEXT);
+    assert_eq!(
+        (next.get_itt(), next.word20(), next.get_lun()),
+        (itt, 0, LUN_3)
+    );
+    assert!(next.is_immediate() && next.is_final() && next.data.is_empty());
+    bench.say(text(0, itt, 9, b"ple=1\0X-com.other=Reject\0"));
+    let next = bench.take(TEXT);
+    assert_eq!(
+        (next.get_itt(), next.word20(), next.get_lun()),
+        (itt, 9, LUN_0)
+    );
+    assert_eq!(next.data, b"X-com.example=NotUnderstood\0");
+    bench.say(text(FINAL, itt, NONE, b""));
+    bench.silent();
+    // The next sequence begins without a tag.
+    bench.say(async_message(4, [0, 0, 3]));
+    let first = bench.take(TEXT);
+    assert_eq!((first.word20(), first.get_lun()), (NONE, LUN_0));
+    assert!(first.data.is_empty());
+}
+
+#[test]
+fn a_text_sequence_that_breaks_off_changes_nothing() {
+    let mut bench = Bench::with(|p| p.immediate_data = false);
+    let itt = asked_to_negotiate(&mut bench);
+    bench.say(text(0, itt, 5, b"MaxRecvDataSegmentLength=512\0"));
+    let request = bench.take(TEXT);
+    bench.say(reject(0x0b, &request));
+    let write = bench.write(1024).itt();
+    bench.take(COMMAND);
+    bench.say(r2t(write, 1, 0, 0, 1024));
+    assert_eq!(bench.take(DATA_OUT).data.len(), 1024);
+    // Nor does it count in the next sequence.
+    let itt = asked_to_negotiate(&mut bench);
+    bench.say(text(FINAL, itt, NONE, b"MaxRecvDataSegmentLength=8192\0"));
+    assert!(bench.session.is_up());
+}
+
+#[test]
+fn a_text_sequence_does_not_go_on_behind_a_logout() {
+    let mut bench = Bench::plain();
+    let itt = asked_to_negotiate(&mut bench);
+    bench.session.logout(bench.now);
+    bench.settle();
+    bench.take(LOGOUT);
+    bench.say(text(0, itt, 1, b""));
+    bench.silent();
+}
+
+#[test]
+fn text_that_cannot_be() {
+    for data in [
+        &b"no pair"[..],
+        b"MaxRecvDataSegmentLength=511\0",
+        b"MaxRecvDataSegmentLength=16777216\0",
+        b"MaxRecvDataSegmentLength=many\0",
+        b"MaxRecvDataSegmentLength=512\0MaxRecvDataSegmentLength=512\0",
+    ] {
+        let mut bench = Bench::plain();
+        let itt = asked_to_negotiate(&mut bench);
+        let offence = bench.misbehave(text(FINAL, itt, NONE, data));
+        assert_eq!(offence, PeerMisbehaved::MalformedText);
+    }
+}
+
+#[test]
+fn a_text_sequence_has_an_end() {
+    let mut bench = Bench::plain();
+    let itt = asked_to_negotiate(&mut bench);
+    for _ in 0..16 {
+        bench.say(text(0, itt, 1, b""));
+        bench.take(TEXT);
+    }
+    let offence = bench.misbehave(text(FINAL, itt, NONE, b""));
+    assert_eq!(offence, PeerMisbehaved::EndlessText);
+}
+
+#[test]
+fn a_second_answer_to_one_text_request_is_an_offence() {
+    let mut bench = Bench::plain();
+    let itt = asked_to_negotiate(&mut bench);
+    let mut bytes = Vec::new();
+    for _ in 0..2 {
+        let pdu = bench.number(text(0, itt, 1, b""));
+        bytes.extend(pdu.to_wire(false, false, false));
+    }
+    let offence = PeerMisbehaved::WrongTask(itt);
+    assert_eq!(
+        bench.feed(&bytes),
+        Err(ConnectionError::PeerMisbehaved(offence))
+    );
+}
+
 #[test]
 fn text_responses_must_fit_a_text_request() {
     let text = |itt| Pdu::new(TEXT_RESPONSE, FINAL).itt(itt).put32(20, NONE);

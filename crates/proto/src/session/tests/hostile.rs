@@ -32,6 +32,8 @@ fn each_offence_has_a_test() {
             P::NoSense => "reads::sup_x07_check_condition_without_a_data_segment_is_a_format_error",
             P::CheckConditionInData => "reads::sup_x05_check_condition_in_a_data_in_is_refused",
             P::ExcessData(_) => "hostile::more_data_than_a_pdu_can_need",
+            P::MalformedText => "events::text_that_cannot_be",
+            P::EndlessText => "events::a_text_sequence_has_an_end",
             P::RejectWithoutHeader => "rejects::a_reject_needs_the_rejected_header",
         }
     }
@@ -105,6 +107,8 @@ fn all_errors() -> Vec<ConnectionError> {
         P::NoSense,
         P::CheckConditionInData,
         P::ExcessData(1),
+        P::MalformedText,
+        P::EndlessText,
         P::RejectWithoutHeader,
     ];
     let mut all: Vec<_> = offences.map(ConnectionError::PeerMisbehaved).into();

@@ -580,3 +580,22 @@ fn a_replayed_task_can_be_aborted_by_its_name() {
     bench.say(tmf_response(tmf.get_itt(), 0));
     assert_eq!(bench.outcome(), Outcome::Aborted);
 }
+
+#[test]
+fn an_urgent_command_that_never_left_is_not_kept_beyond_the_hold_time() {
+    let mut bench = Bench::plain();
+    bench.grant = None;
+    bench.cut();
+    bench.pass(2 * SECOND);
+    bench.max_cmd_sn = bench.exp_cmd_sn.wrapping_sub(1);
+    bench.login(Some(1));
+    bench.pass(115 * SECOND);
+    bench.submit(Command {
+        urgent: true,
+        ..once(Direction::None)
+    });
+    bench.pass(6 * SECOND);
+    bench.nothing_ended();
+    bench.cut();
+    assert_eq!(bench.outcome(), Outcome::Disconnected);
+}
