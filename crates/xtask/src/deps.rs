@@ -115,7 +115,8 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     Ok(())
 }
 
-fn metadata(root: &Path) -> Result<Value> {
+/// What cargo says about the crates of the workspace.
+pub(crate) fn metadata(root: &Path) -> Result<Value> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--no-deps", "--format-version", "1"])
         .current_dir(root)

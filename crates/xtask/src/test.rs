@@ -1,5 +1,6 @@
 //! `cargo xtask test`: all that continuous integration runs.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -17,7 +18,7 @@ const FUZZ_SECONDS: u64 = 10;
 /// What the demo may take; it takes seconds.
 const DEMO_LIMIT: Duration = Duration::from_secs(180);
 /// The command line has a demo when this is there.
-const DEMO_SOURCE: &str = "crates/cli/src/commands/demo.rs";
+const DEMO_SOURCE: &str = "crates/cli/src/demo/mod.rs";
 
 /// Runs every stage and says whether all is well. The last line printed is the total.
 pub(crate) fn run(root: &Path) -> bool {
@@ -115,17 +116,47 @@ fn tests(root: &Path, stages: &mut Stages) {
     if !built {
         return;
     }
-    let kinds: [(&str, &[&str]); 3] = [
-        ("unit and property tests", &["--lib", "--bins"]),
-        ("integration tests", &["--test", "*"]),
-        ("examples in the docs", &["--doc"]),
-    ];
-    for (name, which) in kinds {
-        stages.run(name, |counts| {
-            let arguments = [&["test", "--workspace", "--no-fail-fast"], which].concat();
-            check_tests(&mut build(root, &arguments), STAGE_LIMIT, counts)
-        });
-    }
+    run_tests(root, stages, "unit and property tests", || {
+        Ok(vec!["--lib".to_owned(), "--bins".to_owned()])
+    });
+    run_tests(root, stages, "integration tests", || integration(root));
+    run_tests(root, stages, "examples in the docs", || {
+        Ok(vec!["--doc".to_owned()])
+    });
+}
+
+fn run_tests(
+    root: &Path,
+    stages: &mut Stages,
+    name: &str,
+    which: impl FnOnce() -> Result<Vec<String>>,
+) {
+    stages.run(name, |counts| {
+        let mut command = build(root, &["test", "--workspace", "--no-fail-fast"]);
+        command.args(which()?);
+        check_tests(&mut command, STAGE_LIMIT, counts)
+    });
+}
+
+/// The test programs in `crates/*/tests` by name. Those that stand behind a feature need a machine of their
+/// own: `cargo xtask vm` runs them.
+fn integration(root: &Path) -> Result<Vec<String>> {
+    let metadata = deps::metadata(root)?;
+    let packages = metadata["packages"].as_array().into_iter().flatten();
+    let targets = packages.flat_map(|package| package["targets"].as_array().into_iter().flatten());
+    let names: BTreeSet<&str> = targets
+        .filter(|target| target["kind"][0] == "test")
+        .filter(|target| {
+            let features = target["required-features"].as_array();
+            features.is_none_or(Vec::is_empty)
+        })
+        .filter_map(|target| target["name"].as_str())
+        .collect();
+    ensure!(!names.is_empty(), "no integration test found");
+    Ok(names
+        .into_iter()
+        .map(|name| format!("--test={name}"))
+        .collect())
 }
 
 /// Runs `hawser demo`. The build of the tests made the program, in the folder where this one lies.
