@@ -1,16 +1,21 @@
 //! The main job: a filesystem on a loop device, mounted, bound, and back after SIGKILL. Needs root, FUSE
 //! and loop devices.
 
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hawser_api::{Failure, Status, v1};
 use hawser_daemon::ExportMode;
+use hawser_target::TargetConfig;
+use hawser_target::disk::{Backend, Extent};
 use hawser_testkit::peers::{TgtConfig, TgtTarget, Tgtd};
 
 use super::support::{
-    Asks, Place, SECRET, TARGET, USER, in_time, path, persistent, run, serve, target, with_chap,
-    with_secret,
+    Asks, MIB, Place, SECRET, TARGET, USER, in_time, path, persistent, ram, run, serve, target,
+    unit, with_chap, with_secret,
 };
 
 const LONG: Duration = Duration::from_secs(50);
@@ -236,5 +241,129 @@ async fn a_mounted_filesystem_is_bound_as_it_is() {
     assert!(sessions.logout(logout(false)).await.is_err());
     in_time(sessions.logout(logout(true))).await.unwrap();
     assert!(!is_mounted(&mount_point.0));
+    daemon.terminate().await;
+}
+
+/// Runs in a mount namespace of its own, because it needs an fstab of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fstab_owns_is_left_to_the_system_to_mount() {
+    const UUID: &str = "0e5c0b8a-7f7a-4f33-9a51-6d2c3e1f0a42";
+    let server = serve(target()).await;
+    let place = Place::new(ExportMode::Loop);
+    let _leftovers = Leftovers(place.config.runtime_dir.clone());
+    let mount_point = MountPoint::new(&place);
+    let fstab = place.root().join("fstab");
+    let line = format!(
+        "UUID={UUID} {} ext4 noauto,noatime 0 0\n",
+        mount_point.text()
+    );
+    std::fs::write(&fstab, line).unwrap();
+    let daemon = place.spawn_with_fstab(&fstab).await;
+    let disk = daemon.persistent_disk(server.local_addrs()[0]).await;
+    let early = daemon.bind(path(mount_point.text())).await.unwrap_err();
+    assert_eq!(
+        early.status,
+        Status::DEVICE_NOT_ISCSI_OR_PERSISTENT,
+        "{early}"
+    );
+    run("mkfs.ext4", &["-q", "-F", "-U", UUID, &disk.device]).await;
+    let bound = daemon.bind(path(mount_point.text())).await.unwrap();
+    assert_eq!(bound.state(), v1::BoundState::Usable, "the device is there");
+    assert_eq!(bound.mounted_by(), v1::MountedBy::System);
+    assert_eq!(
+        (bound.fs_uuid.as_str(), bound.kind()),
+        (UUID, v1::BoundKind::Volume)
+    );
+    assert!(
+        bound.mount_options.contains("noatime"),
+        "{}",
+        bound.mount_options
+    );
+    daemon.kill().await;
+    let daemon = place.spawn_with_fstab(&fstab).await;
+    let update = daemon.wait(LONG).await;
+    assert_eq!(
+        update.outcome(),
+        v1::WaitOutcome::AllUsable,
+        "{:?}",
+        update.missing
+    );
+    let pid = daemon.child.id().unwrap();
+    let table = std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap();
+    assert!(
+        !table.contains(&mount_point.text()),
+        "not mounted by Hawser"
+    );
+    daemon.terminate().await;
+}
+
+/// A medium of 64 MiB that shows as much of itself as it is told to.
+#[derive(Debug)]
+struct Growing {
+    medium: Arc<dyn Backend>,
+    size: AtomicU64,
+}
+
+impl Backend for Growing {
+    fn size(&self) -> u64 {
+        self.size.load(Ordering::SeqCst)
+    }
+
+    fn read(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.medium.read(offset, buffer)
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.medium.write(offset, data)
+    }
+
+    fn flush(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.medium.flush(offset, len)
+    }
+
+    fn discard(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.medium.discard(offset, len)
+    }
+
+    fn extent(&self, offset: u64) -> io::Result<Extent> {
+        self.medium.extent(offset)
+    }
+
+    fn is_volatile(&self) -> bool {
+        self.medium.is_volatile()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_grows_is_larger_at_once() {
+    let medium = Arc::new(Growing {
+        medium: ram(64 * MIB),
+        size: AtomicU64::new(32 * MIB),
+    });
+    let backend: Arc<dyn Backend> = Arc::clone(&medium) as _;
+    let config = TargetConfig::new(TARGET)
+        .unwrap()
+        .lun(1, unit(backend, "growing"));
+    let server = serve(config).await;
+    let place = Place::new(ExportMode::Loop);
+    let _leftovers = Leftovers(place.config.runtime_dir.clone());
+    let daemon = place.spawn().await;
+    let disk = daemon.persistent_disk(server.local_addrs()[0]).await;
+    assert_eq!(disk.bytes, 32 * MIB);
+    medium.size.store(64 * MIB, Ordering::SeqCst);
+    let device = server.target(TARGET).unwrap().device();
+    device.unit(device.luns()[0]).unwrap().capacity_changed();
+    // The target tells of it with the answer to the next command.
+    let input = format!("if={}", disk.device);
+    run(
+        "dd",
+        &[&input, "of=/dev/null", "bs=4096", "count=1", "iflag=direct"],
+    )
+    .await;
+    daemon.event("size-changed", |_| true).await;
+    assert_eq!(daemon.ready_disk().await.bytes, 64 * MIB);
+    let name = disk.device.trim_start_matches("/dev/");
+    let sectors = std::fs::read_to_string(format!("/sys/block/{name}/size")).unwrap();
+    assert_eq!(sectors.trim(), (64 * MIB / 512).to_string());
     daemon.terminate().await;
 }

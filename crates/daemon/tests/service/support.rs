@@ -145,11 +145,27 @@ impl Place {
 
     /// The same with more in its environment.
     pub(crate) async fn spawn_with(&self, environment: &[(&str, &str)]) -> Spawned {
+        let mut command = Command::new(program());
+        command.envs(environment.iter().copied());
+        self.spawn_command(command).await
+    }
+
+    /// The same in a mount namespace of its own, with this file in the place of `/etc/fstab`.
+    pub(crate) async fn spawn_with_fstab(&self, fstab: &Path) -> Spawned {
+        let mut command = Command::new("unshare");
+        let script = "mount --bind \"$0\" /etc/fstab && exec \"$@\"";
+        command
+            .args(["--mount", "sh", "-c", script])
+            .arg(fstab)
+            .arg(program());
+        self.spawn_command(command).await
+    }
+
+    async fn spawn_command(&self, mut command: Command) -> Spawned {
         let config = &self.config;
-        let child = Command::new(program())
+        let child = command
             .args([&config.state_dir, &config.runtime_dir, &config.socket])
             .arg(config.export.name())
-            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .spawn()
