@@ -63,7 +63,8 @@ pub(crate) struct Facts {
     pub(crate) block: Option<DeviceNumber>,
     /// Its FUSE file.
     pub(crate) fuse_file: Option<PathBuf>,
-    nbd_socket: Option<PathBuf>,
+    /// The socket of its NBD server.
+    pub(crate) nbd_socket: Option<PathBuf>,
     nbd_uri: String,
     links: Vec<PathBuf>,
     trouble: Option<Trouble>,

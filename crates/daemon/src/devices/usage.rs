@@ -1,6 +1,7 @@
 //! Who uses a disk now: mounts, devices built on it, programs that have it open.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -14,18 +15,27 @@ use crate::volumes::{Host, Mount};
 const MAX_PROCESSES: usize = 65_536;
 /// Descriptors of one process that are looked at.
 const MAX_DESCRIPTORS: usize = 65_536;
+/// Longest table of sockets that is read, in bytes: 100,000 sockets fit.
+const MAX_SOCKET_TABLE: u64 = 16 * 1024 * 1024;
 /// Users that are named of each disk.
 const MAX_NAMED: usize = 32;
 
 /// Who has what open on this machine, as far as we may see: files below some places by their paths.
 #[derive(Debug, Default)]
-pub(crate) struct OpenFiles(BTreeMap<PathBuf, Vec<String>>);
+pub(crate) struct OpenFiles {
+    files: BTreeMap<PathBuf, Vec<String>>,
+    /// Connections to Unix sockets, by the path of the listener.
+    connections: BTreeMap<Vec<u8>, usize>,
+}
 
 impl OpenFiles {
     /// Looks through the descriptors of all processes but our own. Only names are read, so nothing
     /// that hangs is touched. Blocks for a while on a large machine.
     pub(crate) fn read(wanted: &[PathBuf]) -> Self {
-        let mut found = Self::default();
+        let mut found = Self {
+            connections: connections(),
+            ..Self::default()
+        };
         if wanted.is_empty() {
             return found;
         }
@@ -56,7 +66,7 @@ impl OpenFiles {
             let name = std::fs::read_to_string(process.join("comm")).unwrap_or_default();
             let pid = process.file_name().unwrap_or_default().to_string_lossy();
             let who = format!("process {pid} ({})", name.trim());
-            let users = self.0.entry(file).or_default();
+            let users = self.files.entry(file).or_default();
             if users.len() < MAX_NAMED && !users.contains(&who) {
                 users.push(who);
             }
@@ -64,8 +74,30 @@ impl OpenFiles {
     }
 
     fn of(&self, file: &Path) -> impl Iterator<Item = String> + '_ {
-        self.0.get(file).into_iter().flatten().cloned()
+        self.files.get(file).into_iter().flatten().cloned()
     }
+}
+
+/// How many connections each listener on a Unix socket has taken: lines of `/proc/net/unix` in the
+/// state "connected" that carry its path.
+fn connections() -> BTreeMap<Vec<u8>, usize> {
+    const CONNECTED: &[u8] = b"03";
+    let mut table = Vec::new();
+    if let Ok(file) = std::fs::File::open("/proc/net/unix") {
+        // What cannot be read is not counted.
+        let _ = file.take(MAX_SOCKET_TABLE).read_to_end(&mut table);
+    }
+    let mut counts = BTreeMap::new();
+    for line in table.split(|byte| *byte == b'\n') {
+        let mut fields = line
+            .split(|byte| *byte == b' ')
+            .filter(|field| !field.is_empty());
+        let (state, path) = (fields.nth(5), fields.nth(1));
+        if let (Some(CONNECTED), Some(path)) = (state, path) {
+            *counts.entry(path.to_vec()).or_insert(0) += 1;
+        }
+    }
+    counts
 }
 
 /// The device nodes and files through which a disk can be open.
@@ -150,6 +182,11 @@ pub(crate) fn holders(host: &Host, facts: &Facts, open: &OpenFiles) -> Vec<Strin
     for file in files_of(host, facts) {
         holders.extend(open.of(&file));
     }
+    let clients = facts
+        .nbd_socket
+        .as_ref()
+        .and_then(|socket| open.connections.get(socket.as_os_str().as_bytes()));
+    holders.extend(clients.map(|count| format!("{count} NBD clients")));
     holders.truncate(MAX_NAMED);
     holders
 }
@@ -181,5 +218,28 @@ mod tests {
             ..Facts::default()
         };
         assert_eq!(holders(&Host::new(Path::new("/")), &facts, &open), named);
+    }
+
+    #[test]
+    fn connections_to_a_socket_are_counted() {
+        use std::os::unix::net::{UnixListener, UnixStream};
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("nbd.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        let facts = Facts {
+            nbd_socket: Some(path.clone()),
+            ..Facts::default()
+        };
+        let host = Host::new(Path::new("/"));
+        assert!(
+            holders(&host, &facts, &OpenFiles::read(&[])).is_empty(),
+            "only a listener"
+        );
+        let _client = UnixStream::connect(&path).unwrap();
+        let _server = listener.accept().unwrap();
+        assert_eq!(
+            holders(&host, &facts, &OpenFiles::read(&[])),
+            ["1 NBD clients"]
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! Which bound volumes are usable, and what is missing of the others; has those mounted that are ours
 //! to mount.
 
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -373,6 +374,12 @@ fn judge(daemon: &Daemon, volume: &BoundVolume, mounts: Result<&MountTable, &Fai
     let Some(block) = facts.block else {
         return judge_without_block(volume, first, verdict);
     };
+    if volume.kind == BoundKind::Device && is_stacked(volume) {
+        return match stacked_device(daemon, volume, &disks) {
+            Ok(node) => verdict(State::Usable, Some(node)),
+            Err(failure) => verdict(State::Waiting(failure), None),
+        };
+    }
     let device = match device_of(daemon, volume, block) {
         Ok(device) => device,
         Err(failure) => return verdict(State::Waiting(failure), None),
@@ -407,6 +414,49 @@ fn judge(daemon: &Daemon, volume: &BoundVolume, mounts: Result<&MountTable, &Fai
         None => judged.mountable = Some(block),
     }
     judged
+}
+
+/// A device that was bound is no disk of ours nor a partition of one, but built on them: LVM, dm-crypt,
+/// md. Ours are loop devices.
+fn is_stacked(volume: &BoundVolume) -> bool {
+    let name = volume.resolved_path.strip_prefix("/dev/");
+    name.is_some_and(|name| !name.starts_with("loop"))
+}
+
+/// The node of a stacked device, once the system has put it together from the right disks. Device nodes
+/// lie in `/dev`, so this look is no I/O on a disk.
+fn stacked_device(
+    daemon: &Daemon,
+    volume: &BoundVolume,
+    disks: &[Arc<Disk>],
+) -> Result<PathBuf, Failure> {
+    let path = Path::new(&volume.path);
+    let absent = |what: String| {
+        Failure::new(Status::DEVICE_NOT_FOUND, format!("{}: {what}", volume.path))
+            .with_advice("its disks are there: it is for the system to put it together")
+    };
+    let metadata = std::fs::metadata(path).map_err(|error| absent(error.to_string()))?;
+    if !metadata.file_type().is_block_device() {
+        return Err(absent("it is no block device".to_owned()));
+    }
+    let (major, minor) = (
+        nix::sys::stat::major(metadata.rdev()),
+        nix::sys::stat::minor(metadata.rdev()),
+    );
+    let number = |half: u64| u32::try_from(half).unwrap_or(u32::MAX);
+    let device = DeviceNumber::new(number(major), number(minor));
+    let stack = daemon
+        .host
+        .sysfs
+        .stack_under(device)
+        .map_err(|error| absent(error.to_string()))?;
+    let ours = disks.iter().filter_map(|disk| disk.facts().block).collect();
+    if stack.disks != ours {
+        return Err(absent(
+            "it does not lie on the disks that were bound".to_owned(),
+        ));
+    }
+    Ok(path.to_owned())
 }
 
 /// A disk that is a file or socket here can only be bound as a device.

@@ -46,7 +46,7 @@ pub enum IdentityType {
 pub struct DiskIdentity {
     /// Kind of designator.
     pub kind: IdentityType,
-    /// The designator's raw bytes.
+    /// The designator as text: hexadecimal digits for NAA and EUI-64, the encoded name for the others.
     pub value: Vec<u8>,
 }
 
