@@ -138,7 +138,7 @@ impl Callers {
     }
 
     /// A task ended: it was one that is under way, it ended for a reason, and it brought what it may.
-    pub(crate) fn done(&mut self, world: &mut World, done: Done) {
+    pub(crate) fn done(&mut self, world: &mut World, done: &Done) {
         if done.token >= FUNCTIONS {
             let at = self.functions.iter().position(|&f| f == done.token);
             self.functions

@@ -18,8 +18,8 @@ use crate::rng::Rng;
 use crate::target::{Effect, Speech, Target, Timer};
 
 /// Faults stop after this long, new requests a little later.
-const FAULTS_END: Duration = Duration::from_secs(45);
-const REQUESTS_END: Duration = Duration::from_secs(50);
+const FAULTS_END: Duration = Duration::from_secs(30);
+const REQUESTS_END: Duration = Duration::from_secs(34);
 /// Everything must have ended by then.
 const LIMIT: Duration = Duration::from_secs(600);
 /// Far more steps than any run takes: a livelock ends here.
@@ -334,7 +334,7 @@ impl World {
             match event {
                 Event::Done(done) => {
                     let mut callers = std::mem::take(&mut self.callers);
-                    callers.done(self, done);
+                    callers.done(self, &done);
                     self.callers = callers;
                 }
                 Event::Up { again } => {
