@@ -3,10 +3,31 @@
 use std::time::Duration;
 
 use hawser_proto::names::Portal;
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
 use crate::error::ConnectFailure;
+
+/// How long a target may take to close a connection after its Logout Response. It has nothing else to
+/// do then; one that does not is left.
+const FAREWELL_LIMIT: Duration = Duration::from_secs(2);
+
+/// Bytes read at once while waiting for the end; there should be none.
+const FAREWELL_READ: usize = 512;
+
+/// Waits until the target has closed a connection whose logout it has answered, then closes it
+/// (RFC 7143 §11.14: the initiator closes after an attempt to receive the FIN).
+pub(crate) async fn farewell(stream: TcpStream) {
+    farewell_within(stream, FAREWELL_LIMIT).await;
+}
+
+async fn farewell_within(mut stream: TcpStream, limit: Duration) {
+    let mut waste = [0; FAREWELL_READ];
+    let end = async { while stream.read(&mut waste).await.is_ok_and(|read| read > 0) {} };
+    // Too late or not: the connection is closed when `stream` is dropped.
+    let _ = timeout(limit, end).await;
+}
 
 /// Connects to the first address of `portal` that answers, within `limit` in all.
 ///
@@ -37,4 +58,43 @@ async fn connect_any(portal: &Portal) -> Result<TcpStream, ConnectFailure> {
         || ConnectFailure::Resolve("the name has no address".to_owned()),
         |error| ConnectFailure::Connect(error.to_string()),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::Poll;
+
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap());
+        let (ours, theirs) = tokio::join!(ours, listener.accept());
+        (ours.unwrap(), theirs.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn a_connection_stays_until_the_target_has_closed_it() {
+        let (ours, mut theirs) = pair().await;
+        let mut farewell = pin!(farewell(ours));
+        let first = std::future::poll_fn(|cx| Poll::Ready(farewell.as_mut().poll(cx))).await;
+        assert!(first.is_pending());
+        // What it still says does not matter.
+        theirs.write_all(b"late").await.unwrap();
+        theirs.shutdown().await.unwrap();
+        farewell.await;
+        assert_eq!(theirs.read(&mut [0]).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_target_that_does_not_close_is_left() {
+        let (ours, mut theirs) = pair().await;
+        farewell_within(ours, Duration::from_millis(20)).await;
+        assert_eq!(theirs.read(&mut [0]).await.unwrap(), 0);
+    }
 }

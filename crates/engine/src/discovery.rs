@@ -9,6 +9,7 @@ use hawser_proto::names::{Isid, Portal, TargetAddress};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
+use crate::connect::farewell;
 use crate::error::{ConnectFailure, LoginFailure, LoginFailureKind};
 use crate::login::{LoggedInStream, allows_md5, log_in, with_options};
 use crate::options::LoginOptions;
@@ -73,6 +74,7 @@ async fn ask(connection: LoggedInStream) -> Result<Discovered, LoginFailureKind>
     loop {
         let (_, answer) = exchange.handle_input(&beyond)?;
         if let Some(discovered) = answer {
+            tokio::spawn(farewell(stream));
             return Ok(discovered);
         }
         output.clear();

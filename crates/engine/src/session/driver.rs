@@ -17,6 +17,7 @@ use super::slots::{Owner, Slots};
 use super::socket::Socket;
 use super::verify::{Verdict, verify};
 use super::{Message, SessionEvent, SessionState, SessionView, Shared};
+use crate::connect::farewell;
 use crate::error::LoginFailure;
 use crate::login::{Dialer, LoggedInStream};
 use crate::lun::{BlockIo, LunState, prepare};
@@ -280,7 +281,7 @@ impl Driver {
         while let Some(action) = self.core.poll_action() {
             moved = true;
             match action {
-                Action::Disconnect { cid } => self.sockets.retain(|socket| socket.cid != cid),
+                Action::Disconnect { cid, after_logout } => self.disconnect(cid, after_logout),
                 Action::Connect { failures, .. } => {
                     self.verifying = None;
                     self.dialing = Some(self.dialer.dial(failures));
@@ -288,6 +289,16 @@ impl Driver {
             }
         }
         moved
+    }
+
+    fn disconnect(&mut self, cid: u16, after_logout: bool) {
+        let Some(at) = self.sockets.iter().position(|socket| socket.cid == cid) else {
+            return;
+        };
+        let socket = self.sockets.swap_remove(at);
+        if after_logout {
+            tokio::spawn(farewell(socket.into_stream()));
+        }
     }
 
     fn hand_out_events(&mut self) -> bool {

@@ -39,6 +39,11 @@ impl Socket {
         }
     }
 
+    /// The bare connection: the session is done with it.
+    pub(super) fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+
     /// Reads once and gives the bytes to the core. `Ready(Ok(()))`: there may be more.
     pub(super) fn poll_receive(
         &mut self,

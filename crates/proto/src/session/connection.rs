@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::SessionConfig;
-use super::event::PeerMisbehaved;
+use super::event::{Action, PeerMisbehaved};
 use super::talk::Talk;
 use super::task::TaskId;
 use super::transmit::Digests;
@@ -60,6 +60,8 @@ pub(super) struct Connection {
     pub(super) collected: Vec<u8>,
     pub(super) bursts: VecDeque<Burst>,
     pub(super) pongs: VecDeque<Pong>,
+    /// The target has answered our logout.
+    pub(super) logged_out: bool,
     /// The text sequence under way.
     pub(super) talk: Talk,
     pub(super) last_heard: Instant,
@@ -88,6 +90,7 @@ impl Connection {
             collected: Vec::new(),
             bursts: VecDeque::new(),
             pongs: VecDeque::new(),
+            logged_out: false,
             talk: Talk::default(),
             last_heard: now,
             check_at: now,
@@ -119,6 +122,14 @@ impl Connection {
             got,
             expected: self.exp_stat_sn,
         })
+    }
+
+    /// What the driver must do when the connection is over.
+    pub(super) fn disconnect(&self) -> Action {
+        Action::Disconnect {
+            cid: self.cid,
+            after_logout: self.logged_out,
+        }
     }
 
     pub(super) fn poll_timeout(&self, config: &SessionConfig) -> Option<Instant> {

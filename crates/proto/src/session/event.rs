@@ -134,6 +134,9 @@ pub enum Action {
     Disconnect {
         /// The connection's CID.
         cid: u16,
+        /// The target has answered our logout and closes next: read until it has, but not for long,
+        /// then close (RFC 7143 §11.14).
+        after_logout: bool,
     },
     /// Connect and log in, then call `handle_logged_in` or `handle_login_failed`.
     Connect {

@@ -409,6 +409,9 @@ impl Session {
         if !self.end_own_request(pdu.itt.get(), |kind| matches!(kind, Kind::Logout { .. }))? {
             return Ok(());
         }
+        if let Some(connection) = self.connections.get_mut(index) {
+            connection.logged_out = true;
+        }
         if matches!(self.phase, Phase::LoggingOut { .. }) {
             self.close();
             return Ok(());

@@ -154,8 +154,10 @@ impl Session {
     /// The leading login succeeded: the session is up, with its gate closed.
     pub fn handle_logged_in(&mut self, now: Instant, login: Established) {
         if !matches!(self.phase, Phase::Down { .. }) {
-            self.actions
-                .push_back(Action::Disconnect { cid: login.cid });
+            self.actions.push_back(Action::Disconnect {
+                cid: login.cid,
+                after_logout: false,
+            });
             return;
         }
         self.window = Window::new(login.cmd_sn, login.exp_cmd_sn, login.max_cmd_sn);
@@ -202,9 +204,7 @@ impl Session {
             return;
         }
         for connection in self.connections.drain(..) {
-            self.actions.push_back(Action::Disconnect {
-                cid: connection.cid,
-            });
+            self.actions.push_back(connection.disconnect());
         }
         let announced = self.announced.take();
         self.gate_open = false;
@@ -475,9 +475,7 @@ impl Session {
             return;
         }
         for connection in self.connections.drain(..) {
-            self.actions.push_back(Action::Disconnect {
-                cid: connection.cid,
-            });
+            self.actions.push_back(connection.disconnect());
         }
         self.phase = Phase::Closed;
         self.gate_open = false;

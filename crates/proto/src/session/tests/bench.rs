@@ -51,6 +51,8 @@ pub(super) struct Bench {
     /// Connect actions that wait for a login: how many failures they told.
     pub(super) connects: VecDeque<u32>,
     pub(super) disconnects: usize,
+    /// Those of them that followed a logout which the target had answered.
+    pub(super) farewells: usize,
     /// StatSN that the target sends next.
     pub(super) stat_sn: u32,
     /// CmdSN that the target expects next.
@@ -79,6 +81,7 @@ impl Bench {
             events: Vec::new(),
             connects: VecDeque::new(),
             disconnects: 0,
+            farewells: 0,
             stat_sn: 0x4000,
             exp_cmd_sn: 0x1000,
             max_cmd_sn: 0x1000,
@@ -238,9 +241,10 @@ impl Bench {
                     assert_eq!(cid, 0);
                     self.connects.push_back(failures);
                 }
-                Action::Disconnect { cid } => {
+                Action::Disconnect { cid, after_logout } => {
                     assert_eq!(cid, 0);
                     self.disconnects += 1;
+                    self.farewells += usize::from(after_logout);
                     self.writing = None;
                 }
             }

@@ -81,6 +81,7 @@ fn ffp_14_1_and_20_1_and_sup_a04_a_logout_request_is_obeyed_at_once() {
     assert!(matches!(bench.outcome(), Outcome::Completed(_)));
     let offer = logout_response(logout.get_itt(), 0, 7, 20);
     assert_eq!(bench.offend(offer), ConnectionError::Announced(1));
+    assert_eq!(bench.farewells, 1);
     // Time2Wait of the response is waited (pitfall 44).
     bench.pass(7 * SECOND - Duration::from_millis(1));
     assert!(bench.connects.is_empty());
