@@ -11,6 +11,7 @@ mod demo;
 mod error;
 mod exit;
 mod output;
+mod parent;
 mod programs;
 mod progress;
 mod secret;

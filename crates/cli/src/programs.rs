@@ -16,7 +16,7 @@ use crate::commands::{self, Daemon};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output;
-use crate::{bench, demo};
+use crate::{bench, demo, parent};
 
 /// Environment variable with what is logged, such as `info,hawser_engine=debug`.
 const LOG_VARIABLE: &str = "HAWSER_LOG";
@@ -25,10 +25,15 @@ const LOG_VARIABLE: &str = "HAWSER_LOG";
 #[must_use]
 pub fn hawser() -> ExitCode {
     let cli = Cli::parse();
-    if cli.exit_with_parent
-        && let Err(error) = exit_with_parent()
-    {
-        return finish("hawser", Err(error));
+    if let Some(parent) = cli.exit_with_parent {
+        match &cli.command {
+            Command::Target(_) => parent::end_after(parent),
+            _ => {
+                if let Err(error) = parent::end_with(parent) {
+                    return finish("hawser", Err(error));
+                }
+            }
+        }
     }
     let daemon = || Daemon::new(cli.socket.clone());
     let done = match cli.command {
@@ -81,21 +86,6 @@ fn single_threaded() -> Result<Runtime, CliError> {
     built.map_err(|error| CliError::io("cannot start", &error))
 }
 
-/// Has the kernel send SIGTERM to this process when the one that started it ends.
-fn exit_with_parent() -> Result<(), CliError> {
-    let parent = nix::unistd::getppid();
-    nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM)
-        .map_err(|error| CliError::io("cannot watch the parent process", &error.into()))?;
-    // It may have ended before the kernel knew.
-    if nix::unistd::getppid() != parent {
-        return Err(CliError::new(
-            Exit::Interrupted,
-            "the parent process has ended",
-        ));
-    }
-    Ok(())
-}
-
 /// Runs the daemon until it is asked to stop.
 fn run_daemon(program: &str, socket: Option<PathBuf>, args: DaemonArgs) -> ExitCode {
     start_log();
@@ -104,11 +94,12 @@ fn run_daemon(program: &str, socket: Option<PathBuf>, args: DaemonArgs) -> ExitC
 
 fn daemon_to_its_end(socket: Option<PathBuf>, args: DaemonArgs) -> Result<(), CliError> {
     let export = args.export.as_deref().map(str::parse).transpose();
+    let socket = socket.filter(|path| !path.as_os_str().is_empty());
     let overrides = hawser_daemon::Overrides {
         config: args.config,
-        state_dir: args.state_dir,
-        runtime_dir: args.runtime_dir,
-        socket: socket.filter(|path| !path.as_os_str().is_empty()),
+        state_dir: args.state_dir.as_deref().map(absolute).transpose()?,
+        runtime_dir: args.runtime_dir.as_deref().map(absolute).transpose()?,
+        socket: socket.as_deref().map(absolute).transpose()?,
         export: export.map_err(|error| CliError::usage(format!("--export: {error}")))?,
     };
     let config = hawser_daemon::Config::load(&overrides)
@@ -119,6 +110,12 @@ fn daemon_to_its_end(socket: Option<PathBuf>, args: DaemonArgs) -> Result<(), Cl
     let runtime = runtime.map_err(|error| CliError::io("cannot start", &error))?;
     let done = runtime.block_on(hawser_daemon::run(config));
     done.map_err(|error| CliError::new(exit_of(&error), with_causes(&error)))
+}
+
+/// The path from the root: what the daemon shows and stores must not depend on where it was started.
+fn absolute(path: &Path) -> Result<PathBuf, CliError> {
+    std::path::absolute(path)
+        .map_err(|error| CliError::io(format!("no absolute path for {}", path.display()), &error))
 }
 
 /// How the program ends when the daemon fails so.
@@ -226,7 +223,7 @@ mod tests {
     fn the_words_of_the_target_begin_after_its_name() {
         let words = [
             "hawser",
-            "--exit-with-parent",
+            "--exit-with-parent=7",
             "target",
             "--target",
             "iqn.a",

@@ -47,7 +47,7 @@ pub(crate) struct BenchArgs {
     #[arg(
         long,
         value_name = "IQN",
-        default_value = "iqn.2026-01.org.hawser:bench"
+        default_value = "iqn.2026-01.io.github.hawser:bench"
     )]
     pub(crate) initiator: IscsiName,
     #[command(flatten)]

@@ -37,17 +37,12 @@ use crate::exit;
 )]
 pub struct Cli {
     /// The daemon's socket [default: /run/hawser/hawser.sock, or the user's own daemon's]
-    #[arg(
-        long,
-        global = true,
-        env = "HAWSER_SOCKET",
-        value_name = "PATH",
-        hide_env_values = true
-    )]
+    #[arg(long, global = true, env = "HAWSER_SOCKET", value_name = "PATH", hide_env_values = true,
+          value_parser = values::socket())]
     pub(crate) socket: Option<PathBuf>,
-    /// Stop when the process that started this one ends
-    #[arg(long, hide = true)]
-    pub(crate) exit_with_parent: bool,
+    /// Stop when the process that started this one, with this id, ends
+    #[arg(long, hide = true, value_name = "PID")]
+    pub(crate) exit_with_parent: Option<i32>,
     #[command(subcommand)]
     pub(crate) command: Command,
 }

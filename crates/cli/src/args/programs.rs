@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser};
 
+use super::values;
 use crate::exit;
 
 /// The daemon of Hawser, an iSCSI initiator in user space.
@@ -11,12 +12,8 @@ use crate::exit;
 #[command(name = "hawserd", version, after_help = exit::help(), max_term_width = 100)]
 pub struct DaemonProgram {
     /// The socket to listen on [default: hawser.sock in the runtime directory]
-    #[arg(
-        long,
-        env = "HAWSER_SOCKET",
-        value_name = "PATH",
-        hide_env_values = true
-    )]
+    #[arg(long, env = "HAWSER_SOCKET", value_name = "PATH", hide_env_values = true,
+          value_parser = values::socket())]
     pub(crate) socket: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) daemon: DaemonArgs,

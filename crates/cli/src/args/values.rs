@@ -2,8 +2,10 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use hawser_api::v1::SessionId;
 
 /// Longest iSCSI name, in bytes (RFC 7143 section 4.2.7.1).
@@ -53,6 +55,12 @@ impl FromStr for SessionOrTarget {
             .parse()
             .map_or_else(|_| Self::Target(text.to_owned()), Self::Session))
     }
+}
+
+/// Takes the path of a socket; an empty one, as from an environment variable that is set to nothing,
+/// is the same as none.
+pub(crate) fn socket() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
 }
 
 /// Reads a size in bytes: a number, with `k`, `m` or `g` for powers of 1024.

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hawser_api::v1::ListDisksRequest;
+use hawser_api::{Failure, Status};
 use hawser_block::{BlockDevice, Operation};
 use hawser_engine::{
-    ChapCredentials, DigestPolicy, Hold, Isid, LoginFailure, LoginFailureKind, LoginOptions, Lun,
-    Secret, Session, SessionOptions,
+    ChapCredentials, ConnectFailure, DigestPolicy, Hold, Isid, LoginErrorKind, LoginFailure,
+    LoginFailureKind, LoginOptions, Lun, Secret, Session, SessionOptions,
 };
 use nix::sys::resource::{UsageWho, getrusage};
 
@@ -156,16 +157,21 @@ fn report(args: &BenchArgs, latencies: &Histogram, elapsed: Duration, cpu: Durat
         qd: args.qd,
         seconds: elapsed.as_secs_f64(),
         ios,
-        iops: per_second,
-        bytes_per_s: per_second * f64::from(args.bs),
+        iops: thousandths(per_second),
+        bytes_per_s: thousandths(per_second * f64::from(args.bs)),
         cpu_s: cpu.as_secs_f64(),
-        cpu_us_per_io: cpu.as_secs_f64() * 1e6 / (ios.max(1) as f64),
-        mean_us: latencies.mean_us(),
-        p50_us: latencies.percentile_us(0.5),
-        p99_us: latencies.percentile_us(0.99),
-        p999_us: latencies.percentile_us(0.999),
-        max_us: latencies.longest_us(),
+        cpu_us_per_io: thousandths(cpu.as_secs_f64() * 1e6 / (ios.max(1) as f64)),
+        mean_us: thousandths(latencies.mean_us()),
+        p50_us: thousandths(latencies.percentile_us(0.5)),
+        p99_us: thousandths(latencies.percentile_us(0.99)),
+        p999_us: thousandths(latencies.percentile_us(0.999)),
+        max_us: thousandths(latencies.longest_us()),
     }
+}
+
+/// Rounded to three places: more would only pretend to be exact.
+fn thousandths(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
 }
 
 /// CPU time of this process so far, user and system.
@@ -222,17 +228,26 @@ fn chap(chap: &ChapArgs, args: &BenchArgs) -> Result<Option<ChapCredentials>, Cl
     )))
 }
 
+/// A failed login as the daemon would tell it.
 fn login_failed(failure: &LoginFailure, args: &BenchArgs) -> CliError {
-    let exit = match &failure.kind {
-        LoginFailureKind::Connect(_) => Exit::Unreachable,
-        // What the target will not take now, it will not take later: names and secrets are wrong.
-        _ if failure.is_final() => Exit::Refused,
-        _ => Exit::Failed,
+    let status = match &failure.kind {
+        LoginFailureKind::Connect(ConnectFailure::Resolve(_)) => Status::DNS_NAME_UNRESOLVED,
+        LoginFailureKind::Connect(_) => Status::CONNECTION_FAILED,
+        LoginFailureKind::Login(error) => match &error.kind {
+            LoginErrorKind::Refused { status, .. } => {
+                Status::from_login_status(status.class, status.detail)
+            }
+            LoginErrorKind::Authentication(_) => Status::AUTHENTICATION_FAILURE,
+            LoginErrorKind::Config(_) => Status::LOGIN_USER_INFO_BAD,
+            _ => Status::LOGIN_FAILED,
+        },
+        _ => Status::LOGIN_FAILED,
     };
-    CliError::new(exit, "the login failed")
-        .with("target", args.target.to_string())
-        .with("portal", args.portal.to_string())
-        .with("peer said", failure.kind.to_string())
+    Failure::new(status, failure.to_string())
+        .with_target(args.target.to_string())
+        .with_portal(&args.portal)
+        .with_peer_said(failure.kind.to_string())
+        .into()
 }
 
 /// A disk that the daemon shows and somebody uses must not be written to behind their back. Without a

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::Daemon;
 use super::login_options::{self, LoginOptionsView};
 use super::reason::{ReasonView, short, whole};
-use crate::args::{OutputArgs, PortalCommand};
+use crate::args::PortalCommand;
 use crate::error::CliError;
 use crate::output::{self, Listing, to_json};
 use crate::progress;
@@ -70,7 +70,13 @@ pub(crate) async fn run(daemon: &Daemon, command: PortalCommand) -> Result<(), C
             let answer = progress::during("asking for targets", asked)
                 .await?
                 .into_inner();
-            print_refreshed(&answer.portals, args.output)
+            let portals = &answer.portals;
+            output::print(&if args.output.json {
+                refreshed_json(portals)
+            } else {
+                refreshed_text(portals)
+            })?;
+            first_failure(portals)
         }
         PortalCommand::List(output) => {
             let client = daemon.client().await?;
@@ -101,13 +107,8 @@ fn found(head: &str, targets: &[String]) -> String {
     text
 }
 
-fn print_refreshed(portals: &[PortalRefresh], output: OutputArgs) -> Result<(), CliError> {
-    if output.json {
-        output::print(&refreshed_json(portals))?;
-    } else {
-        output::print(&refreshed_text(portals))?;
-    }
-    // Several portals fail one by one; the first failure decides how the command ends.
+/// Several portals fail one by one; the first failure decides how the command ends.
+fn first_failure(portals: &[PortalRefresh]) -> Result<(), CliError> {
     match portals.iter().find_map(|portal| portal.error.clone()) {
         Some(error) => Err(Failure::from(error).into()),
         None => Ok(()),

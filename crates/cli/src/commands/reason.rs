@@ -37,11 +37,12 @@ pub(crate) fn some(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// A failure in a few words for a cell of a table: what happened and what the peer said.
+/// A failure in a few words for a cell of a table: what happened and what the peer said, unless the
+/// one says the other already.
 pub(crate) fn short(detail: Option<&ErrorDetail>) -> String {
     match detail {
         None => String::new(),
-        Some(detail) if detail.peer_said.is_empty() => detail.message.clone(),
+        Some(detail) if detail.message.contains(&detail.peer_said) => detail.message.clone(),
         Some(detail) => format!("{} (peer said: {})", detail.message, detail.peer_said),
     }
 }

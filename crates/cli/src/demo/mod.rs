@@ -9,7 +9,7 @@ mod process;
 mod stage;
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hawser_api::Client;
 use hawser_api::v1::{
@@ -32,7 +32,7 @@ use crate::output;
 /// Bytes that are written and read back.
 const PAYLOAD: usize = 4 << 20;
 
-/// How long the disk may take to appear after the login.
+/// How long the disk may take to be ready after the login.
 const DISK_LIMIT: Duration = Duration::from_secs(30);
 
 /// How long the bound volume may take to come back.
@@ -219,28 +219,26 @@ async fn login(client: &Client, secret: &[u8]) -> Result<String, CliError> {
 
 /// The disk, once it is ready.
 async fn disk(client: &Client) -> Result<Disk, CliError> {
-    let ready = async {
-        loop {
-            let request = ListDisksRequest::default();
-            let disks = client
-                .volumes()
-                .list_disks(request)
-                .await?
-                .into_inner()
-                .disks;
-            if let Some(disk) = disks
-                .into_iter()
-                .find(|disk| disk.state() == DiskState::Ready)
-            {
-                return Ok(disk);
-            }
-            tokio::time::sleep(POLL).await;
+    let deadline = Instant::now() + DISK_LIMIT;
+    loop {
+        let request = ListDisksRequest::default();
+        let disks = client
+            .volumes()
+            .list_disks(request)
+            .await?
+            .into_inner()
+            .disks;
+        let disk = disks.into_iter().next().unwrap_or_default();
+        if disk.state() == DiskState::Ready {
+            return Ok(disk);
         }
-    };
-    let late = |_| CliError::new(Exit::TimedOut, "the disk did not appear");
-    tokio::time::timeout(DISK_LIMIT, ready)
-        .await
-        .map_err(late)?
+        if Instant::now() > deadline {
+            let why = disk.reason.map(|reason| reason.message).unwrap_or_default();
+            let text = format!("the disk was not ready within {} s", DISK_LIMIT.as_secs());
+            return Err(CliError::new(Exit::TimedOut, text).with("why", why));
+        }
+        tokio::time::sleep(POLL).await;
+    }
 }
 
 async fn bind(client: &Client, path: &str) -> Result<(), CliError> {

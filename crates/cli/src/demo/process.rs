@@ -25,7 +25,7 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts `hawser --exit-with-parent WORDS…`. It has a process group of its own, so that a Ctrl-C
+    /// Starts `hawser --exit-with-parent=PID WORDS…`. It has a process group of its own, so that a Ctrl-C
     /// at the terminal reaches only the demo, which then ends it in order.
     pub(super) fn start(
         name: &'static str,
@@ -40,7 +40,9 @@ impl Process {
             .open(log)
             .map_err(failed)?;
         let mut command = Command::new(executable);
-        command.arg("--exit-with-parent").args(words);
+        command
+            .arg(format!("--exit-with-parent={}", std::process::id()))
+            .args(words);
         for variable in ["HAWSER_SOCKET", "NOTIFY_SOCKET", "JOURNAL_STREAM"] {
             command.env_remove(variable);
         }

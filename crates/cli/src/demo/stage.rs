@@ -21,7 +21,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 
 /// Name of the demo's target.
-pub(super) const TARGET: &str = "iqn.2026-01.org.hawser:demo";
+pub(super) const TARGET: &str = "iqn.2026-01.io.github.hawser:demo";
 
 /// CHAP name that the target demands.
 pub(super) const CHAP_USER: &str = "demo";

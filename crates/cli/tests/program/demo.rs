@@ -247,7 +247,7 @@ fn a_failure_is_told_with_its_step_and_leaves_nothing() {
 fn killed_outright_it_takes_its_processes_with_it() {
     let place = Place::new();
     let mut demo = Running::start(&place, &[]);
-    demo.until_step(8);
+    demo.until_step(7);
     demo.send(Signal::SIGKILL);
     demo.end();
     let gone = wait_until(
@@ -259,6 +259,20 @@ fn killed_outright_it_takes_its_processes_with_it() {
         },
     );
     gone.expect("they end");
+    // If it had not itself just killed its daemon, that one has cleaned up after itself.
+    let log = fs::read_dir(place.path())
+        .expect("read")
+        .flatten()
+        .next()
+        .expect("its directory");
+    let log = fs::read_to_string(log.path().join("daemon.log")).expect("there is a log");
+    if log.contains("SIGTERM: stopping") {
+        assert_eq!(
+            machine::left_below(place.path()),
+            Vec::<String>::new(),
+            "{log}"
+        );
+    }
 }
 
 /// The process with both texts in its command line.

@@ -1,8 +1,9 @@
 //! What goes wrong is told: what, where, what the peer said, what to do; with its exit code.
 
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
-use hawser_testkit::peers::{Tool, free_port};
+use hawser_testkit::peers::{Tool, free_port, wait_until};
 
 use crate::hawser::{Daemon, PROGRAM, code};
 use crate::targets::{Embedded, SECRET, USER};
@@ -154,19 +155,16 @@ fn a_volume_that_does_not_come() {
     );
 
     target.kill();
-    let lost = hawser_testkit::peers::wait_until(
-        "the loss to be noticed",
-        std::time::Duration::from_secs(30),
-        || {
-            let bound = daemon.json(&["bound"]);
-            if bound[0]["state"] == "usable" {
-                Err(bound.to_string())
-            } else {
-                Ok(())
-            }
-        },
-    );
-    lost.expect("it is noticed");
+    let refused = wait_until("a reconnect to be refused", Duration::from_secs(30), || {
+        let bound = daemon.json(&["bound"]);
+        let at = &bound[0]["reason_detail"]["portal"];
+        if *at == target.portal().as_str() {
+            Ok(())
+        } else {
+            Err(bound.to_string())
+        }
+    });
+    refused.expect("it is noticed");
     let said = daemon.fails(6, &["wait", "--timeout", "0.2"]);
     assert!(
         said.contains("1 of 1 bound volumes not usable in time"),
@@ -187,7 +185,7 @@ fn a_volume_that_does_not_come() {
     assert!(json["missing"][0]["reason"].is_string(), "{json}");
 
     target.start_again();
-    daemon.ok(&["wait", "--timeout", "60"]);
+    daemon.ok(&["wait", "--timeout", "30"]);
 }
 
 #[test]

@@ -84,7 +84,7 @@ impl Daemon {
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(PROGRAM);
         command
-            .arg("--exit-with-parent")
+            .arg(format!("--exit-with-parent={}", std::process::id()))
             .arg("--socket")
             .arg(self.socket())
             .arg("daemon");

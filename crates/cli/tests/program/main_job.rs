@@ -72,7 +72,7 @@ fn main_job(daemon: &mut Daemon, place: &Place<'_>) {
 
     daemon.kill();
     daemon.start_again();
-    let said = daemon.ok(&["wait", "--timeout", "60"]);
+    let said = daemon.ok(&["wait", "--timeout", "30"]);
     assert_eq!(said, "the bound volume is usable\n");
     assert!(
         fs::read(volume.join("data")).expect("it is there") == data,

@@ -68,7 +68,8 @@ impl Drop for Embedded {
 fn spawn(portal: &str, words: &[String]) -> (Child, SocketAddr) {
     let mut command = Command::new(PROGRAM);
     command
-        .args(["--exit-with-parent", "target", "--portal", portal])
+        .arg(format!("--exit-with-parent={}", std::process::id()))
+        .args(["target", "--portal", portal])
         .args(words);
     command
         .stdin(Stdio::null())

@@ -74,6 +74,6 @@ fn each_refreshed_portal_has_its_outcome() {
         "{text}"
     );
     assert!(text.contains("192.0.2.10:3260: cannot connect; peer said: connection refused ["));
-    let error = print_refreshed(&refreshed, OutputArgs::default()).expect_err("one failed");
+    let error = first_failure(&refreshed).expect_err("one failed");
     assert_eq!(error.exit().number(), 7);
 }
