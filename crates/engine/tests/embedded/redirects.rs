@@ -1,7 +1,12 @@
-//! Login redirects (RFC 7143 §11.13.5, status class 1) and passing refusals.
+//! Login redirects (RFC 7143 §11.13.5, status class 1), passing refusals, and silence.
 
-use hawser_engine::{LoginFailureKind, Portal, Session, SessionEvent, SessionState};
+use std::time::Duration;
+
+use hawser_engine::{
+    ConnectFailure, LoginFailureKind, Portal, Session, SessionEvent, SessionState,
+};
 use hawser_target::faults::Redirect;
+use tokio::net::TcpListener;
 
 use super::support::{
     anywhere, event, in_time, logged_in_again, options, ram, serve, serve_at, target, unit, up,
@@ -71,6 +76,26 @@ async fn a_target_that_is_out_of_resources_is_tried_again() {
     let session = Session::open(options(server.local_addrs()[0]));
     let failure = in_time(session.established()).await.unwrap_err();
     assert!(!failure.is_final(), "{failure}");
+    logged_in_again(&session, 0).await;
+    session.logout().await;
+}
+
+#[tokio::test]
+async fn a_target_that_is_silent_in_the_login_is_left_in_time_for_the_next_portal() {
+    let silent = TcpListener::bind(anywhere()).await.unwrap();
+    let server = serve().await;
+    let mut options = options(silent.local_addr().unwrap());
+    options.portals.push(Portal::from(server.local_addrs()[0]));
+    options.timeouts.login = Duration::from_secs(1);
+    let session = Session::open(options);
+    let failure = in_time(session.established()).await.unwrap_err();
+    assert!(
+        matches!(
+            failure.kind,
+            LoginFailureKind::Connect(ConnectFailure::TimedOut(1))
+        ),
+        "{failure}"
+    );
     logged_in_again(&session, 0).await;
     session.logout().await;
 }
