@@ -131,3 +131,37 @@ fn the_help_names_commands_variables_and_exit_codes() {
     }
     assert!(help.contains("An iSCSI initiator in user space"), "{help}");
 }
+
+#[test]
+fn the_documentation_has_every_command_and_exit_code() {
+    fn check(command: &clap::Command, path: &str, documentation: &str) {
+        for sub in command.get_subcommands() {
+            let path = format!("{path} {}", sub.get_name());
+            if sub.has_subcommands() {
+                check(sub, &path, documentation);
+            } else {
+                assert!(
+                    documentation.contains(&format!("`{path}")),
+                    "{path} is not documented"
+                );
+            }
+        }
+    }
+    let documentation = include_str!("../../../../docs/cli.md");
+    check(&Cli::command(), "hawser", documentation);
+    for (code, meaning) in exit::ALL {
+        let line = format!("| {} | {} |", code.number(), meaning);
+        assert!(documentation.contains(&line), "{line:?} is not documented");
+    }
+    for variable in [
+        "HAWSER_SOCKET",
+        "HAWSER_CHAP_SECRET",
+        "HAWSER_MUTUAL_SECRET",
+        "HAWSER_LOG",
+    ] {
+        assert!(
+            documentation.contains(variable),
+            "{variable} is not documented"
+        );
+    }
+}
