@@ -268,15 +268,17 @@ impl Session {
     }
 
     /// Lets commands out after [`Event::Up`]: the disks have been checked. Those that were under way
-    /// on an earlier nexus, and all behind them, wait on until that nexus is known dead.
-    pub fn open_gate(&mut self, now: Instant) {
+    /// on an earlier nexus, and all behind them, wait on until that nexus is known dead. `false` when
+    /// the session is down or being logged out of: the gate stays closed until the next login.
+    pub fn open_gate(&mut self, now: Instant) -> bool {
         if !self.may_request() {
-            return;
+            return false;
         }
         self.gate_open = true;
         self.failing = false;
         self.outage_since = None;
         self.forget_ghosts(now);
+        true
     }
 
     /// What the driver must do next, if anything.

@@ -127,6 +127,12 @@ impl Nexus {
         (self.exp_cmd_sn, self.max_cmd_sn, self.stat_sn)
     }
 
+    /// It is lost, and will still write.
+    pub(crate) fn haunts(&self) -> bool {
+        let writes = |task: &Task| task.write && task.stage == Stage::Due;
+        self.connection.is_none() && self.tasks.values().any(writes)
+    }
+
     pub(crate) fn receive(&mut self, shared: &mut Shared, mut bytes: &[u8]) {
         let mut intake = self.intake.take().expect("an intake");
         while let Some((header, data)) = intake.next(&mut bytes) {
@@ -274,6 +280,10 @@ impl Nexus {
         let itt = get32(header, 16);
         let (read, write) = (header[1] & 0x40 != 0, header[1] & 0x20 != 0);
         assert!(read != write);
+        assert!(
+            !write || !shared.haunted,
+            "a write while those of a lost nexus live on"
+        );
         let count = usize::from(header[40]);
         let edtl = get32(header, 20) as usize;
         assert_eq!(edtl, count * BLOCK);
@@ -416,6 +426,14 @@ impl Nexus {
         };
         let blocks = task.first..task.first + task.count;
         match &mut task.stage {
+            // A lost nexus takes its time.
+            Stage::Due if task.write && self.connection.is_none() && shared.rng.chance(700) => {
+                let after = shared.rng.millis(50, 2000);
+                let step = Step::Task(task.uid);
+                let nexus = self.id;
+                let timer = Timer { nexus, step };
+                shared.effects.push(Effect::Timer { after, timer });
+            }
             Stage::Due if task.write => {
                 for (n, block) in blocks.zip(task.data.chunks(BLOCK)) {
                     shared.disk[n] = version_of(block);

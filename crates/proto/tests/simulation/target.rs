@@ -55,6 +55,8 @@ pub(crate) struct Shared {
     pub(crate) next_uid: u64,
     /// Commands granted from ExpCmdSN on.
     pub(crate) grant: u32,
+    /// A lost nexus still has writes to carry out: none may be sent again yet.
+    pub(crate) haunted: bool,
     pub(crate) trace: bool,
 }
 
@@ -78,6 +80,7 @@ impl Target {
                 effects: Vec::new(),
                 next_uid: 0,
                 grant: 16,
+                haunted: false,
                 trace,
             },
             nexuses: BTreeMap::new(),
@@ -107,6 +110,7 @@ impl Target {
 
     pub(crate) fn receive(&mut self, now: Instant, connection: u64, bytes: &[u8]) {
         self.purge(now);
+        self.shared.haunted = self.nexuses.values().any(Nexus::haunts);
         let found = self
             .nexuses
             .values_mut()

@@ -497,9 +497,8 @@ impl World {
     }
 
     pub(crate) fn verified(&mut self) {
-        self.say(|| "-- the gate is opened".to_owned());
-        self.session.open_gate(self.now);
-        if self.session.is_up() {
+        if self.session.open_gate(self.now) {
+            self.say(|| "-- the gate is opened".to_owned());
             self.outage_since = None;
         }
     }
