@@ -39,7 +39,9 @@ pub(super) struct Driver {
     pub(super) core: Core,
     pub(super) slots: Slots,
     sockets: Vec<Socket>,
-    /// Messages taken from the inbox and not yet carried out: the task table was full.
+    /// Messages just taken from the inbox; empty between rounds.
+    arrived: VecDeque<Message>,
+    /// Commands that found the task table full.
     pub(super) waiting: VecDeque<Message>,
     pub(super) retries: Retries,
     /// The LUNs that were opened.
@@ -75,6 +77,7 @@ impl Driver {
             core: Core::new(config, now),
             slots: Slots::default(),
             sockets: Vec::new(),
+            arrived: VecDeque::new(),
             waiting: VecDeque::new(),
             retries: Retries::default(),
             luns: Vec::new(),
@@ -116,21 +119,39 @@ impl Driver {
         Poll::Pending
     }
 
-    /// Takes messages from the inbox, or those that wait for a slot.
+    /// Takes messages from the inbox. Commands wait for a slot, in order; what steers the session
+    /// goes past them, and so do the commands that ask who the disks are: those that wait for the
+    /// gate may have filled the table, and the gate waits for these.
     fn poll_messages(&mut self, cx: &Context<'_>) -> bool {
-        if self.waiting.is_empty() {
-            self.shared.inbox.take(cx, &mut self.waiting);
-        }
         let mut moved = false;
-        while let Some(message) = self.waiting.pop_front() {
-            if matches!(message, Message::Block(_) | Message::Raw(_)) && !self.core.has_room() {
-                self.waiting.push_front(message);
-                break;
-            }
+        while self.core.has_room()
+            && let Some(message) = self.waiting.pop_front()
+        {
             self.handle_message(message);
             moved = true;
         }
+        let mut arrived = std::mem::take(&mut self.arrived);
+        self.shared.inbox.take(cx, &mut arrived);
+        while let Some(message) = arrived.pop_front() {
+            if self.must_wait(&message) {
+                self.waiting.push_back(message);
+            } else {
+                self.handle_message(message);
+                moved = true;
+            }
+        }
+        self.arrived = arrived;
         moved
+    }
+
+    fn must_wait(&self, message: &Message) -> bool {
+        match message {
+            Message::Raw(io) if io.urgent => !self.core.has_urgent_room(),
+            Message::Block(_) | Message::Raw(_) => {
+                !self.waiting.is_empty() || !self.core.has_room()
+            }
+            _ => false,
+        }
     }
 
     fn handle_message(&mut self, message: Message) {
