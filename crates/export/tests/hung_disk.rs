@@ -23,6 +23,8 @@ fn fio(file: &Path) {
         "fio",
         &[
             "--name=n",
+            // Else it leaves a file of its state in the working directory.
+            "--verify_state_save=0",
             &filename,
             "--ioengine=libaio",
             "--direct=1",
