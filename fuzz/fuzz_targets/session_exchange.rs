@@ -256,7 +256,10 @@ impl World {
                     }
                     self.buffers.0.remove(&done.slot);
                 }
-                Event::Up { .. } => self.session.open_gate(self.now),
+                Event::Up { .. } => {
+                    // It stays shut when the session is lost again or being logged out of.
+                    let _ = self.session.open_gate(self.now);
+                }
                 _ => {}
             }
         }
