@@ -245,3 +245,16 @@ async fn a_target_that_stops_answering_is_left_and_found_again() {
     in_time(pending).await.1.unwrap();
     session.logout().await;
 }
+
+#[tokio::test]
+async fn a_table_full_of_held_writes_does_not_lock_out_the_check_of_the_disks() {
+    let server = serve().await;
+    let mut options = options(server.local_addrs()[0]);
+    options.hold = Hold::Forever;
+    options.queue_depth = 4;
+    let session = established(options).await;
+    let disk = disk(&session).await;
+    survive(&disk, 1, || server.faults().drop_after_bytes(200)).await;
+    assert!(session.state().is_up_again(), "the connection did break");
+    session.logout().await;
+}
