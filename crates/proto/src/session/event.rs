@@ -180,6 +180,10 @@ pub enum ConnectionError {
     /// that no command ever leaves again (RFC 7143 §4.2.2.1, §11.17.1).
     #[error("the target's command window stays closed")]
     WindowJammed,
+    /// The driver gives it up, so that the next login writes again what a unit that was reset may have
+    /// forgotten.
+    #[error("a disk was reset: what it had not flushed is written again in a new session")]
+    UnitReset,
     /// The caller wanted it.
     #[error("dropped by request")]
     Requested,

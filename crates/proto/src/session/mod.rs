@@ -120,7 +120,8 @@ pub struct Full;
 ///    [`handle_logged_in`](Self::handle_logged_in) or
 ///    [`handle_login_failed`](Self::handle_login_failed).
 /// 3. [`Event::Up`] comes with the gate closed: check that the disks are who they were with `urgent`
-///    commands, then [`open_gate`](Self::open_gate). Nothing is sent to the wrong disk.
+///    commands, then [`open_gate`](Self::open_gate). Nothing is sent to the wrong disk. Urgent
+///    commands have slots of their own ([`has_urgent_room`](Self::has_urgent_room)).
 /// 4. For each connection: while the socket is writable, [`poll_transmit`](Self::poll_transmit) into
 ///    an empty [`Transmit`], write it out, then [`transmit_done`](Self::transmit_done). While it is
 ///    readable, read into the place that [`direct_read`](Self::direct_read) names and call

@@ -53,7 +53,8 @@ fn each_offence_has_a_test() {
             C::WindowJammed => {
                 "stuck::a_window_that_stays_closed_without_a_cause_costs_the_connection"
             }
-            C::Requested => "loss::a_second_word_of_a_loss_is_ignored",
+            // Both are reasons of the driver, which the session only passes on.
+            C::Requested | C::UnitReset => "loss::a_second_word_of_a_loss_is_ignored",
         }
     }
     let sources = [
@@ -125,6 +126,7 @@ fn all_errors() -> Vec<ConnectionError> {
         ConnectionError::Stuck,
         ConnectionError::WindowJammed,
         ConnectionError::Requested,
+        ConnectionError::UnitReset,
     ]);
     all
 }
