@@ -118,7 +118,7 @@ async fn measure(load: &Arc<Load>, args: &BenchArgs) -> Result<Report, CliError>
             .with("target", args.target.to_string())
             .with("portal", args.portal.to_string())
     };
-    let spinner = Spinner::start("warming up", Duration::ZERO);
+    let spinner = Spinner::start("warming up");
     load.start();
     tokio::select! {
         biased;

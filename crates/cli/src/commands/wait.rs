@@ -30,7 +30,7 @@ pub(crate) async fn run(daemon: &Daemon, args: WaitArgs) -> Result<(), CliError>
         timeout_ms: timeout,
     };
     let mut updates = client.volumes().wait(request).await?.into_inner();
-    let spinner = Spinner::start("waiting for the bound volumes", Duration::ZERO);
+    let spinner = Spinner::start("waiting for the bound volumes");
     let mut limit = GRACE;
     let last = loop {
         let next = tokio::time::timeout(limit, updates.message()).await;

@@ -3,6 +3,7 @@
 //! Mounts and loop devices are made for real, so these tests need root, `/dev/fuse` and loop devices.
 
 mod bench;
+mod commands;
 mod demo;
 mod failures;
 mod hawser;

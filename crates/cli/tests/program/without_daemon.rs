@@ -164,3 +164,39 @@ fn the_thin_programs_are_those_inside_hawser() {
     assert_eq!(code(&wrong), 2, "{}", wrong.stderr);
     assert!(wrong.stderr.contains("/no/such/file"), "{}", wrong.stderr);
 }
+
+#[test]
+fn progress_is_shown_on_a_terminal_only() {
+    use std::io::Read;
+    use std::net::TcpListener;
+    // A portal that takes connections and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").expect("bound");
+    let portal = silent.local_addr().expect("known").to_string();
+    let bench =
+        format!("{PROGRAM} bench --portal {portal} --target iqn.2026-01.example:a --lun 0 2>&1");
+    let terminal = std::thread::spawn({
+        let bench = bench.clone();
+        move || {
+            tool("script")
+                .args(["-q", "-e", "-c", &bench, "/dev/null"])
+                .run()
+                .expect("ended")
+        }
+    });
+    let plain = tool("sh").args(["-c", &bench]);
+    let plain = std::thread::spawn(move || plain.run().expect("ended"));
+    let mut connections = Vec::new();
+    for _ in 0..2 {
+        let (mut connection, _) = silent.accept().expect("connected");
+        // Its login has come; now it is made to wait for longer than the second of silence.
+        connection.read_exact(&mut [0; 48]).expect("a login");
+        connections.push(connection);
+    }
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    drop(connections);
+    drop(silent);
+    let (terminal, plain) = (terminal.join().expect("ran"), plain.join().expect("ran"));
+    let shown = "logging in to iqn.2026-01.example:a";
+    assert!(terminal.stdout.contains(shown), "{}", terminal.stdout);
+    assert!(!plain.stdout.contains(shown), "{}", plain.stdout);
+}
