@@ -62,7 +62,7 @@ impl InstanceError {
 /// The place of one daemon; given back when it is dropped or the process ends.
 #[derive(Debug)]
 pub(crate) struct Instance {
-    _locks: Vec<File>,
+    locks: Vec<File>,
 }
 
 impl Instance {
@@ -80,7 +80,7 @@ impl Instance {
         let mut beside = config.socket.clone().into_os_string();
         beside.push(".lock");
         locks.push(lock(Path::new(&beside), &config.socket)?);
-        Ok(Self { _locks: locks })
+        Ok(Self { locks })
     }
 
     /// Listens on the socket, in place of one that a killed daemon left. Everybody may connect: what
@@ -109,6 +109,17 @@ impl Instance {
         std::fs::set_permissions(socket, Permissions::from_mode(0o666))
             .map_err(|error| InstanceError::io("open to all", socket, error))?;
         Ok(listener)
+    }
+}
+
+impl Drop for Instance {
+    /// Gives the locks back at once: a child that is just being started shares them until its exec.
+    fn drop(&mut self) {
+        for file in &self.locks {
+            if let Err(error) = file.unlock() {
+                tracing::debug!(%error, "cannot give a lock back");
+            }
+        }
     }
 }
 

@@ -61,3 +61,11 @@ impl Lock {
             .map_err(|error| StoreError::io("write", &self.path, error))
     }
 }
+
+impl Drop for Lock {
+    /// Gives the lock back at once: a child process that is just being started shares it until its exec.
+    fn drop(&mut self) {
+        // The lock goes with the last descriptor anyway.
+        self.file.unlock().ok();
+    }
+}

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use hawser_api::{Failure, Status, v1};
 use hawser_daemon::ExportMode;
+use hawser_target::ChapConfig;
 use hawser_target::faults::Redirect;
 
 use super::support::{
-    Asks, LIMIT, Place, SECRET, TARGET, in_time, now, persistent, portal, serve, serve_at,
+    Asks, LIMIT, Place, SECRET, TARGET, USER, in_time, now, persistent, portal, serve, serve_at,
     silent_portal, target, target_named, with_chap, with_secret,
 };
 
@@ -534,5 +535,79 @@ async fn static_targets_are_known_without_discovery() {
         .unwrap();
     let again = Failure::from(discovery.remove_static_target(remove).await.unwrap_err());
     assert_eq!(again.status, Status::TARGET_NOT_FOUND);
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_target_must_prove_itself_in_mutual_chap() {
+    let own = "initiator-secret";
+    let chap = ChapConfig::one_way(USER, SECRET.into()).mutual("target-name", own.into());
+    let server = serve(target().chap(chap)).await;
+    let place = Place::new(ExportMode::None);
+    let daemon = place.start().await;
+    daemon.add_portal(server.local_addrs()[0]).await.unwrap();
+    let mut mutual = with_secret(persistent(), SECRET);
+    mutual.login_options.as_mut().unwrap().auth_type = Some(v1::AuthType::MutualChap.into());
+    let without = daemon.login(mutual.clone()).await;
+    assert_eq!(status(without), Status::INVALID_INITIATOR_CHAP_SECRET);
+    let mut security = daemon.client.security();
+    let mut set = async |secret: &str| {
+        let secret = Some(v1::Secret::new(secret));
+        let request = v1::SetChapSecretRequest {
+            secret,
+            allow_long: false,
+        };
+        security
+            .set_chap_secret(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .warning
+    };
+    assert_eq!(set(SECRET).await, 0);
+    let same = daemon.login(mutual.clone()).await;
+    assert_eq!(
+        status(same),
+        Status::INVALID_CHAP_SECRET,
+        "both directions the same"
+    );
+    assert_eq!(set("another-secret").await, 0);
+    let wrong = daemon.login(mutual.clone()).await;
+    assert_eq!(
+        status(wrong),
+        Status::AUTHENTICATION_FAILURE,
+        "the target does not prove itself"
+    );
+    assert_eq!(set("short").await, Status::SHORT_CHAP_SECRET.code());
+    assert_eq!(set(own).await, 0);
+    daemon.login(mutual).await.unwrap();
+    daemon.stop().await;
+    // The secrets are there after a restart, and nobody gets them.
+    let daemon = place.start().await;
+    daemon.event("session-up", |_| true).await;
+    let session = daemon.sessions().await.remove(0);
+    let authentication = session.authentication.unwrap();
+    assert_eq!(authentication.r#type(), v1::AuthType::MutualChap);
+    let request = v1::ListPersistentLoginsRequest {};
+    let stored = daemon
+        .client
+        .sessions()
+        .list_persistent_logins(request)
+        .await
+        .unwrap();
+    let options = stored.into_inner().logins.remove(0).login_options.unwrap();
+    assert!(options.secret_set && options.secret.is_none());
+    for file in std::fs::read_dir(&place.config.state_dir)
+        .unwrap()
+        .flatten()
+    {
+        let bytes = std::fs::read(file.path()).unwrap();
+        for secret in [SECRET, own] {
+            let found = bytes
+                .windows(secret.len())
+                .any(|window| window == secret.as_bytes());
+            assert!(!found, "{secret} is readable in {}", file.path().display());
+        }
+    }
     daemon.stop().await;
 }

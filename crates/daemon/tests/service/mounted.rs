@@ -367,3 +367,44 @@ async fn a_disk_that_grows_is_larger_at_once() {
     assert_eq!(sectors.trim(), (64 * MIB / 512).to_string());
     daemon.terminate().await;
 }
+
+/// tgt is told its targets and LUNs one by one after its start, so a login may come too early.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bound_filesystem_survives_a_killed_tgt() {
+    let target = TgtTarget::new(TARGET).disks(1, 64 << 20);
+    let started = tokio::task::spawn_blocking(|| Tgtd::start(TgtConfig::new().target(target)));
+    let mut tgtd = started
+        .await
+        .unwrap()
+        .expect("tgtd runs (Debian package tgt)");
+    let place = Place::new(ExportMode::Loop);
+    let _leftovers = Leftovers(place.config.runtime_dir.clone());
+    let mount_point = MountPoint::new(&place);
+    let daemon = place.spawn().await;
+    let disk = daemon.persistent_disk(tgtd.portal()).await;
+    run("mkfs.ext4", &["-q", "-F", &disk.device]).await;
+    let request = v1::BindRequest {
+        device: disk.device.clone(),
+        ..path(mount_point.text())
+    };
+    daemon.bind(request).await.unwrap();
+    for round in 0..5 {
+        tgtd.kill();
+        let file = mount_point.0.join(format!("round{round}"));
+        let text = format!("written while the target was away, round {round}");
+        let name = file.display().to_string();
+        let script = format!("printf '%s' '{text}' > '{name}' && sync -f '{name}'");
+        let writing = tokio::spawn(async move { run("sh", &["-c", &script]).await });
+        tgtd = tokio::task::spawn_blocking(move || tgtd.restart().map(|()| tgtd))
+            .await
+            .unwrap()
+            .expect("tgtd starts again");
+        in_time(writing).await.unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+    }
+    assert_eq!(
+        daemon.wait(LONG).await.outcome(),
+        v1::WaitOutcome::AllUsable
+    );
+    daemon.terminate().await;
+}

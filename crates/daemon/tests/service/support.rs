@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use hawser_api::{Client, Failure, v1};
@@ -27,8 +28,13 @@ pub(crate) async fn in_time<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(LIMIT, future).await.expect("in time")
 }
 
+/// A loopback address of its own, with any port. A target that is to come back at the same place finds
+/// it free: connections go out from 127.0.0.1 and take their ports there.
 pub(crate) fn anywhere() -> SocketAddr {
-    SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let last = NEXT.fetch_add(1, Ordering::Relaxed).max(1);
+    SocketAddr::from((Ipv4Addr::new(127, high | 1, low, last), 0))
 }
 
 pub(crate) fn ram(bytes: u64) -> Arc<dyn Backend> {
