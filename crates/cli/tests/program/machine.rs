@@ -27,21 +27,20 @@ pub(crate) fn processes_naming(directory: &Path) -> Vec<String> {
     lines.filter(|line| line.contains(&name)).collect()
 }
 
-/// Takes away what a failed test left.
+/// Takes away what a failed test left. The loop devices are looked for first: once the filesystem of
+/// its file is detached, a loop device no longer says where that file was.
 pub(crate) fn take_away_below(directory: &Path) {
+    let loops = loops_below(directory);
     for mount in mounts_below(directory).iter().rev() {
         drop(Command::new("umount").arg("-l").arg(mount).output());
     }
-    for name in loops_below(directory) {
+    for name in loops {
         drop(
             Command::new("losetup")
                 .arg("-d")
                 .arg(Path::new("/dev").join(name))
                 .output(),
         );
-    }
-    for mount in mounts_below(directory).iter().rev() {
-        drop(Command::new("umount").arg("-l").arg(mount).output());
     }
 }
 
