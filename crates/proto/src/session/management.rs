@@ -291,6 +291,9 @@ impl Session {
             return;
         };
         match task.kind.clone() {
+            // It has its answer, but the target does not read what is being written of it, and so
+            // nothing else either.
+            Kind::Scsi(_) if task.ended.is_some() => self.drop_session(now, ConnectionError::Stuck),
             Kind::Scsi(command) => {
                 let function = TmfFunction::AbortTask;
                 let lun = command.lun;

@@ -214,6 +214,20 @@ impl Session {
         true
     }
 
+    /// The next urgent command; one that writes waits until no earlier write can come in between.
+    fn next_urgent(&mut self) -> Option<u16> {
+        if self.ghosts.is_empty() {
+            return self.urgent.pop_front();
+        }
+        let (tasks, urgent) = (&mut self.tasks, &mut self.urgent);
+        let harmless = |&slot: &u16| {
+            let task = tasks.get_mut(slot);
+            task.is_none_or(|task| task.write_length() == 0)
+        };
+        let at = urgent.iter().position(harmless)?;
+        urgent.remove(at)
+    }
+
     /// The next command, if the window and the gate let it out.
     fn send_command<B: TaskBuffers>(
         &mut self,
@@ -226,7 +240,7 @@ impl Session {
             return false;
         }
         let gated = !self.commands_may_leave();
-        let next = self.urgent.pop_front();
+        let next = self.next_urgent();
         let Some(slot) = next.or_else(|| if gated { None } else { self.ready.pop_front() }) else {
             return false;
         };

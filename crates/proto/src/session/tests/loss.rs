@@ -599,3 +599,21 @@ fn an_urgent_command_that_never_left_is_not_kept_beyond_the_hold_time() {
     bench.cut();
     assert_eq!(bench.outcome(), Outcome::Disconnected);
 }
+
+/// A check may write too. On a nexus that is not known dead an earlier one may still be under way, and
+/// the two could be carried out in any order.
+#[test]
+fn urgent_writes_wait_for_ghosts_and_urgent_reads_pass_them() {
+    let mut bench = moved(Some(2));
+    let urgent = |direction| Command {
+        urgent: true,
+        ..once(direction)
+    };
+    let write = bench.submit(urgent(Direction::Write(4)));
+    let read = bench.submit(urgent(Direction::Read(4)));
+    assert_eq!(bench.take(COMMAND).get_itt(), read.itt());
+    bench.say(with_status(data_in(read.itt(), 0, 0, &[1; 4])));
+    bench.silent();
+    bench.pass(20 * SECOND);
+    assert_eq!(bench.take(COMMAND).get_itt(), write.itt());
+}

@@ -250,3 +250,26 @@ fn times_without_limit_do_not_overflow() {
     bench.pass(SECOND);
     bench.nothing_ended();
 }
+
+/// Nothing else would notice: the command has its answer, later ones wait to be sent, and a target
+/// that goes on talking is alive.
+#[test]
+fn an_answered_command_whose_data_the_target_never_reads_costs_the_connection() {
+    let mut bench = Bench::plain();
+    bench.writing = Some(crate::session::Transmit::default());
+    let write = bench.write(4096);
+    let _half_written = bench.begin_write().unwrap();
+    bench.say(response(write.itt(), 0x08));
+    let waiting = bench.read(8);
+    bench.pass(9 * SECOND);
+    bench.nothing_ended();
+    bench.pass(OVERDUE - 9 * SECOND);
+    assert_eq!(bench.lost_by(), ConnectionError::Stuck);
+    // The answer counts, and what waited is sent when the session is back.
+    assert!(matches!(bench.outcome(), Outcome::Completed(_)));
+    bench.take_all();
+    bench.pass(2 * SECOND);
+    bench.login(Some(1));
+    bench.open();
+    assert_eq!(bench.take(COMMAND).get_itt(), waiting.itt());
+}
