@@ -12,7 +12,7 @@ use std::path::PathBuf;
 pub(crate) use bench::BenchArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use discovery::{
-    PortalCommand, TargetAddArgs, TargetArgs, TargetCommand, TargetListArgs,
+    PortalCommand, PortalRefreshArgs, TargetAddArgs, TargetArgs, TargetCommand, TargetListArgs,
 };
 pub(crate) use disks::{BindArgs, DiskCommand, ScsiCommand, ScsiNexus, UnbindArgs, WaitArgs};
 pub(crate) use login::{

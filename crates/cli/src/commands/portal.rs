@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::Daemon;
 use super::login_options::{self, LoginOptionsView};
 use super::reason::{ReasonView, short, whole};
-use crate::args::PortalCommand;
+use crate::args::{PortalCommand, PortalRefreshArgs};
 use crate::error::CliError;
 use crate::output::{self, Listing, to_json};
 use crate::progress;
@@ -59,25 +59,7 @@ pub(crate) async fn run(daemon: &Daemon, command: PortalCommand) -> Result<(), C
             }
             output::print(&text)
         }
-        PortalCommand::Refresh(args) => {
-            let request = RefreshPortalsRequest {
-                portal: args.portal,
-                initiator: None,
-            };
-            let client = daemon.client().await?;
-            let mut discovery = client.discovery();
-            let asked = discovery.refresh_portals(request);
-            let answer = progress::during("asking for targets", asked)
-                .await?
-                .into_inner();
-            let portals = &answer.portals;
-            output::print(&if args.output.json {
-                refreshed_json(portals)
-            } else {
-                refreshed_text(portals)
-            })?;
-            first_failure(portals)
-        }
+        PortalCommand::Refresh(args) => refresh(daemon, args).await,
         PortalCommand::List(output) => {
             let client = daemon.client().await?;
             let answer = client
@@ -92,6 +74,27 @@ pub(crate) async fn run(daemon: &Daemon, command: PortalCommand) -> Result<(), C
             })
         }
     }
+}
+
+/// `hawser portal refresh`: asks one portal, or all, for their targets again.
+async fn refresh(daemon: &Daemon, args: PortalRefreshArgs) -> Result<(), CliError> {
+    let request = RefreshPortalsRequest {
+        portal: args.portal,
+        initiator: None,
+    };
+    let client = daemon.client().await?;
+    let mut discovery = client.discovery();
+    let asked = discovery.refresh_portals(request);
+    let answer = progress::during("asking for targets", asked)
+        .await?
+        .into_inner();
+    let portals = &answer.portals;
+    output::print(&if args.output.json {
+        refreshed_json(portals)
+    } else {
+        refreshed_text(portals)
+    })?;
+    first_failure(portals)
 }
 
 /// What a portal told: a head line, then one line a target.
