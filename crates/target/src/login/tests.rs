@@ -139,7 +139,7 @@ proptest! {
     fn whatever_comes_gets_an_answer(
         flags in proptest::collection::vec(any::<u8>(), 1..8),
         data in proptest::collection::vec(any::<u8>(), 0..300),
-        key in "(InitiatorName|TargetName|AuthMethod|CHAP_[ACINR]|HeaderDigest|MaxBurstLength|X-a.b)",
+        key in "(InitiatorName|TargetName|AuthMethod|CHAP_[ACINR]|HeaderDigest|MaxBurstLength|X-a[.]b)",
         value in "[A-Za-z0-9,.:~-]{0,20}",
     ) {
         let mut login = login(target());
