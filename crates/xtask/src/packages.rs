@@ -128,7 +128,92 @@ fn is_there(program: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use super::*;
+
+    /// How tests start a program whose name is written out.
+    const STARTS: [&str; 6] = [
+        "Command::new(\"",
+        "Tool::new(\"",
+        "program(\"",
+        "find_program(\"",
+        "run(\"",
+        "try_run(\"",
+    ];
+
+    /// Programs of Debian's essential packages, which are always there, and cargo's own.
+    const ALWAYS_THERE: [&str; 21] = [
+        "bash",
+        "cargo",
+        "chmod",
+        "cmp",
+        "cp",
+        "dd",
+        "git",
+        "head",
+        "id",
+        "mountpoint",
+        "readlink",
+        "rustc",
+        "sh",
+        "sleep",
+        "stat",
+        "sync",
+        "tar",
+        "timeout",
+        "true",
+        "umount",
+        "tee",
+    ];
+
+    /// The names of programs that a source starts.
+    fn started(source: &str) -> impl Iterator<Item = &str> {
+        let names = STARTS
+            .iter()
+            .flat_map(|start| source.split(start).skip(1))
+            .filter_map(|rest| rest.split_once('"').map(|(name, _)| name));
+        names.filter(|name| !name.contains("no-such") && !name.contains('/'))
+    }
+
+    /// All Rust sources below the folders `tests` of the crates.
+    fn sources_of_tests(folder: &Path, inside: bool, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                sources_of_tests(&path, inside || path.ends_with("tests"), found);
+            } else if inside && path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+
+    /// A program that happens to be on this machine must not be forgotten on a fresh one.
+    #[test]
+    fn every_program_that_tests_start_is_listed() {
+        let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let mut sources = Vec::new();
+        sources_of_tests(crates, false, &mut sources);
+        let listed: BTreeSet<&str> = needs().map(|need| need.program).collect();
+        let mut count = 0;
+        for source in sources {
+            let text = fs::read_to_string(&source).unwrap();
+            for name in started(&text) {
+                count += 1;
+                let known = listed.contains(name) || ALWAYS_THERE.contains(&name);
+                assert!(
+                    known,
+                    "{} starts {name}, which is not listed",
+                    source.display()
+                );
+            }
+        }
+        assert!(
+            count > 20,
+            "only {count} were found: is it still looking at the right places?"
+        );
+    }
 
     #[test]
     fn every_need_has_a_program_a_package_and_a_reason() {
