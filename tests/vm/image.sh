@@ -35,6 +35,15 @@ printf '127.0.0.1 localhost hawser-vm\n' >"$root/etc/hosts"
 echo 0123456789abcdef0123456789abcdef >"$root/etc/machine-id"
 echo '/dev/vda / ext4 defaults 0 0' >"$root/etc/fstab"
 ln -sfn /run "$root/var/run"
+# The journal of a boot is there for the next one.
+mkdir -p "$root/var/log/journal"
+# Units that Debian's packages enable.
+enable() {
+  mkdir -p "$root/etc/systemd/system/$2.wants"
+  ln -s "/usr/lib/systemd/system/$1" "$root/etc/systemd/system/$2.wants/$1"
+}
+enable remote-fs.target multi-user.target
+enable blk-availability.service sysinit.target
 # Units that a machine without their other halves would only wait for.
 for unit in tgt.service dmeventd.service lvm2-monitor.service lvm2-lvmpolld.socket systemd-timesyncd.service \
     serial-getty@ttyS0.service getty@tty1.service systemd-firstboot.service; do

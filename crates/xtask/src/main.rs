@@ -25,7 +25,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   spec                          check that SPECIFICATION.md names what is in the tree
   codegen [--check]             write the generated code, or check that it is up to date
   fuzz [--seconds N] [TARGET]   run the fuzz targets (10 seconds each unless told)
-  vm [lio]                      what needs a kernel of our own, in virtual machines
+  vm [lio|volumes]              what needs a kernel of our own, in virtual machines
   package-list                  the Debian packages that building and testing need, and why";
 
 /// How long `cargo xtask fuzz` runs each target unless told.

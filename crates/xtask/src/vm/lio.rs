@@ -25,8 +25,8 @@ pub(super) fn run(root: &Path, image: &Image, counts: &mut Counts) -> Result<()>
         TEST_LIMIT,
     )?;
 
-    let directory = tempfile::tempdir()?;
-    let payload = Payload::new(directory.path());
+    let directory = super::fresh_directory(root, "lio")?;
+    let payload = Payload::new(&directory);
     payload.file(&root.join("tests/vm/guest/lio"), "/hawser/lio")?;
     let payload = payload.pack()?;
     let port = free_port()?;
@@ -36,7 +36,7 @@ pub(super) fn run(root: &Path, image: &Image, counts: &mut Counts) -> Result<()>
         payload: &payload,
         append: "hawser.init=/hawser/lio",
         forward: Some(port),
-        console: &directory.path().join("console"),
+        console: &directory.join("console"),
     })?;
     guest.wait_for("LIO READY", BOOT_LIMIT)?;
 

@@ -1,6 +1,7 @@
 //! What a run brings into a virtual machine: our programs, the scripts of the tests, the systemd units.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -30,6 +31,24 @@ impl Payload {
         let target = self.place(place)?;
         fs::copy(source, &target).with_context(|| format!("copy {}", source.display()))?;
         Ok(())
+    }
+
+    /// Copies all files of a folder to `place` in the guest.
+    pub(super) fn folder(&self, source: &Path, place: &str) -> Result<()> {
+        let read = fs::read_dir(source).with_context(|| format!("read {}", source.display()))?;
+        for entry in read {
+            let entry = entry?;
+            if entry.file_type()?.is_file() {
+                let name = entry.file_name();
+                self.file(&entry.path(), &format!("{place}/{}", name.display()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a symbolic link in the guest.
+    pub(super) fn link(&self, to: &str, place: &str) -> Result<()> {
+        symlink(to, self.place(place)?).with_context(|| format!("link {place}"))
     }
 
     /// The archive.
