@@ -14,6 +14,9 @@ use tokio::process::Command;
 /// Output beyond this is cut, in bytes: what the programs we run say fits many times.
 const MAX_OUTPUT_BYTES: u64 = 64 * 1024;
 
+/// Longest text of a child that is told on, in bytes.
+const MAX_COMPLAINT_BYTES: usize = 1000;
+
 /// What a child said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Said {
@@ -23,6 +26,22 @@ pub(crate) struct Said {
     pub(crate) stdout: Vec<u8>,
     /// Standard error, trimmed.
     pub(crate) stderr: String,
+}
+
+impl Said {
+    /// What to tell of a child that failed: its code, and the beginning of what it said.
+    pub(crate) fn complaint(&self, program: &str) -> String {
+        let mut end = self.stderr.len().min(MAX_COMPLAINT_BYTES);
+        while !self.stderr.is_char_boundary(end) {
+            end -= 1;
+        }
+        let text = self.stderr.get(..end).unwrap_or_default();
+        format!(
+            "{program} ended with {}: {}",
+            self.code,
+            text.replace('\n', "; ")
+        )
+    }
 }
 
 /// Why a child said nothing.

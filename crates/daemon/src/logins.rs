@@ -684,20 +684,8 @@ pub(crate) async fn logout(
 /// Refuses when somebody uses a disk of the session, and says who.
 async fn refuse_if_in_use(daemon: &Arc<Daemon>, entry: &Entry) -> Result<(), Failure> {
     let disks = daemon.disks.of_session(entry.id);
-    let host = daemon.host.clone();
-    let found = tokio::task::spawn_blocking(move || {
-        let files: Vec<_> = disks
-            .iter()
-            .flat_map(|disk| usage::files_of(&host, &disk.facts()))
-            .collect();
-        let open = usage::OpenFiles::read(&files);
-        let used = disks
-            .iter()
-            .map(|disk| (disk.lun, usage::holders(&host, &disk.facts(), &open)));
-        used.filter(|(_, holders)| !holders.is_empty())
-            .collect::<Vec<_>>()
-    });
-    let Some((lun, holders)) = found.await.unwrap_or_default().into_iter().next() else {
+    let used = usage::look(&daemon.host, disks).await;
+    let Some((lun, holders)) = used.into_iter().next() else {
         return Ok(());
     };
     let target = &entry.origin.target;

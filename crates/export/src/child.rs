@@ -10,6 +10,7 @@
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -140,6 +141,38 @@ pub(crate) unsafe fn run(
     }
 }
 
+/// Runs a program, which holds none of our descriptors because all of them close on exec, and waits up
+/// to `limit` for it. One that is not done then gets SIGKILL.
+///
+/// # Errors
+/// When it cannot be started, is not done in time, or fails; what it said is in the error.
+pub(crate) fn program(name: &str, arguments: &[&str], limit: Duration) -> io::Result<()> {
+    let told = |what: String| io::Error::other(format!("{name}: {what}"));
+    let mut child = Command::new(name)
+        .args(arguments)
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        // Read at the end: the few lines of a failure fit into the pipe.
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| told(error.to_string()))?;
+    let pid = i32::try_from(child.id()).unwrap_or(i32::MAX);
+    let pidfd = pidfd_open(Pid::from_raw(pid))?;
+    if !readable_within(pidfd.as_fd(), limit) {
+        // It may hang in the kernel still, and somebody must take its exit status.
+        let _ = child.kill();
+        std::thread::spawn(move || child.wait());
+        return Err(told(format!("not done after {} s", limit.as_secs())));
+    }
+    let output = child.wait_with_output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(told(format!("{}: {}", output.status, said.trim())))
+}
+
 fn in_child(writer: i32, work: impl FnOnce() -> Result<(), Failure>) -> ! {
     // SAFETY: plain system calls in a child that has one thread. The descriptors they close belong
     // to values of the parent that are never dropped here, because the child leaves with `_exit`.
@@ -255,6 +288,17 @@ mod tests {
         }
         .unwrap_err();
         assert_eq!(error.errno(), Some(libc::EBADF));
+    }
+
+    #[test]
+    fn a_program_succeeds_or_says_why_not_within_its_time() {
+        program("true", &[], LIMIT).unwrap();
+        let error = program("sh", &["-c", "echo because >&2; exit 3"], LIMIT).unwrap_err();
+        assert_eq!(error.to_string(), "sh: exit status: 3: because");
+        let error = program("no-such-program-here", &[], LIMIT).unwrap_err();
+        assert!(error.to_string().starts_with("no-such-program-here: "));
+        let error = program("sleep", &["600"], Duration::from_millis(50)).unwrap_err();
+        assert!(error.to_string().contains("not done"), "{error}");
     }
 
     #[test]

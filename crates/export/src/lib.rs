@@ -1,6 +1,7 @@
 //! Shows any [`BlockDevice`](hawser_block::BlockDevice) to programs that know no Hawser: as an NBD
 //! server, as a FUSE file, or as a FUSE file with a loop device on it.
 
+mod built;
 mod child;
 mod export;
 mod exporter;

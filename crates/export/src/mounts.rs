@@ -41,8 +41,13 @@ pub(crate) fn disk_of(mount: &Mount) -> Option<String> {
         let mut names = path.iter().skip_while(|part| *part != "block").skip(1);
         return names.next()?.to_str().map(str::to_owned);
     }
-    // btrfs has a device number of its own, but says its device.
-    let name = mount.source.strip_prefix("/dev").ok()?.to_str()?;
+    // btrfs has a device number of its own, but says its device, perhaps by a link like those of LVM.
+    let named = mount.source.strip_prefix("/dev").ok()?;
+    let link = fs::read_link(&mount.source);
+    let name = link.as_deref().map_or(named, last_name).to_str()?;
+    if name.starts_with("dm-") {
+        return Some(name.to_owned());
+    }
     let digits = name
         .strip_prefix("loop")?
         .find(|c: char| !c.is_ascii_digit());
@@ -51,6 +56,11 @@ pub(crate) fn disk_of(mount: &Mount) -> Option<String> {
             .map_or(name, |at| &name[..at + "loop".len()])
             .to_owned(),
     )
+}
+
+/// The last part of a link's target, `dm-0` of `../dm-0`.
+fn last_name(target: &Path) -> &Path {
+    target.file_name().map_or(target, Path::new)
 }
 
 /// A line: id, parent, major:minor, root, mount point, options, optional fields, `-`, type, source.

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::built;
 use crate::fuse::{self, FILE_NAME, Unmount};
 use crate::journal;
 use crate::layout::Layout;
@@ -12,6 +13,9 @@ use crate::mounts::{self, Mount};
 
 /// Mounts that may lie on top of each other at one place; more are not ours.
 const MAX_STACKED: usize = 16;
+
+/// Where the kernel shows its disks.
+const SYS_BLOCK: &str = "/sys/block";
 
 /// What a clean-up did, one sentence each.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,9 +39,10 @@ impl CleanUp {
     }
 }
 
-/// Removes what an earlier daemon left below `runtime_dir`: the file systems mounted on its loop
+/// Removes what an earlier daemon left below `runtime_dir`: what the system has built on its loop
+/// devices (LVM, dm-crypt, RAID) and the file systems mounted on that, those mounted on its loop
 /// devices, these loop devices, its FUSE mounts, links, sockets and journals, in this order. Only loop
-/// devices whose file lies below the runtime directory, and mounts there, are touched. Blocks for
+/// devices whose file lies below the runtime directory, what is on them, and mounts there, are touched. Blocks for
 /// seconds when there is something to do; each step has a limit.
 ///
 /// The caller makes sure that no other daemon uses the directory, and calls this before
@@ -54,15 +59,13 @@ pub fn clean_up(runtime_dir: &Path) -> io::Result<CleanUp> {
     for mount in our_fuse_mounts(&layout)? {
         fuse::abort(&mount);
     }
-    for (number, file) in our_loop_devices(&layout)? {
-        for mount in mounts::read()?
-            .into_iter()
-            .rev()
-            .filter(|mount| is_on(mount, number))
-        {
-            unmount(&mount, &mut report);
-        }
-        let done = loopdev::detach(number, &file).map_err(io::Error::other);
+    let loop_devices = our_loop_devices(&layout)?;
+    for (number, _) in &loop_devices {
+        clear(&format!("loop{number}"), &mut report)?;
+    }
+    // Only now: a filesystem or an array holds several of them.
+    for (number, file) in &loop_devices {
+        let done = loopdev::detach(*number, file).map_err(io::Error::other);
         report.note(format!("loop device {number}"), done);
     }
     for mount in our_fuse_mounts(&layout)? {
@@ -74,7 +77,7 @@ pub fn clean_up(runtime_dir: &Path) -> io::Result<CleanUp> {
 }
 
 fn our_loop_devices(layout: &Layout) -> io::Result<Vec<(u32, PathBuf)>> {
-    if !Path::new("/sys/block").is_dir() {
+    if !Path::new(SYS_BLOCK).is_dir() {
         return Ok(Vec::new());
     }
     let fuse = layout.fuse();
@@ -83,8 +86,24 @@ fn our_loop_devices(layout: &Layout) -> io::Result<Vec<(u32, PathBuf)>> {
     })
 }
 
-fn is_on(mount: &Mount, number: u32) -> bool {
-    mounts::disk_of(mount).is_some_and(|disk| disk == format!("loop{number}"))
+/// Takes off a disk what is built on it and what is mounted.
+fn clear(disk: &str, report: &mut CleanUp) -> io::Result<()> {
+    let sys_block = Path::new(SYS_BLOCK);
+    for device in built::on_disk(sys_block, disk)? {
+        unmount_all_on(&device, report)?;
+        let done = built::take_down(sys_block, &device).map(|()| true);
+        report.note(format!("{device}, which is built on {disk}"), done);
+    }
+    unmount_all_on(disk, report)
+}
+
+/// Unmounts what is mounted on a disk or its partitions, the topmost first.
+fn unmount_all_on(disk: &str, report: &mut CleanUp) -> io::Result<()> {
+    let is_on = |mount: &Mount| mounts::disk_of(mount).is_some_and(|name| name == disk);
+    for mount in mounts::read()?.into_iter().rev().filter(is_on) {
+        unmount(&mount, report);
+    }
+    Ok(())
 }
 
 /// Our FUSE mounts, the topmost first.

@@ -3780,7 +3780,12 @@ pub struct BindResponse {
 }
 /// Binds everything.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct BindAllRequest {}
+pub struct BindAllRequest {
+    /// What is bound and not there now is taken off the list. Without this it refuses everything:
+    /// ISDSC_DEVICE_NOT_FOUND.
+    #[prost(bool, tag = "1")]
+    pub drop_absent: bool,
+}
 /// Everything is bound.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct BindAllResponse {
@@ -3790,6 +3795,9 @@ pub struct BindAllResponse {
     /// What was left out and why.
     #[prost(message, repeated, tag = "2")]
     pub skipped: ::prost::alloc::vec::Vec<SkippedVolume>,
+    /// What was bound before, is not there now and was taken off the list, and why it is not there.
+    #[prost(message, repeated, tag = "3")]
+    pub dropped: ::prost::alloc::vec::Vec<SkippedVolume>,
 }
 /// Something that `BindAll` left out.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -35,6 +35,9 @@ pub(crate) struct BindArgs {
     /// Make the list anew from all that is now on disks of persistent logins
     #[arg(long, conflicts_with_all = ["device", "fs_type", "options"])]
     pub(crate) all: bool,
+    /// With --all: take off the list what is bound and not there now
+    #[arg(long, requires = "all")]
+    pub(crate) force: bool,
     /// The disk or partition to mount at PATH, which is not mounted yet
     #[arg(long, value_name = "DEVICE")]
     pub(crate) device: Option<PathBuf>,

@@ -22,7 +22,7 @@ use crate::progress;
 /// Why it failed.
 pub(crate) async fn bind(daemon: &Daemon, args: BindArgs) -> Result<(), CliError> {
     let Some(path) = args.path else {
-        return bind_all(daemon, args.output).await;
+        return bind_all(daemon, args.force, args.output).await;
     };
     let path = absolute(&path)?;
     let device = args.device.as_deref().map(absolute).transpose()?;
@@ -50,16 +50,20 @@ pub(crate) async fn bind(daemon: &Daemon, args: BindArgs) -> Result<(), CliError
     ))
 }
 
-async fn bind_all(daemon: &Daemon, output: OutputArgs) -> Result<(), CliError> {
+async fn bind_all(daemon: &Daemon, drop_absent: bool, output: OutputArgs) -> Result<(), CliError> {
     let client = daemon.client().await?;
     let mut volumes = client.volumes();
-    let asked = volumes.bind_all(BindAllRequest {});
+    let asked = volumes.bind_all(BindAllRequest { drop_absent });
     let answer = progress::during("binding all volumes", asked)
         .await?
         .into_inner();
     for skipped in &answer.skipped {
         let why = skipped.reason.as_ref().map(whole).unwrap_or_default();
         output::note(&format!("left out: {}: {why}", skipped.path));
+    }
+    for dropped in &answer.dropped {
+        let why = dropped.reason.as_ref().map(whole).unwrap_or_default();
+        output::note(&format!("no longer bound: {}: {why}", dropped.path));
     }
     output::print(&bound_all(&answer, output))
 }

@@ -307,7 +307,7 @@ async fn missing(daemon: &Arc<Daemon>, entry: &Entry, disk: &Arc<Disk>) -> bool 
         .with_target(&disk.target)
         .with_advice("look at the target's LUNs; the disk is used again when it is back");
     let known = matches!(disk.facts_mut().trouble, Some(Trouble::Missing(_)));
-    let needed = disk.handle.is_some() && is_needed(daemon, disk);
+    let needed = disk.handle.is_some() && is_needed(daemon, disk).await;
     if needed {
         disk.facts_mut().trouble = Some(Trouble::Missing(failure.clone()));
     } else {
@@ -320,13 +320,15 @@ async fn missing(daemon: &Arc<Daemon>, entry: &Entry, disk: &Arc<Disk>) -> bool 
     !needed
 }
 
-/// Something is bound on it or uses it.
-fn is_needed(daemon: &Daemon, disk: &Disk) -> bool {
+/// Something is bound on it, or somebody uses it.
+async fn is_needed(daemon: &Daemon, disk: &Arc<Disk>) -> bool {
     let identity = disk.identity().map_or("", DiskIdentity::as_str);
     let bound = daemon.records.all::<BoundVolume>();
-    let facts = disk.facts();
-    !volumes::bound_paths_of(&bound, &disk.target, identity).is_empty()
-        || usage::mounts_on(&daemon.host, &facts).is_ok_and(|mounts| !mounts.is_empty())
+    if !volumes::bound_paths_of(&bound, &disk.target, identity).is_empty() {
+        return true;
+    }
+    let used = usage::look(&daemon.host, vec![Arc::clone(disk)]).await;
+    !used.is_empty()
 }
 
 /// A LUN is reported: if it was missing it is used again, unless it is another disk now.

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use hawser_api::Failure;
+use hawser_engine::LunNumber;
 
-use super::Facts;
+use super::{Disk, Facts};
 use crate::device_number::DeviceNumber;
 use crate::volumes::{Host, Mount};
 
@@ -135,31 +137,14 @@ pub(crate) fn mounts_on(host: &Host, facts: &Facts) -> Result<Vec<Mount>, Failur
     let table = host.mounts()?;
     let mut found: Vec<Mount> = table
         .iter()
-        .filter(|mount| is_on(host, mount, block))
+        .filter(|mount| {
+            let under = host.disks_under_mount(mount);
+            under.is_ok_and(|disks| disks.contains(&block))
+        })
         .cloned()
         .collect();
     found.reverse();
     Ok(found)
-}
-
-fn is_on(host: &Host, mount: &Mount, block: DeviceNumber) -> bool {
-    let device = if mount.device.major != 0 {
-        Some(mount.device)
-    } else if mount.fs_type == "btrfs" {
-        // The source is a name only; a look at it would be I/O on a device directory at most.
-        mount
-            .source
-            .file_name()
-            .and_then(|name| host.sysfs.by_name(&name.to_string_lossy()))
-    } else {
-        None
-    };
-    let under = |device| {
-        host.sysfs
-            .stack_under(device)
-            .is_ok_and(|stack| stack.disks.contains(&block))
-    };
-    device.is_some_and(under)
 }
 
 /// Everybody who uses a disk, one sentence each.
@@ -189,6 +174,24 @@ pub(crate) fn holders(host: &Host, facts: &Facts, open: &OpenFiles) -> Vec<Strin
     holders.extend(clients.map(|count| format!("{count} NBD clients")));
     holders.truncate(MAX_NAMED);
     holders
+}
+
+/// Everybody who uses some disks, looked for now: the LUN of each that is used, and its users.
+pub(crate) async fn look(host: &Host, disks: Vec<Arc<Disk>>) -> Vec<(LunNumber, Vec<String>)> {
+    let host = host.clone();
+    let found = tokio::task::spawn_blocking(move || {
+        let files: Vec<_> = disks
+            .iter()
+            .flat_map(|disk| files_of(&host, &disk.facts()))
+            .collect();
+        let open = OpenFiles::read(&files);
+        let used = disks
+            .iter()
+            .map(|disk| (disk.lun, holders(&host, &disk.facts(), &open)));
+        used.filter(|(_, holders)| !holders.is_empty())
+            .collect::<Vec<_>>()
+    });
+    found.await.unwrap_or_default()
 }
 
 #[cfg(test)]

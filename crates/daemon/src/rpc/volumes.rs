@@ -48,13 +48,10 @@ impl Volumes for Service {
 
     async fn bind_all(&self, request: Request<v1::BindAllRequest>) -> Answer<v1::BindAllResponse> {
         may_change(&request)?;
+        let drop_absent = request.into_inner().drop_absent;
         let daemon = Arc::clone(&self.daemon);
-        let work = async move { volumes::bind_all(&daemon).await };
-        let (volumes, skipped) = to_its_end(work).await?;
-        Ok(tonic::Response::new(v1::BindAllResponse {
-            volumes,
-            skipped,
-        }))
+        let work = async move { volumes::bind_all(&daemon, drop_absent).await };
+        Ok(tonic::Response::new(to_its_end(work).await?))
     }
 
     async fn unbind(&self, request: Request<v1::UnbindRequest>) -> Answer<v1::UnbindResponse> {

@@ -12,7 +12,6 @@ use super::resolve::{BindPath, Host, Kind, OwnDisk, Resolved, resolve, unreadabl
 use super::tools::{Probe, SeenKind, SystemTools, Tools};
 use super::usable::{self, State};
 use crate::daemon::Daemon;
-use crate::devices::usage;
 use crate::events::{self, News};
 use crate::{logins, sessions};
 
@@ -21,7 +20,7 @@ const MAX_TEXT_LEN: usize = 4095;
 /// Longest name of a filesystem type.
 const MAX_TYPE_LEN: usize = 64;
 /// Bound volumes; each is looked at whenever something happens.
-const MAX_VOLUMES: usize = 4096;
+pub(super) const MAX_VOLUMES: usize = 4096;
 /// How long a bind waits for its first mount.
 const MOUNT_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -113,12 +112,12 @@ fn check(wanted: &Wanted) -> Result<(), Failure> {
 }
 
 /// The path without doubled slashes, single dots and a slash at the end.
-fn plain(path: &str) -> PathBuf {
+pub(super) fn plain(path: &str) -> PathBuf {
     Path::new(path).components().collect()
 }
 
 /// Whether two records bind the same thing.
-fn is_same(bound: &BoundVolume, new: &BoundVolume) -> bool {
+pub(super) fn is_same(bound: &BoundVolume, new: &BoundVolume) -> bool {
     if bound.path == new.path {
         return true;
     }
@@ -144,7 +143,11 @@ fn is_same(bound: &BoundVolume, new: &BoundVolume) -> bool {
 }
 
 /// Finds out what a path is and writes it down.
-async fn record(daemon: &Daemon, wanted: &Wanted, path: &Path) -> Result<BoundVolume, Failure> {
+pub(super) async fn record(
+    daemon: &Daemon,
+    wanted: &Wanted,
+    path: &Path,
+) -> Result<BoundVolume, Failure> {
     let own = logins::own_disks(daemon);
     let device = (!wanted.device.is_empty()).then(|| Path::new(&wanted.device));
     let asked = BindPath {
@@ -276,24 +279,10 @@ pub(super) fn refuse_nested(host: &Host, own: &[OwnDisk], place: &Path) -> Resul
     let Some(outer) = place.parent().and_then(|parent| mounts.visible_at(parent)) else {
         return Ok(());
     };
-    if outer.device.major == 0 && outer.fs_type != "btrfs" {
-        return Ok(());
-    }
-    let device = match outer.device.major {
-        0 => outer
-            .source
-            .file_name()
-            .and_then(|name| host.sysfs.by_name(&name.to_string_lossy())),
-        _ => Some(outer.device),
-    };
-    let under = device
-        .and_then(|device| host.sysfs.stack_under(device).ok())
-        .unwrap_or_default();
-    if !own
-        .iter()
-        .filter_map(|disk| disk.block)
-        .any(|block| under.disks.contains(&block))
-    {
+    // What cannot be followed to a disk lies on none of ours: those are loop devices that /sys knows.
+    let under = host.disks_under_mount(outer).unwrap_or_default();
+    let mut own = own.iter().filter_map(|disk| disk.block);
+    if !own.any(|block| under.contains(&block)) {
         return Ok(());
     }
     let (inner, outer) = (place.display(), outer.mount_point.display());
@@ -397,70 +386,4 @@ pub(crate) async fn unbind_all(daemon: &Arc<Daemon>) -> Result<Vec<String>, Fail
         format!("{} paths are no longer bound", volumes.len()),
     ));
     Ok(volumes.into_iter().map(|volume| volume.path).collect())
-}
-
-/// Makes the list anew from what is now on disks of persistent logins: their mount points, and the
-/// disks on which nothing is mounted.
-pub(crate) async fn bind_all(
-    daemon: &Arc<Daemon>,
-) -> Result<(Vec<v1::BoundVolume>, Vec<v1::SkippedVolume>), Failure> {
-    daemon.refuse_if_stopping()?;
-    let _binding = daemon.volumes.binding.lock().await;
-    let before = daemon.records.all::<BoundVolume>();
-    let mut volumes: Vec<BoundVolume> = Vec::new();
-    let mut skipped = Vec::new();
-    for path in candidates(daemon)? {
-        let kept = before.iter().find(|volume| volume.path == path);
-        let wanted = Wanted {
-            path: path.clone(),
-            // What was said when it was bound still counts.
-            mount_options: kept
-                .map(|volume| volume.mount_options.clone())
-                .unwrap_or_default(),
-            ..Wanted::default()
-        };
-        match record(daemon, &wanted, &plain(&path)).await {
-            Ok(volume) if volumes.iter().any(|other| is_same(other, &volume)) => {}
-            Ok(mut volume) => {
-                volume.bound_at_ms = kept.map_or(volume.bound_at_ms, |kept| kept.bound_at_ms);
-                volumes.push(volume);
-            }
-            Err(failure) => {
-                skipped.push(v1::SkippedVolume {
-                    path,
-                    reason: Some(failure.into()),
-                });
-            }
-        }
-    }
-    volumes.truncate(MAX_VOLUMES);
-    daemon.records.replace_all(volumes).await?;
-    sessions::apply_holds(daemon);
-    usable::look(daemon).await;
-    let bound = daemon.volumes.show_all(&daemon.records);
-    daemon.events.tell(News::info(
-        "bound",
-        format!("{} paths are bound", bound.len()),
-    ));
-    Ok((bound, skipped))
-}
-
-/// The mount points on our disks, and a path of each disk without one.
-fn candidates(daemon: &Daemon) -> Result<Vec<String>, Failure> {
-    let mut paths = Vec::new();
-    for disk in daemon.disks.all() {
-        let facts = disk.facts();
-        let mounts = usage::mounts_on(&daemon.host, &facts)?;
-        if mounts.is_empty() {
-            paths.extend(facts.stable_path().map(|path| path.display().to_string()));
-        }
-        // The oldest first, so that a second mount of a filesystem is the one that is left out.
-        for mount in mounts.iter().rev() {
-            let place = mount.mount_point.display().to_string();
-            if !paths.contains(&place) {
-                paths.push(place);
-            }
-        }
-    }
-    Ok(paths)
 }

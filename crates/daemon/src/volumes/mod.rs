@@ -1,15 +1,20 @@
 //! Bound volumes: what must be there before the services that live on it may start.
 //!
-//! [`resolve`] says what a path is, [`bind`] stores it, [`usable`] judges what is stored against what is
-//! there and has it mounted, [`wait`] tells how it stands.
+//! [`resolve`] says what a path is, [`bind`] stores it, [`judge`] holds what is stored against what is
+//! there, [`mounting`] has mounted what is not, [`usable`] keeps what came of both, [`wait`] tells how it
+//! stands.
 
 mod bind;
+mod bind_all;
 mod identity;
+mod judge;
 mod mount;
 mod mountinfo;
+mod mounting;
 mod owner;
 mod resolve;
 mod sysfs;
+mod system;
 mod tools;
 mod usable;
 pub(crate) mod wait;
@@ -22,11 +27,13 @@ use hawser_api::{Failure, Status, v1};
 use hawser_store::{self as store, BoundVolume};
 use tokio::sync::{Notify, RwLock, watch};
 
-pub(crate) use bind::{Wanted, bind, bind_all, unbind, unbind_all};
+pub(crate) use bind::{Wanted, bind, unbind, unbind_all};
+pub(crate) use bind_all::bind_all;
 pub(crate) use identity::show as show_identity;
 pub(crate) use mountinfo::Mount;
+pub(crate) use mounting::unmount_all;
 pub(crate) use resolve::{Host, OwnDisk, lun_text};
-pub(crate) use usable::{keep, unmount_all};
+pub(crate) use usable::keep;
 
 use crate::daemon::Daemon;
 use crate::devices::{Facts, usage};
@@ -161,9 +168,7 @@ pub(crate) async fn unmount_ours(daemon: &Daemon, facts: &Facts) {
     for mount in mounts {
         let is_it = |volume: &&BoundVolume| Path::new(&volume.resolved_path) == mount.mount_point;
         let bound = volumes.iter().find(is_it);
-        if bound
-            .is_some_and(|volume| usable::mounted_by(daemon, volume) == store::MountedBy::Hawser)
-        {
+        if bound.is_some_and(|volume| mounting::unmounts(daemon, volume)) {
             unmount_for_good(daemon, &mount.mount_point).await;
         }
     }

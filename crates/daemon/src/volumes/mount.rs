@@ -14,8 +14,6 @@ use crate::children;
 const MOUNT_LIMIT: Duration = Duration::from_secs(300);
 /// An unmount writes back what is dirty.
 const UNMOUNT_LIMIT: Duration = Duration::from_secs(120);
-/// Longest error text of a child that is kept, in bytes.
-const MAX_TEXT_BYTES: usize = 1000;
 
 /// What to mount.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,10 +70,7 @@ pub(crate) async fn mount(order: &MountOrder<'_>) -> Result<(), String> {
     drop(directory);
     match said.code {
         0 => Ok(()),
-        code => Err(format!(
-            "mount ended with {code}: {}",
-            clipped(&said.stderr)
-        )),
+        _ => Err(said.complaint("mount")),
     }
 }
 
@@ -94,10 +89,7 @@ pub(crate) async fn unmount(mount_point: &Path, lazily: bool) -> Result<(), Stri
         .map_err(|e| e.to_string())?;
     match said.code {
         0 => Ok(()),
-        code => Err(format!(
-            "umount ended with {code}: {}",
-            clipped(&said.stderr)
-        )),
+        _ => Err(said.complaint("umount")),
     }
 }
 
@@ -113,14 +105,6 @@ pub(crate) fn open_directory(path: &Path) -> io::Result<OwnedFd> {
         }
     }
     Ok(here)
-}
-
-fn clipped(text: &str) -> String {
-    let mut end = text.len().min(MAX_TEXT_BYTES);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.get(..end).unwrap_or_default().replace('\n', "; ")
 }
 
 #[cfg(test)]

@@ -161,7 +161,7 @@ fn parse_unit(file: &Path, text: &[u8]) -> Option<MountOwner> {
 
 /// The name of the mount unit of a path (`systemd.unit(5)`, "string escaping for inclusion in unit
 /// names").
-fn unit_name(path: &Path) -> String {
+pub(super) fn unit_name(path: &Path) -> String {
     let bytes = path.as_os_str().as_bytes();
     let parts: Vec<&[u8]> = bytes
         .split(|byte| *byte == b'/')

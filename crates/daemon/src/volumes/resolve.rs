@@ -38,6 +38,42 @@ impl Host {
             .map_err(|e| unreadable("the mount table", &e))
     }
 
+    /// Whether a service manager runs that mounts what fstab and units say (`sd_booted(3)`).
+    pub(crate) fn has_systemd(&self) -> bool {
+        self.root.join("run/systemd/system").is_dir()
+    }
+
+    /// The disks under a mounted filesystem; none for one that has no disk.
+    pub(crate) fn disks_under_mount(&self, mount: &Mount) -> io::Result<BTreeSet<DeviceNumber>> {
+        let mut devices = vec![mount.device];
+        if mount.device.major == 0 {
+            devices = self.btrfs_members(mount)?;
+        }
+        let mut disks = BTreeSet::new();
+        for device in devices {
+            disks.extend(self.sysfs.stack_under(device)?.disks);
+        }
+        Ok(disks)
+    }
+
+    /// The devices of a mounted btrfs, found by the one that was named as its source.
+    fn btrfs_members(&self, mount: &Mount) -> io::Result<Vec<DeviceNumber>> {
+        // A link in /dev may have been named; to follow it is no I/O on a disk.
+        let source = if mount.fs_type == "btrfs" && mount.source.starts_with("/dev") {
+            std::fs::canonicalize(&mount.source)?
+        } else {
+            return Ok(Vec::new());
+        };
+        let name = source.file_name().unwrap_or_default().to_string_lossy();
+        let Some(device) = self.sysfs.by_name(&name) else {
+            return Ok(Vec::new());
+        };
+        Ok(self
+            .sysfs
+            .btrfs_of(device)?
+            .map_or_else(Vec::new, |(_, members)| members))
+    }
+
     /// Who else mounts `path`.
     pub(crate) fn owner_of(&self, path: &Path) -> Result<Option<MountOwner>, Failure> {
         owner::owner_of(&self.root, path).map_err(|e| unreadable("fstab and the mount units", &e))

@@ -144,7 +144,7 @@ async fn all_is_bound_anew_and_unbound() {
     let daemon = place.start().await;
     let mut volumes = daemon.client.volumes();
     let nothing = volumes
-        .bind_all(v1::BindAllRequest {})
+        .bind_all(v1::BindAllRequest::default())
         .await
         .unwrap()
         .into_inner();
@@ -153,18 +153,24 @@ async fn all_is_bound_anew_and_unbound() {
     daemon.login(now()).await.unwrap();
     let disk = daemon.ready_disk().await;
     let skipped = volumes
-        .bind_all(v1::BindAllRequest {})
+        .bind_all(v1::BindAllRequest::default())
         .await
         .unwrap()
         .into_inner();
     assert_eq!((skipped.volumes.len(), skipped.skipped.len()), (0, 1));
     daemon.login(persistent()).await.unwrap();
     let all = volumes
-        .bind_all(v1::BindAllRequest {})
+        .bind_all(v1::BindAllRequest::default())
         .await
         .unwrap()
         .into_inner();
     assert_eq!(all.volumes[0].path, disk.links[0]);
+    // Again, and during an outage: what is bound is not lost from the list unawares.
+    server.kill().await;
+    daemon.event("session-lost", |_| true).await;
+    let again = volumes.bind_all(v1::BindAllRequest::default()).await;
+    let kept = again.unwrap().into_inner().volumes;
+    assert_eq!(kept[0].path, disk.links[0], "its disk is held");
     let disks = daemon.disks().await;
     assert_eq!(disks[0].bound_paths, [disk.links[0].as_str()]);
     let unbound = volumes
@@ -243,6 +249,59 @@ async fn a_bound_disk_that_is_not_reported_for_a_while_is_kept() {
         daemon.wait(LONG).await.outcome(),
         v1::WaitOutcome::AllUsable
     );
+    daemon.stop().await;
+}
+
+/// During an outage the list of bound volumes must not shrink unawares.
+#[tokio::test(flavor = "multi_thread")]
+async fn binding_all_does_not_drop_what_is_away_unless_told_to() {
+    let server = serve(target()).await;
+    let place = Place::new(ExportMode::Nbd);
+    let daemon = place.start().await;
+    let disk = daemon.persistent_disk(server.local_addrs()[0]).await;
+    let link = disk.links[0].clone();
+    daemon.bind(path(&link)).await.unwrap();
+    daemon.stop().await;
+    server.kill().await;
+    let daemon = place.start().await;
+    let mut volumes = daemon.client.volumes();
+    let refused = volumes.bind_all(v1::BindAllRequest::default()).await;
+    let failure = Failure::from(refused.unwrap_err());
+    assert_eq!(failure.status, Status::DEVICE_NOT_FOUND);
+    assert!(failure.message.contains(&link), "{failure}");
+    assert_eq!(daemon.bound().await[0].path, link, "still bound");
+    let request = v1::BindAllRequest { drop_absent: true };
+    let done = volumes.bind_all(request).await.unwrap().into_inner();
+    assert_eq!(done.dropped[0].path, link);
+    assert!(done.volumes.is_empty() && daemon.bound().await.is_empty());
+    daemon.stop().await;
+}
+
+/// A virtual machine on NBD must not lose its disk to a moment in which the target does not report it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_in_use_that_is_not_reported_for_a_while_is_kept() {
+    let server = serve(target()).await;
+    let place = Place::new(ExportMode::Nbd);
+    let daemon = place.start().await;
+    let disk = daemon.persistent_disk(server.local_addrs()[0]).await;
+    let (_, socket) = disk.nbd_address.split_once("socket=").unwrap();
+    let client = tokio::net::UnixStream::connect(socket).await.unwrap();
+    let device = server.target(TARGET).unwrap().device();
+    let unit = device.remove(1).unwrap();
+    let mut discovery = daemon.client.discovery();
+    let refresh = v1::RefreshPortalsRequest::default();
+    discovery.refresh_portals(refresh.clone()).await.unwrap();
+    daemon.event("lun-gone", |_| true).await;
+    assert_eq!(
+        daemon.disks().await[0].nbd_address,
+        disk.nbd_address,
+        "still shown"
+    );
+    device.insert(1, unit);
+    discovery.refresh_portals(refresh).await.unwrap();
+    daemon.event("lun-back", |_| true).await;
+    assert_eq!(daemon.ready_disk().await.nbd_address, disk.nbd_address);
+    drop(client);
     daemon.stop().await;
 }
 

@@ -14,8 +14,8 @@ use hawser_target::disk::{Backend, Extent};
 use hawser_testkit::peers::{TgtConfig, TgtTarget, Tgtd};
 
 use super::support::{
-    Asks, MIB, Place, SECRET, TARGET, USER, in_time, path, persistent, ram, run, serve, target,
-    unit, with_chap, with_secret,
+    Asks, MIB, Place, SECRET, Spawned, TARGET, USER, in_time, path, persistent, ram, run, serve,
+    target, unit, with_chap, with_secret,
 };
 
 const LONG: Duration = Duration::from_secs(50);
@@ -246,7 +246,7 @@ async fn a_mounted_filesystem_is_bound_as_it_is() {
 
 /// Runs in a mount namespace of its own, because it needs an fstab of its own.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_fstab_owns_is_left_to_the_system_to_mount() {
+async fn what_fstab_owns_is_mounted_as_fstab_says() {
     const UUID: &str = "0e5c0b8a-7f7a-4f33-9a51-6d2c3e1f0a42";
     let server = serve(target()).await;
     let place = Place::new(ExportMode::Loop);
@@ -268,8 +268,21 @@ async fn what_fstab_owns_is_left_to_the_system_to_mount() {
     );
     run("mkfs.ext4", &["-q", "-F", "-U", UUID, &disk.device]).await;
     let bound = daemon.bind(path(mount_point.text())).await.unwrap();
-    assert_eq!(bound.state(), v1::BoundState::Usable, "the device is there");
+    assert_eq!(bound.state(), v1::BoundState::Usable, "{:?}", bound.reason);
     assert_eq!(bound.mounted_by(), v1::MountedBy::System);
+    let mounted_as = |daemon: &Spawned| {
+        let pid = daemon.child.id().unwrap();
+        let table = std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap();
+        let line = table
+            .lines()
+            .find(|line| line.contains(&mount_point.text()));
+        line.unwrap_or("not mounted").to_owned()
+    };
+    let line = mounted_as(&daemon);
+    assert!(
+        line.contains("noatime") && !line.contains("nosuid"),
+        "{line}"
+    );
     assert_eq!(
         (bound.fs_uuid.as_str(), bound.kind()),
         (UUID, v1::BoundKind::Volume)
@@ -288,12 +301,8 @@ async fn what_fstab_owns_is_left_to_the_system_to_mount() {
         "{:?}",
         update.missing
     );
-    let pid = daemon.child.id().unwrap();
-    let table = std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap();
-    assert!(
-        !table.contains(&mount_point.text()),
-        "not mounted by Hawser"
-    );
+    let line = mounted_as(&daemon);
+    assert!(line.contains("noatime"), "{line}");
     daemon.terminate().await;
 }
 
