@@ -54,8 +54,10 @@ pub(crate) async fn mount(order: &MountOrder<'_>) -> Result<(), String> {
         .map_err(|error| error.to_string())?
         .map_err(|error| format!("cannot reach {} : {error}", order.mount_point.display()))?;
     let target = format!("/proc/{}/fd/{}", std::process::id(), directory.as_raw_fd());
-    let options = safe_options(order.options);
-    let mut arguments = vec!["--no-canonicalize", "-o", &options];
+    let mut arguments = vec!["--no-canonicalize"];
+    if !order.options.is_empty() {
+        arguments.extend(["-o", order.options]);
+    }
     if !order.fs_type.is_empty() {
         arguments.extend(["-t", order.fs_type]);
     }

@@ -111,6 +111,8 @@ async fn carry_out(daemon: Arc<Daemon>, volume: BoundVolume, disk: DeviceNumber,
             pause,
         },
     };
+    // A look that is under way saw the mounts as they were before.
+    let _looking = daemon.volumes.looking.lock().await;
     if let Some(known) = daemon.volumes.known().get_mut(&volume.path) {
         known.job = job;
         known.mounted = None;
@@ -125,7 +127,8 @@ async fn have_mounted(
     disk: DeviceNumber,
 ) -> Result<Mounting, Failure> {
     if mounted_by(daemon, volume) == MountedBy::System {
-        return system::mount(&daemon.host, Path::new(&volume.resolved_path)).await;
+        let own = logins::own_disks(daemon);
+        return system::mount(&daemon.host, &own, Path::new(&volume.resolved_path)).await;
     }
     mount_volume(daemon, volume, disk).await?;
     Ok(Mounting::Done)
@@ -163,7 +166,7 @@ async fn mount_volume(
         device: &device,
         mount_point,
         fs_type: volume.fs_type.as_deref().unwrap_or_default(),
-        options: &volume.mount_options,
+        options: &mount::safe_options(&volume.mount_options),
     };
     mount::mount(&order).await.map_err(|why| {
         failed(why.clone())

@@ -171,6 +171,24 @@ pub(crate) async fn resolve<T: Tools>(
     Ok(found)
 }
 
+/// The device that the system mounts, found on our own disks only: a search among all devices of the
+/// machine would wait for each that hangs.
+pub(crate) async fn device_of_owner<T: Tools>(
+    host: &Host,
+    tools: &T,
+    disks: &[OwnDisk],
+    owner: &MountOwner,
+) -> Result<Option<DeviceNumber>, Failure> {
+    let resolver = Resolver {
+        host,
+        tools,
+        disks,
+        mounts: host.mounts()?,
+    };
+    let devices = resolver.devices_of_owner(owner).await?;
+    Ok(devices.first().copied())
+}
+
 /// Refuses when client and daemon see different things at the path: they live in different mount
 /// namespaces, or it changed between.
 fn same_view(wanted: BindPath<'_>, ours: Option<&Seen>) -> Result<(), Failure> {
@@ -297,12 +315,17 @@ impl<T: Tools> Resolver<'_, T> {
         })
     }
 
+    /// The devices that the system mounts; several only for the members of a btrfs.
+    async fn devices_of_owner(&self, owner: &MountOwner) -> Result<Vec<DeviceNumber>, Failure> {
+        match &owner.spec {
+            MountSpec::Path(path) => Ok(self.device_at(path).await?.into_iter().collect()),
+            MountSpec::Tag(kind, value) => self.tagged(*kind, value).await,
+        }
+    }
+
     /// A path that the system will mount from one of our disks.
     async fn by_owner(&self, real: &Path, owner: MountOwner) -> Result<Resolved, Failure> {
-        let devices = match &owner.spec {
-            MountSpec::Path(path) => self.device_at(path).await?.into_iter().collect(),
-            MountSpec::Tag(kind, value) => self.tagged(*kind, value).await?,
-        };
+        let devices = self.devices_of_owner(&owner).await?;
         if devices.is_empty() {
             let file = owner.file.display();
             let why = format!("{file} mounts it from something that is no disk of Hawser now");

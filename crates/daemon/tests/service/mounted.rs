@@ -14,8 +14,8 @@ use hawser_target::disk::{Backend, Extent};
 use hawser_testkit::peers::{TgtConfig, TgtTarget, Tgtd};
 
 use super::support::{
-    Asks, MIB, Place, SECRET, Spawned, TARGET, USER, in_time, path, persistent, ram, run, serve,
-    target, unit, with_chap, with_secret,
+    Asks, MIB, MountNamespace, Place, SECRET, Spawned, TARGET, USER, in_time, path, persistent,
+    ram, run, serve, target, unit, with_chap, with_secret,
 };
 
 const LONG: Duration = Duration::from_secs(50);
@@ -258,7 +258,8 @@ async fn what_fstab_owns_is_mounted_as_fstab_says() {
         mount_point.text()
     );
     std::fs::write(&fstab, line).unwrap();
-    let daemon = place.spawn_with_fstab(&fstab).await;
+    let namespace = MountNamespace::with_fstab(&fstab).await;
+    let daemon = place.spawn_in(&namespace).await;
     let disk = daemon.persistent_disk(server.local_addrs()[0]).await;
     let early = daemon.bind(path(mount_point.text())).await.unwrap_err();
     assert_eq!(
@@ -293,7 +294,7 @@ async fn what_fstab_owns_is_mounted_as_fstab_says() {
         bound.mount_options
     );
     daemon.kill().await;
-    let daemon = place.spawn_with_fstab(&fstab).await;
+    let daemon = place.spawn_in(&namespace).await;
     let update = daemon.wait(LONG).await;
     assert_eq!(
         update.outcome(),

@@ -11,6 +11,7 @@ use hawser_api::{Client, Failure, v1};
 use hawser_daemon::{Config, ExportMode, RunError};
 use hawser_target::disk::{Backend, LogicalUnit, RamBackend, UnitIdentity};
 use hawser_target::{ChapConfig, TargetConfig, TargetHandle, TargetServer};
+use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -156,13 +157,12 @@ impl Place {
         self.spawn_command(command).await
     }
 
-    /// The same in a mount namespace of its own, with this file in the place of `/etc/fstab`.
-    pub(crate) async fn spawn_with_fstab(&self, fstab: &Path) -> Spawned {
-        let mut command = Command::new("unshare");
-        let script = "mount --bind \"$0\" /etc/fstab && exec \"$@\"";
+    /// The same in another mount namespace.
+    pub(crate) async fn spawn_in(&self, namespace: &MountNamespace) -> Spawned {
+        let pid = namespace.0.id().expect("it runs");
+        let mut command = Command::new("nsenter");
         command
-            .args(["--mount", "sh", "-c", script])
-            .arg(fstab)
+            .arg(format!("--mount=/proc/{pid}/ns/mnt"))
             .arg(program());
         self.spawn_command(command).await
     }
@@ -178,6 +178,32 @@ impl Place {
             .expect("the example is built");
         let client = self.client().await;
         Spawned { client, child }
+    }
+}
+
+/// A mount namespace with an fstab of its own. It outlives the daemons in it, as the one of a machine
+/// does: the last process of a namespace takes its mounts down, and for one that serves their disk that
+/// would mean to wait for itself.
+pub(crate) struct MountNamespace(Child);
+
+impl MountNamespace {
+    /// Makes one with `fstab` in the place of `/etc/fstab`.
+    pub(crate) async fn with_fstab(fstab: &Path) -> Self {
+        let script = "mount --bind \"$0\" /etc/fstab && echo ready && exec sleep infinity";
+        let mut holder = Command::new("unshare")
+            .args(["--mount", "sh", "-c", script])
+            .arg(fstab)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("unshare runs");
+        let mut said = [0; 5];
+        let stdout = holder.stdout.as_mut().expect("is a pipe");
+        in_time(stdout.read_exact(&mut said))
+            .await
+            .expect("it is ready");
+        Self(holder)
     }
 }
 
