@@ -103,7 +103,7 @@ fn judge(shared: &Shared, outcome: Outcome) -> Result<Answer, SessionError> {
         Outcome::TimedOut => SessionError::TimedOut(target),
         Outcome::Aborted => SessionError::Aborted(target),
         Outcome::Interrupted => SessionError::Interrupted(target),
-        Outcome::Disconnected => SessionError::Disconnected(target),
+        Outcome::Disconnected | Outcome::Withdrawn => SessionError::Disconnected(target),
         Outcome::Answered | Outcome::Closed => SessionError::Closed(target),
     })
 }

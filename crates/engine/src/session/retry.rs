@@ -134,7 +134,7 @@ impl Driver {
             }
             Outcome::TimedOut => failed(ErrorKind::TimedOut, "no answer in time"),
             Outcome::Interrupted => failed(ErrorKind::Disconnected, "the connection was lost"),
-            Outcome::Disconnected => failed(
+            Outcome::Disconnected | Outcome::Withdrawn => failed(
                 ErrorKind::Disconnected,
                 "no connection for longer than the hold time",
             ),
@@ -192,7 +192,7 @@ impl Driver {
     /// A LUN turned out to be another disk: nothing more goes to it.
     pub(super) fn disown(&mut self, lun: &LunState, found: Option<DiskIdentity>) {
         lun.set_wrong_disk();
-        self.core.fail_waiting(lun.number.0);
+        self.core.withdraw(lun.number.0);
         if let Some(expected) = lun.identity.clone() {
             self.shared.tell(SessionEvent::WrongDisk {
                 lun: lun.number,

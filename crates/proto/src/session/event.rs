@@ -50,6 +50,9 @@ pub enum Outcome {
     /// The session has been without a connection for longer than its hold time; the command was not
     /// carried out since.
     Disconnected,
+    /// The driver took it back ([`Session::withdraw`](super::Session::withdraw)): the target is not
+    /// working on it.
+    Withdrawn,
     /// The session is closed.
     Closed,
 }

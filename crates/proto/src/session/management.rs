@@ -241,8 +241,8 @@ impl Session {
     }
 
     /// A sent command is no longer alive on the target. It goes back to the front of the queue if it
-    /// may be replayed and still has time, else it ends with `outcome`, or as timed out if that is
-    /// why it was ended.
+    /// may be replayed and still has time, or to the driver if that has taken it back; else it ends with
+    /// `outcome`, or as timed out if that is why it was ended.
     pub(super) fn end_or_repeat(&mut self, now: Instant, slot: u16, outcome: Outcome) {
         let hold = self.config.hold;
         let Some(task) = self.tasks.get_mut(slot) else {
@@ -257,6 +257,7 @@ impl Session {
             .map_or((false, false), |command| (command.replay, command.urgent));
         match task.ending {
             Ending::Cancelled => self.finish(slot, Outcome::Aborted),
+            _ if replay && in_time && task.withdrawn => self.finish(slot, Outcome::Withdrawn),
             _ if replay && in_time && !self.phase.is_over() => {
                 task.rewind();
                 self.tasks.renew(slot);

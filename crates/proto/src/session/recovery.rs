@@ -1,5 +1,6 @@
 //! Session recovery (RFC 7143 §7.1.4.4): loss, waiting, reconnecting, and what becomes of tasks.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::connection::Connection;
@@ -505,20 +506,26 @@ impl Session {
         self.events.push_back(Event::Closed);
     }
 
-    /// Ends the commands for one logical unit that wait or are held back: it is not the disk it was.
-    /// Those already sent are left to their answers.
-    pub fn fail_waiting(&mut self, lun: [u8; 8]) {
-        let waiting: Vec<u16> = self
-            .tasks
-            .iter()
-            .filter(|(_, task)| {
-                task.state == State::Ready && task.command().is_some_and(|c| c.lun == lun)
-            })
-            .map(|(slot, _)| slot)
-            .collect();
-        for slot in waiting {
-            self.unqueue(slot);
-            self.finish(slot, Outcome::Disconnected);
+    /// Takes back the commands for one logical unit that wait or are held back, in their order, except
+    /// urgent ones: they end with [`Outcome::Withdrawn`]. Those already sent are left to their answers;
+    /// where they would be sent again, they end so too.
+    pub fn withdraw(&mut self, lun: [u8; 8]) {
+        for slot in self.sent_commands(Some(lun), None) {
+            if let Some(task) = self.tasks.get_mut(slot) {
+                task.withdrawn = true;
+            }
+        }
+        let tasks = &mut self.tasks;
+        let is_meant = |slot: &u16| {
+            let command = tasks.get_mut(*slot).and_then(|task| task.command());
+            command.is_some_and(|command| command.lun == lun)
+        };
+        let ready = std::mem::take(&mut self.ready);
+        let (withdrawn, kept): (VecDeque<u16>, VecDeque<u16>) =
+            ready.into_iter().partition(is_meant);
+        self.ready = kept;
+        for slot in withdrawn {
+            self.finish(slot, Outcome::Withdrawn);
         }
     }
 }

@@ -108,6 +108,8 @@ pub(super) struct Task {
     pub(super) data_pdus: u32,
     /// R2Ts that are not answered in full yet.
     pub(super) open_r2ts: u16,
+    /// The driver has taken it back: it is not sent again without asking there.
+    pub(super) withdrawn: bool,
     /// A request of our own that has been sent once.
     pub(super) was_sent: bool,
     /// References of the batches being written to this task's buffer.
@@ -129,6 +131,7 @@ impl Task {
             next_data_sn: 0,
             data_pdus: 0,
             open_r2ts: 0,
+            withdrawn: false,
             was_sent: false,
             in_batch: 0,
             ended: None,

@@ -254,7 +254,7 @@ fn judge(world: &World, request: &Request, outcome: &Outcome) {
                 .map_or(Duration::ZERO, |at| world.now - at);
             assert!(outage >= limit || age >= limit, "failed before its time");
         }
-        Outcome::Answered | Outcome::Managed { .. } => panic!("{outcome:?}"),
+        Outcome::Answered | Outcome::Managed { .. } | Outcome::Withdrawn => panic!("{outcome:?}"),
         Outcome::TargetFailure { .. } => panic!("the model gives none"),
         Outcome::Completed(_)
         | Outcome::Rejected { .. }

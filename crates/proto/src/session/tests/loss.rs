@@ -195,18 +195,28 @@ fn the_first_login_has_a_gate_too() {
 }
 
 #[test]
-fn what_waits_for_a_wrong_disk_can_be_failed() {
+fn what_waits_for_a_doubted_disk_can_be_taken_back_in_its_order() {
     let mut bench = Bench::plain();
     bench.read(0);
     let mut other = command(Direction::Read(0));
     other.lun = LUN_3;
-    bench.submit(other);
+    for _ in 0..3 {
+        bench.submit(other.clone());
+    }
     bench.cut();
+    other.urgent = true;
+    bench.submit(other);
+    bench.session.withdraw(LUN_3);
+    bench.settle();
+    let ended: Vec<_> = bench.ended.drain(..).collect();
+    let tokens: Vec<_> = ended.iter().map(|ended| ended.token).collect();
+    assert_eq!(tokens, [2, 3, 4]);
+    assert!(ended.iter().all(|e| e.outcome == Outcome::Withdrawn));
     bench.pass(2 * SECOND);
+    bench.sent.clear();
     bench.login(Some(1));
-    bench.session.fail_waiting(LUN_3);
+    assert_eq!(bench.take(COMMAND).get_lun(), LUN_3, "the urgent one stays");
     bench.open();
-    assert_eq!(bench.outcome(), Outcome::Disconnected);
     assert_eq!(bench.take(COMMAND).get_lun(), LUN_0);
     bench.silent();
 }

@@ -396,6 +396,37 @@ fn aborts_that_became_pointless_do_not_hold_up_those_behind() {
     assert_eq!(bench.take(TMF).word20(), ids[2].itt());
 }
 
+/// Its disk may be another now: it is the driver that sends it again.
+#[test]
+fn a_command_that_was_taken_back_is_not_sent_again_after_a_reset_or_a_loss() {
+    for lost in [false, true] {
+        let mut bench = Bench::plain();
+        bench.write(0);
+        bench.take(COMMAND);
+        bench.write_to_3(0);
+        bench.take(COMMAND);
+        bench.session.withdraw(LUN_0);
+        bench.nothing_ended();
+        if lost {
+            bench.cut();
+        } else {
+            manage(&mut bench, TmfFunction::TargetWarmReset, LUN_0, None);
+            bench.take(TMF);
+            bench.say(tmf_response(0x0001_0002, 0));
+        }
+        let ends = outcomes(&mut bench);
+        assert_eq!(ends.last(), Some(&(1, Outcome::Withdrawn)));
+        assert_eq!(ends.len(), if lost { 1 } else { 2 });
+        if lost {
+            bench.pass(2 * SECOND);
+            bench.login(Some(1));
+            bench.open();
+        }
+        assert_eq!(bench.take(COMMAND).get_lun(), LUN_3);
+        bench.silent();
+    }
+}
+
 #[test]
 fn a_buffer_is_kept_while_a_batch_refers_to_it() {
     let mut bench = Bench::with(|p| p.max_send_data_segment = 65_536);
@@ -413,13 +444,13 @@ fn a_buffer_is_kept_while_a_batch_refers_to_it() {
     bench.say(tmf_response(0x0001_0001, 0));
     assert_eq!(bench.outcome(), Outcome::Managed { response: 0 });
     // It waits to be sent again; the caller gives up on all that waits.
-    bench.session.fail_waiting(LUN_0);
+    bench.session.withdraw(LUN_0);
     bench.drain();
     bench.nothing_ended();
     assert!(bench.buffers.0.contains_key(&id.slot()));
     bench.session.transmit_done(&mut batch);
     bench.drain();
-    assert_eq!(bench.outcome(), Outcome::Disconnected);
+    assert_eq!(bench.outcome(), Outcome::Withdrawn);
 }
 
 #[test]
