@@ -1,5 +1,6 @@
 //! A TCP connection to a portal.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use hawser_proto::names::Portal;
@@ -29,35 +30,39 @@ async fn farewell_within(mut stream: TcpStream, limit: Duration) {
     let _ = timeout(limit, end).await;
 }
 
-/// Connects to the first address of `portal` that answers, within `limit` in all.
+/// Connects to the first address of `portal` that answers. The caller has `limit` for this and the
+/// login behind it: of several addresses each has a share, so that one that is silent does not hide
+/// the others.
 ///
 /// Small PDUs leave at once (no Nagle): a batch is one write already.
 pub(crate) async fn connect(portal: &Portal, limit: Duration) -> Result<TcpStream, ConnectFailure> {
-    timeout(limit, connect_any(portal))
-        .await
-        .unwrap_or(Err(ConnectFailure::TimedOut(limit.as_secs())))
-}
-
-async fn connect_any(portal: &Portal) -> Result<TcpStream, ConnectFailure> {
     let resolve = |error: std::io::Error| ConnectFailure::Resolve(error.to_string());
     let addresses = lookup_host((portal.host(), portal.port()))
         .await
         .map_err(resolve)?;
-    let mut last = None;
+    let addresses: Vec<SocketAddr> = addresses.collect();
+    let share = share_of(limit, addresses.len());
+    let mut last = ConnectFailure::Resolve("the name has no address".to_owned());
     for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => {
-                let failed = |error: std::io::Error| ConnectFailure::Connect(error.to_string());
+        let failed = |error: std::io::Error| ConnectFailure::Connect(error.to_string());
+        last = match timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
                 stream.set_nodelay(true).map_err(failed)?;
                 return Ok(stream);
             }
-            Err(error) => last = Some(error),
-        }
+            Ok(Err(error)) => failed(error),
+            Err(_) => ConnectFailure::TimedOut(share.as_secs()),
+        };
     }
-    Err(last.map_or_else(
-        || ConnectFailure::Resolve("the name has no address".to_owned()),
-        |error| ConnectFailure::Connect(error.to_string()),
-    ))
+    Err(last)
+}
+
+/// The share of `limit` for each of `count` addresses; one is for the login.
+fn share_of(limit: Duration, count: usize) -> Duration {
+    match u32::try_from(count) {
+        Ok(0 | 1) => limit,
+        count => limit / count.unwrap_or(u32::MAX).saturating_add(1),
+    }
 }
 
 #[cfg(test)]
@@ -89,6 +94,13 @@ mod tests {
         theirs.shutdown().await.unwrap();
         farewell.await;
         assert_eq!(theirs.read(&mut [0]).await.unwrap(), 0);
+    }
+
+    #[test]
+    fn each_of_several_addresses_has_its_share_and_leaves_one_for_the_login() {
+        let limit = Duration::from_secs(12);
+        let shares = [0, 1, 2, 3].map(|count| share_of(limit, count).as_secs());
+        assert_eq!(shares, [12, 12, 4, 3]);
     }
 
     #[tokio::test]

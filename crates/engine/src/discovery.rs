@@ -46,9 +46,13 @@ pub async fn send_targets(
         ..config.offers
     };
     let connection = log_in(config, portal.clone(), allows_md5(options), limit).await?;
-    let discovered = match timeout(limit, ask(connection)).await {
+    let mut exchange = SendTargets::new(&connection.login, &Ask::All);
+    let discovered = match timeout(limit, ask(&mut exchange, connection)).await {
         Ok(answer) => answer.map_err(fail)?,
-        Err(_) => return Err(fail(ConnectFailure::TimedOut(limit.as_secs()).into())),
+        // A target that only leaves the logout without an answer has told us all.
+        Err(_) => exchange
+            .handle_close()
+            .map_err(|_| fail(ConnectFailure::TimedOut(limit.as_secs()).into()))?,
     };
     for unusual in &discovered.unusual {
         tracing::warn!(%portal, %unusual, "odd record in the SendTargets answer");
@@ -60,15 +64,16 @@ pub async fn send_targets(
         .collect())
 }
 
-async fn ask(connection: LoggedInStream) -> Result<Discovered, LoginFailureKind> {
+async fn ask(
+    exchange: &mut SendTargets,
+    connection: LoggedInStream,
+) -> Result<Discovered, LoginFailureKind> {
     let LoggedInStream {
         mut stream,
-        login,
         mut beyond,
         ..
     } = connection;
     let lost = |error: std::io::Error| ConnectFailure::Lost(error.to_string());
-    let mut exchange = SendTargets::new(&login, &Ask::All);
     let mut input = vec![0; READ_SIZE];
     let mut output = Vec::new();
     loop {

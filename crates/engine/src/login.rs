@@ -52,6 +52,8 @@ pub(crate) struct Dialer {
     target: IscsiName,
     config: LoginConfig,
     portals: Vec<Portal>,
+    /// The one of them that only a permanent redirect has named.
+    learned: Option<Portal>,
     allow_md5: bool,
     limit: Duration,
 }
@@ -64,6 +66,7 @@ impl Dialer {
             target: options.target.clone(),
             config: with_options(config, &options.login),
             portals: options.portals.clone(),
+            learned: None,
             allow_md5: allows_md5(&options.login),
             limit: options.timeouts.login,
         }
@@ -92,10 +95,23 @@ impl Dialer {
         self.config.expected_tpgt = login.login.tpgt;
         self.config.md5_only = login.md5_fallback;
         if let Some(moved) = &login.moved_permanently {
-            self.portals.retain(|portal| portal != moved);
-            self.portals.insert(0, moved.clone());
+            self.learn(moved);
         } else if let Some(at) = self.portals.iter().position(|p| *p == login.portal) {
             self.portals.rotate_left(at);
+        }
+    }
+
+    /// Begins with the portal that the target has moved to. It takes the place of one that was named
+    /// so before: a target that moves for ever must not fill the list.
+    fn learn(&mut self, moved: &Portal) {
+        if let Some(earlier) = self.learned.take() {
+            self.portals.retain(|portal| *portal != earlier);
+        }
+        if let Some(at) = self.portals.iter().position(|portal| portal == moved) {
+            self.portals.rotate_left(at);
+        } else {
+            self.portals.insert(0, moved.clone());
+            self.learned = Some(moved.clone());
         }
     }
 }
@@ -143,8 +159,9 @@ fn digests(policy: DigestPolicy) -> Vec<DigestChoice> {
     }
 }
 
-/// Logs in at `portal`, within `limit` for each connection; follows redirects and, if `allow_md5`,
-/// tries MD5 alone where the target cannot take the list of algorithms.
+/// Logs in at `portal`; follows redirects and, if `allow_md5`, tries MD5 alone where the target cannot
+/// take the list of algorithms. Each of these attempts, at most one more than [`MAX_REDIRECTS`], has
+/// `limit` for connection and login together.
 pub(crate) async fn log_in(
     mut config: LoginConfig,
     portal: Portal,
@@ -194,13 +211,14 @@ async fn log_in_once(
     getrandom::fill(&mut random).map_err(|error| ConnectFailure::Lost(error.to_string()))?;
     let mut login = Login::new(config.clone(), &random)?;
     let _outstanding = Outstanding::enter(&login);
-    let mut stream = connect(portal, limit).await?;
-    let exchange = exchange(&mut login, &mut stream);
-    let (beyond, outcome) = match timeout(limit, exchange).await {
-        Ok(result) => result?,
-        Err(_) => return Err(ConnectFailure::TimedOut(limit.as_secs()).into()),
+    let attempt = async {
+        let mut stream = connect(portal, limit).await?;
+        let (beyond, outcome) = exchange(&mut login, &mut stream).await?;
+        Ok((stream, beyond, outcome))
     };
-    Ok((stream, beyond, outcome))
+    timeout(limit, attempt)
+        .await
+        .unwrap_or(Err(ConnectFailure::TimedOut(limit.as_secs()).into()))
 }
 
 /// Sends and receives until the login has an outcome; also gives what was read beyond it.
