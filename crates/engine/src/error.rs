@@ -3,7 +3,7 @@
 use hawser_proto::discovery::DiscoveryError;
 use hawser_proto::login::LoginError;
 use hawser_proto::names::{IscsiName, Portal};
-use hawser_scsi::Sense;
+use hawser_scsi::{Sense, SenseKey, Status};
 
 /// One failed attempt to connect and log in.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -117,3 +117,37 @@ pub struct ScsiError {
     /// Sense data, when there was any that can be read.
     pub sense: Option<Sense>,
 }
+
+impl ScsiError {
+    /// The unit could not take the command just now: it is busy, full, or becoming ready, or has
+    /// aborted it for a reason of its own. Not so one that waits for somebody to do something.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        match Status::from_byte(self.status) {
+            Status::Busy | Status::TaskSetFull | Status::AcaActive | Status::TaskAborted => true,
+            Status::CheckCondition => self.sense.is_some_and(|sense| match sense.code() {
+                (SenseKey::UnitAttention | SenseKey::AbortedCommand, ..) => true,
+                (SenseKey::NotReady, 0x04, ascq) => ascq != MANUAL_INTERVENTION,
+                _ => false,
+            }),
+            _ => false,
+        }
+    }
+
+    /// A unit attention: the command was not carried out, because the unit had news to tell first.
+    #[must_use]
+    pub fn is_attention(&self) -> bool {
+        let key = self.sense.map(|sense| sense.key);
+        key == Some(SenseKey::UnitAttention)
+    }
+
+    /// There is no logical unit at the LUN (LOGICAL UNIT NOT SUPPORTED).
+    #[must_use]
+    pub fn is_no_unit(&self) -> bool {
+        let sense = self.sense.map(|sense| sense.code());
+        matches!(sense, Some((SenseKey::IllegalRequest, 0x25, _)))
+    }
+}
+
+/// LOGICAL UNIT NOT READY, MANUAL INTERVENTION REQUIRED.
+const MANUAL_INTERVENTION: u8 = 0x03;

@@ -28,6 +28,7 @@ pub(crate) fn prepare(io: &mut BlockIo, timeout: Duration) -> Prepared {
         lun,
         stage,
         mark,
+        forced,
         ..
     } = io;
     let (geometry, limits) = (lun.geometry(), lun.limits());
@@ -52,6 +53,7 @@ pub(crate) fn prepare(io: &mut BlockIo, timeout: Duration) -> Prepared {
         }
         Operation::Write { fua } => {
             let data = std::mem::take(&mut request.buffer);
+            *forced = fua && limits.fua;
             (Cdb::write(lba, blocks, flags(fua)), data, true)
         }
         Operation::Flush => (Cdb::synchronize_cache_10(0, 0, false), Vec::new(), false),

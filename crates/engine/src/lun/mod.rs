@@ -1,17 +1,20 @@
 //! One logical unit of a session as a disk.
 
 mod command;
+mod open;
 mod probe;
 mod split;
 mod unflushed;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 pub(crate) use command::{kept_command, prepare};
 use hawser_block::{BlockDevice, BlockError, ErrorKind, Geometry, Operation, Request};
 use hawser_proto::names::IscsiName;
 use hawser_scsi::{DiskIdentity, Inquiry, Lun as LunNumber};
-pub(crate) use probe::identify;
+pub(crate) use open::OpenLuns;
+pub(crate) use probe::{capacity, identify};
 pub(crate) use unflushed::{Kept, Unflushed};
 
 use crate::error::SessionError;
@@ -21,8 +24,9 @@ use crate::session::{Handle, Message, Shared};
 /// large for the unit, carries them as SCSI commands, repeats what a unit attention or a busy unit
 /// turned away, and holds them through a lost connection as the session's options say.
 ///
-/// Its identity is checked after each new login of the session, before anything else is sent: if
-/// another disk answers at its LUN, every request fails.
+/// Its identity is checked after each new login of the session, and after unit attentions that speak
+/// of a change, before anything else is sent: if another disk answers at its LUN, every request
+/// fails. While none does, requests wait as for a lost connection.
 #[derive(Debug, Clone)]
 pub struct Lun {
     state: Arc<LunState>,
@@ -38,7 +42,7 @@ pub(crate) struct LunState {
     inquiry: Inquiry,
     serial: Option<String>,
     medium: Mutex<Medium>,
-    /// Only the driver and the check after a login look into it.
+    /// Only the driver and the checks of the disk look into it.
     unflushed: Mutex<Unflushed>,
 }
 
@@ -47,8 +51,20 @@ pub(crate) struct LunState {
 struct Medium {
     geometry: Geometry,
     limits: Limits,
-    /// It is not the disk it was opened as.
-    wrong_disk: bool,
+    standing: Standing,
+    /// How often there was reason to ask it who it is.
+    doubts: u64,
+}
+
+/// Whether requests may go to a LUN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It is the disk it was opened as.
+    Known,
+    /// It has to be asked first who it is; requests have waited for that since then.
+    Doubted(Instant),
+    /// Another disk answers: nothing goes to it any more.
+    Wrong,
 }
 
 /// What one command may ask for.
@@ -77,6 +93,11 @@ pub(crate) struct BlockIo {
     pub(crate) stage: Stage,
     /// Of a flush: the changes it covers ([`Unflushed::mark`]).
     pub(crate) mark: u64,
+    /// Of a write: its command has FUA, so its data is durable when it ends.
+    pub(crate) forced: bool,
+    /// Of a change to a unit with a volatile cache: what was reserved for keeping it
+    /// ([`Unflushed::reserve`]).
+    pub(crate) reserved: usize,
 }
 
 /// What the command of a [`BlockIo`] is for.
@@ -91,6 +112,28 @@ pub(crate) enum Stage {
 }
 
 impl BlockIo {
+    /// A request on its way to `lun`, for the purpose `stage`.
+    pub(crate) fn new(request: Request, lun: Arc<LunState>, stage: Stage) -> Self {
+        Self {
+            request,
+            lun,
+            attempts: 0,
+            stage,
+            mark: 0,
+            forced: false,
+            reserved: 0,
+        }
+    }
+
+    /// Gives it back what its command had of it.
+    pub(crate) fn take_back(&mut self, data: Vec<u8>) {
+        let operation = self.request.operation;
+        let moves_data = matches!(operation, Operation::Read | Operation::Write { .. });
+        if moves_data && self.stage == Stage::Main {
+            self.request.buffer = data;
+        }
+    }
+
     /// Ends it: the session is closed.
     pub(crate) fn refuse(self) {
         let text = format!(
@@ -103,8 +146,8 @@ impl BlockIo {
 }
 
 impl LunState {
-    fn medium(&self) -> Medium {
-        *self.medium.lock().unwrap_or_else(PoisonError::into_inner)
+    fn medium(&self) -> MutexGuard<'_, Medium> {
+        self.medium.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn limits(&self) -> Limits {
@@ -115,8 +158,8 @@ impl LunState {
         self.medium().geometry
     }
 
-    pub(crate) fn is_wrong_disk(&self) -> bool {
-        self.medium().wrong_disk
+    pub(crate) fn is_disk(&self) -> bool {
+        probe::is_disk(&self.inquiry) && self.geometry().size > 0
     }
 
     pub(crate) fn unflushed(&self) -> MutexGuard<'_, Unflushed> {
@@ -125,11 +168,58 @@ impl LunState {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(crate) fn standing(&self) -> Standing {
+        self.medium().standing
+    }
+
+    pub(crate) fn is_wrong_disk(&self) -> bool {
+        self.standing() == Standing::Wrong
+    }
+
     pub(crate) fn set_wrong_disk(&self) {
-        self.medium
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .wrong_disk = true;
+        self.medium().standing = Standing::Wrong;
+    }
+
+    /// Requests must wait until it was asked who it is; `false` when they do already, or when it is
+    /// known to be another disk.
+    pub(crate) fn doubt(&self, since: Instant) -> bool {
+        let mut medium = self.medium();
+        medium.doubts += 1;
+        let known = medium.standing == Standing::Known;
+        if known {
+            medium.standing = Standing::Doubted(since);
+        }
+        known
+    }
+
+    pub(crate) fn doubts(&self) -> u64 {
+        self.medium().doubts
+    }
+
+    /// When it had been doubted so often, it was the disk it was opened as. `false` when there is new
+    /// reason to ask it.
+    pub(crate) fn trust(&self, doubts: u64) -> bool {
+        let mut medium = self.medium();
+        if medium.standing == Standing::Wrong {
+            return true;
+        }
+        let is_answered = medium.doubts == doubts;
+        if is_answered {
+            medium.standing = Standing::Known;
+        }
+        is_answered
+    }
+
+    /// Takes over a size and limits that were asked for anew. `false`: with blocks of another size
+    /// it is another disk, for every address would mean another place; it takes no more requests.
+    fn renew(&self, geometry: Geometry, limits: Limits) -> bool {
+        let mut medium = self.medium();
+        if medium.geometry.block_size != geometry.block_size {
+            medium.standing = Standing::Wrong;
+            return false;
+        }
+        (medium.geometry, medium.limits) = (geometry, limits);
+        true
     }
 }
 
@@ -139,8 +229,12 @@ impl Lun {
         session: &Arc<Handle>,
         number: LunNumber,
     ) -> Result<Self, SessionError> {
-        let state = Arc::new(probe::open(session, number).await?);
-        session.inbox.send(Message::Opened(Arc::clone(&state)));
+        let login = session.luns.login();
+        let probed = probe::open(session, number).await?;
+        let (state, doubted) = session.luns.adopt(probed, login);
+        for lun in doubted {
+            session.inbox.send(Message::Check(lun));
+        }
         Ok(Self {
             state,
             session: Arc::clone(session),
@@ -180,7 +274,7 @@ impl Lun {
     /// It is a disk with a size; other devices only take raw commands.
     #[must_use]
     pub fn is_disk(&self) -> bool {
-        probe::is_disk(&self.state.inquiry) && self.state.geometry().size > 0
+        self.state.is_disk()
     }
 
     /// Another disk was found at its LUN after a reconnect: every request fails.
@@ -192,16 +286,16 @@ impl Lun {
     /// Asks for size and limits again, after a change of capacity.
     ///
     /// # Errors
-    /// A command failed; the old geometry stays.
+    /// A command failed: the old geometry stays. Or the block size is another, and so is the disk:
+    /// it takes no more requests.
     pub async fn refresh(&self) -> Result<Geometry, SessionError> {
         let (geometry, limits) = probe::medium(&self.session, self.state.number).await?;
-        let mut medium = self
-            .state
-            .medium
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        medium.geometry = geometry;
-        medium.limits = limits;
+        if !self.state.renew(geometry, limits) {
+            let state = Arc::clone(&self.state);
+            self.session.inbox.send(Message::Check(state));
+            let what = format!("blocks of {} bytes now", geometry.block_size);
+            return Err(self.session.bad_answer("READ CAPACITY", what));
+        }
         Ok(geometry)
     }
 }
@@ -212,7 +306,7 @@ impl BlockDevice for Lun {
     }
 
     fn submit(&self, request: Request) {
-        let medium = self.state.medium();
+        let medium = *self.state.medium();
         if let Err(error) = request.check(&medium.geometry) {
             return request.complete(Err(error));
         }
@@ -230,14 +324,7 @@ impl BlockDevice for Lun {
 impl Lun {
     /// Submits a request that fits one command.
     fn submit_one(&self, request: Request) {
-        let lun = Arc::clone(&self.state);
-        let io = BlockIo {
-            request,
-            lun,
-            attempts: 0,
-            stage: Stage::Main,
-            mark: 0,
-        };
+        let io = BlockIo::new(request, Arc::clone(&self.state), Stage::Main);
         self.session.inbox.send(Message::Block(io));
     }
 }

@@ -11,9 +11,9 @@ use hawser_scsi::vpd::{
 };
 use hawser_scsi::{Capacity, Cdb, DiskIdentity, Inquiry, Lun as LunNumber};
 
-use super::{Limits, LunState, Medium, Unflushed};
+use super::{Limits, LunState, Medium, Standing, Unflushed};
 use crate::error::SessionError;
-use crate::session::{Shared, read_command};
+use crate::session::{Shared, Urgent, read_command};
 
 /// Allocation length of INQUIRY: more than any page we read; old units choke on more than a byte's
 /// worth for standard data.
@@ -38,9 +38,12 @@ pub(super) fn is_disk(inquiry: &Inquiry) -> bool {
 /// Asks everything once.
 pub(super) async fn open(shared: &Shared, number: LunNumber) -> Result<LunState, SessionError> {
     let cdb = Cdb::inquiry(INQUIRY_LENGTH);
-    let answer = read_command(shared, number, cdb, u32::from(INQUIRY_LENGTH), false).await?;
+    let answer = read_command(shared, number, cdb, u32::from(INQUIRY_LENGTH), None).await?;
     let inquiry = Inquiry::decode(&answer).map_err(|error| shared.bad_answer("INQUIRY", error))?;
-    let (identity, serial) = identify(shared, number, false).await?;
+    let (identity, serial) = match inquiry.peripheral_qualifier {
+        0 => identify(shared, number, None).await?,
+        _ => (None, None),
+    };
     let medium = match is_disk(&inquiry) {
         true => medium(shared, number).await?,
         false => (no_medium(), Limits::default()),
@@ -55,14 +58,15 @@ pub(super) async fn open(shared: &Shared, number: LunNumber) -> Result<LunState,
         medium: Mutex::new(Medium {
             geometry,
             limits,
-            wrong_disk: false,
+            standing: Standing::Known,
+            doubts: 0,
         }),
         unflushed: Mutex::new(Unflushed::default()),
     })
 }
 
 /// What a unit that is no disk has.
-fn no_medium() -> Geometry {
+pub(super) fn no_medium() -> Geometry {
     Geometry {
         size: 0,
         block_size: 512,
@@ -75,12 +79,12 @@ fn no_medium() -> Geometry {
     }
 }
 
-/// Who the unit is (VPD 0x83, 0x80). A page that the unit refuses says nothing; a command that
-/// could not be carried out is an error.
+/// Who the unit is (VPD 0x83, 0x80). A page that the unit refuses says nothing; where there is no
+/// unit, or a command could not be carried out, that is an error.
 pub(crate) async fn identify(
     shared: &Shared,
     number: LunNumber,
-    urgent: bool,
+    urgent: Option<Urgent>,
 ) -> Result<(Option<DiskIdentity>, Option<String>), SessionError> {
     let designators = page(shared, number, PAGE_DEVICE_ID, urgent)
         .await?
@@ -96,17 +100,21 @@ pub(crate) async fn identify(
     ))
 }
 
-/// One VPD page; `None` when the unit refuses it.
+/// One VPD page; `None` when the unit refuses it. A unit that is only busy, or not there, has not
+/// refused it.
 async fn page(
     shared: &Shared,
     number: LunNumber,
     page: u8,
-    urgent: bool,
+    urgent: Option<Urgent>,
 ) -> Result<Option<Vec<u8>>, SessionError> {
     let cdb = Cdb::inquiry_vpd(page, VPD_LENGTH);
     match read_command(shared, number, cdb, u32::from(VPD_LENGTH), urgent).await {
+        Ok(answer) if answer.first().is_some_and(|byte| byte >> 5 != 0) => {
+            Err(shared.bad_answer("INQUIRY", "there is no unit at this LUN"))
+        }
         Ok(answer) => Ok(Some(answer)),
-        Err(SessionError::Scsi(_)) => Ok(None),
+        Err(SessionError::Scsi(error)) if !error.is_passing() && !error.is_no_unit() => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -116,21 +124,21 @@ pub(super) async fn medium(
     shared: &Shared,
     number: LunNumber,
 ) -> Result<(Geometry, Limits), SessionError> {
-    let capacity = capacity(shared, number).await?;
+    let capacity = capacity(shared, number, None).await?;
     let mode = mode(shared, number).await?;
-    let pages = page(shared, number, PAGE_SUPPORTED, false).await?;
+    let pages = page(shared, number, PAGE_SUPPORTED, None).await?;
     let pages = pages
         .and_then(|page| decode_supported_pages(&page).ok())
         .unwrap_or_default();
     let mut block_limits = BlockLimits::default();
     if pages.contains(&PAGE_BLOCK_LIMITS)
-        && let Some(page) = page(shared, number, PAGE_BLOCK_LIMITS, false).await?
+        && let Some(page) = page(shared, number, PAGE_BLOCK_LIMITS, None).await?
     {
         block_limits = BlockLimits::decode(&page).unwrap_or_default();
     }
     let mut provisioning = Provisioning::default();
     if pages.contains(&PAGE_PROVISIONING)
-        && let Some(page) = page(shared, number, PAGE_PROVISIONING, false).await?
+        && let Some(page) = page(shared, number, PAGE_PROVISIONING, None).await?
     {
         provisioning = Provisioning::decode(&page).unwrap_or_default();
     }
@@ -141,14 +149,27 @@ pub(super) async fn medium(
     ))
 }
 
-async fn capacity(shared: &Shared, number: LunNumber) -> Result<Capacity, SessionError> {
+/// READ CAPACITY (16), else (10).
+pub(crate) async fn capacity(
+    shared: &Shared,
+    number: LunNumber,
+    urgent: Option<Urgent>,
+) -> Result<Capacity, SessionError> {
     const LENGTH: u32 = 32;
     let bad = |error| shared.bad_answer("READ CAPACITY", error);
-    match read_command(shared, number, Cdb::read_capacity_16(LENGTH), LENGTH, false).await {
+    match read_command(
+        shared,
+        number,
+        Cdb::read_capacity_16(LENGTH),
+        LENGTH,
+        urgent,
+    )
+    .await
+    {
         Ok(answer) => Capacity::decode_16(&answer).map_err(bad),
-        Err(SessionError::Scsi(refused)) => {
+        Err(SessionError::Scsi(refused)) if !refused.is_passing() => {
             let cdb = Cdb::read_capacity_10();
-            let answer = read_command(shared, number, cdb, 8, false).await?;
+            let answer = read_command(shared, number, cdb, 8, urgent).await?;
             Capacity::decode_10(&answer)
                 .map_err(bad)?
                 .ok_or(SessionError::Scsi(refused))
@@ -162,7 +183,7 @@ async fn capacity(shared: &Shared, number: LunNumber) -> Result<Capacity, Sessio
 async fn mode(shared: &Shared, number: LunNumber) -> Result<Mode, SessionError> {
     const LENGTH: u8 = 192;
     let cdb = Cdb::mode_sense_6(true, PAGE_CACHING, 0, LENGTH);
-    let parameters = match read_command(shared, number, cdb, u32::from(LENGTH), false).await {
+    let parameters = match read_command(shared, number, cdb, u32::from(LENGTH), None).await {
         Ok(answer) => ModeParameters::decode_6(&answer).unwrap_or_default(),
         Err(SessionError::Scsi(_)) => ModeParameters::default(),
         Err(error) => return Err(error),

@@ -15,8 +15,11 @@ const CHUNK: usize = 1024 * 1024;
 /// Kept bytes from which on the unit is flushed by our own decision.
 const FLUSH_AT: usize = 16 * CHUNK;
 
-/// Kept bytes at which further writes wait for that flush.
+/// Bytes, kept or under way, beyond which further changes wait for that flush.
 const LIMIT: usize = 2 * FLUSH_AT;
+
+/// What a change costs beside its data, so that changes without data are bounded too.
+const ENTRY_COST: usize = 64;
 
 /// One acknowledged change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,9 +53,19 @@ pub(crate) struct Unflushed {
     next: u64,
     /// Changes below this number are flushed.
     flushed: u64,
+    /// What the changes in `chunks` cost.
+    kept: usize,
+    /// What the changes under way will cost.
+    reserved: usize,
     /// A flush of our own is under way.
     flushing: bool,
-    /// Changes that could not be written again: the next flush must fail.
+    /// The unit may have forgotten the kept changes: until they are written again, a flush that
+    /// succeeds says nothing of them.
+    forgotten: bool,
+    /// Changes below this number that no flush covers are not kept: nothing is wrong unless the unit
+    /// forgets them.
+    unguarded: u64,
+    /// Changes could not be written again: the next flush must fail.
     lost: bool,
 }
 
@@ -70,6 +83,28 @@ pub(crate) struct Kept {
 }
 
 impl Unflushed {
+    /// What keeping `operation` with `data` bytes of data costs; 0 for what is not kept.
+    pub(crate) fn cost(operation: Operation, data: usize) -> usize {
+        match operation {
+            Operation::Write { .. } => ENTRY_COST + data,
+            Operation::WriteZeroes { .. } => ENTRY_COST,
+            Operation::Read | Operation::Flush | Operation::Discard { .. } => 0,
+        }
+    }
+
+    /// Makes room for a change that is about to be sent; `false` when too much is kept or under way.
+    #[must_use]
+    pub(crate) fn reserve(&mut self, cost: usize) -> bool {
+        let fits = self.kept + self.reserved + cost <= LIMIT;
+        self.reserved += if fits { cost } else { 0 };
+        fits
+    }
+
+    /// A change for which room was made has ended: what was acknowledged is kept by now.
+    pub(crate) fn release(&mut self, cost: usize) {
+        self.reserved = self.reserved.saturating_sub(cost);
+    }
+
     /// Keeps an acknowledged change.
     pub(crate) fn keep(&mut self, operation: Operation, offset: u64, data: &[u8]) {
         let len = match operation {
@@ -79,6 +114,7 @@ impl Unflushed {
         };
         let number = self.next;
         self.next += 1;
+        self.kept += Self::cost(operation, len);
         let chunk = self.chunk_for(len);
         let change = match operation {
             Operation::WriteZeroes {
@@ -99,17 +135,28 @@ impl Unflushed {
         });
     }
 
-    /// The last chunk, if `len` more bytes fit, else a fresh one.
+    /// The last chunk, if a change with `len` bytes of data fits, else a fresh one.
     fn chunk_for(&mut self, len: usize) -> &mut Chunk {
         let fits = self
             .chunks
             .back()
-            .is_some_and(|chunk| chunk.data.len() + len <= CHUNK);
+            .is_some_and(|chunk| chunk.cost() + ENTRY_COST + len <= CHUNK);
         if !fits {
             self.chunks.push_back(self.spare.pop().unwrap_or_default());
         }
         let last = self.chunks.len() - 1;
         &mut self.chunks[last]
+    }
+
+    /// Changes are kept. Then one that is durable by itself must be kept too: written again alone,
+    /// an older one would undo it.
+    pub(crate) fn has_kept(&self) -> bool {
+        !self.chunks.is_empty()
+    }
+
+    /// Nothing is kept, and no flush must fail.
+    pub(crate) fn is_idle(&self) -> bool {
+        !self.has_kept() && self.unguarded <= self.flushed && !self.lost
     }
 
     /// The mark of a flush that is sent now: it covers the changes acknowledged so far.
@@ -130,24 +177,25 @@ impl Unflushed {
             {
                 break;
             }
-            let Some(mut chunk) = self.chunks.pop_front() else {
-                break;
-            };
-            chunk.data.clear();
-            chunk.entries.clear();
-            self.spare.push(chunk);
+            self.drop_first();
         }
         own || !std::mem::take(&mut self.lost)
     }
 
-    fn bytes(&self) -> usize {
-        self.chunks.iter().map(|chunk| chunk.data.len()).sum()
+    /// Empties the first chunk.
+    fn drop_first(&mut self) {
+        if let Some(mut chunk) = self.chunks.pop_front() {
+            self.kept = self.kept.saturating_sub(chunk.cost());
+            chunk.data.clear();
+            chunk.entries.clear();
+            self.spare.push(chunk);
+        }
     }
 
     /// So much is kept that the unit should be flushed, and no flush of ours is under way; it is
     /// noted as begun.
     pub(crate) fn begin_own_flush(&mut self) -> bool {
-        let begin = !self.flushing && self.bytes() >= FLUSH_AT;
+        let begin = !self.flushing && self.kept >= FLUSH_AT;
         self.flushing |= begin;
         begin
     }
@@ -157,9 +205,35 @@ impl Unflushed {
         self.flushing = false;
     }
 
-    /// Nothing more can be kept until a flush succeeds.
-    pub(crate) fn is_full(&self) -> bool {
-        self.bytes() >= LIMIT
+    /// The unit cannot be flushed, so nothing can bound what is kept: it is kept no longer, and if
+    /// the unit forgets it, the next flush fails.
+    pub(crate) fn give_up(&mut self) {
+        self.unguarded = self.next;
+        while !self.chunks.is_empty() {
+            self.drop_first();
+        }
+    }
+
+    /// The unit was reset and may have forgotten what is kept; `false` when that is nothing.
+    pub(crate) fn set_forgotten(&mut self) -> bool {
+        self.forgotten = self.has_kept() || self.unguarded > self.flushed;
+        self.forgotten
+    }
+
+    /// A flush that succeeds now says nothing: see [`set_forgotten`](Self::set_forgotten).
+    pub(crate) fn is_forgotten(&self) -> bool {
+        self.forgotten
+    }
+
+    /// What the unit may have forgotten is about to be written again; what is not kept is lost.
+    pub(crate) fn begin_again(&mut self) {
+        self.lost |= self.unguarded > self.flushed;
+        self.unguarded = 0;
+    }
+
+    /// All that is kept was written again.
+    pub(crate) fn end_again(&mut self) {
+        self.forgotten = false;
     }
 
     /// The first kept change from `number` on that no flush has covered.
@@ -201,98 +275,11 @@ impl Unflushed {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const WRITE: Operation = Operation::Write { fua: false };
-
-    fn all(kept: &Unflushed) -> Vec<(u64, Vec<u8>)> {
-        let mut next = 0;
-        std::iter::from_fn(|| {
-            let change = kept.from(next)?;
-            next = change.number + 1;
-            Some((change.offset, change.data))
-        })
-        .collect()
-    }
-
-    #[test]
-    fn a_flush_covers_what_was_acknowledged_before_it_was_sent() {
-        let mut kept = Unflushed::default();
-        kept.keep(WRITE, 0, &[1; 512]);
-        let mark = kept.mark();
-        kept.keep(WRITE, 512, &[2; 512]);
-        assert!(kept.flushed(mark, false));
-        assert_eq!(all(&kept), [(512, vec![2; 512])]);
-        let mark = kept.mark();
-        assert!(kept.flushed(mark, false));
-        assert_eq!(all(&kept), []);
-    }
-
-    #[test]
-    fn order_is_kept_over_many_chunks_and_memory_is_used_again() {
-        let mut kept = Unflushed::default();
-        for round in 0..3u64 {
-            for i in 0..40u64 {
-                kept.keep(WRITE, i, &vec![i as u8; 300_000]);
-            }
-            let expected: Vec<_> = (0..40).map(|i| (i, vec![i as u8; 300_000])).collect();
-            assert!(all(&kept) == expected, "round {round}");
-            let mark = kept.mark();
-            assert!(kept.flushed(mark, false));
-            assert_eq!(kept.bytes(), 0);
-        }
-        assert!(kept.spare.len() <= 14, "{} chunks", kept.spare.len());
-    }
-
-    #[test]
-    fn what_is_kept_is_bounded_by_flushes_of_our_own() {
-        let mut kept = Unflushed::default();
-        let mut flushes = 0;
-        while !kept.is_full() {
-            kept.keep(WRITE, 0, &[0; 65_536]);
-            flushes += u32::from(kept.begin_own_flush());
-        }
-        assert_eq!(flushes, 1, "one at a time");
-        let mark = kept.mark();
-        assert!(kept.flushed(mark, false));
-        kept.end_own_flush();
-        assert!(!kept.is_full());
-    }
-
-    #[test]
-    fn a_loss_is_told_by_the_next_flush_and_only_by_that() {
-        let mut kept = Unflushed::default();
-        kept.keep(WRITE, 0, &[1; 512]);
-        kept.set_lost();
-        let mark = kept.mark();
-        assert!(kept.flushed(mark, true), "nobody asked for this one");
-        let mark = kept.mark();
-        assert!(!kept.flushed(mark, false));
-        let mark = kept.mark();
-        assert!(kept.flushed(mark, false));
-    }
-
-    #[test]
-    fn zeroes_are_kept_and_discards_are_not() {
-        let mut kept = Unflushed::default();
-        let zeroes = Operation::WriteZeroes {
-            length: 4096,
-            fua: true,
-            may_unmap: true,
-        };
-        kept.keep(zeroes, 512, &[]);
-        kept.keep(Operation::Discard { length: 4096 }, 0, &[]);
-        let change = kept.from(0).unwrap();
-        assert_eq!(
-            change.operation,
-            Operation::WriteZeroes {
-                length: 4096,
-                fua: false,
-                may_unmap: true
-            }
-        );
-        assert!(kept.from(1).is_none());
+impl Chunk {
+    fn cost(&self) -> usize {
+        self.data.len() + self.entries.len() * ENTRY_COST
     }
 }
+
+#[cfg(test)]
+mod tests;

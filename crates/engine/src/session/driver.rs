@@ -1,6 +1,5 @@
 //! The one task that drives a session: core, sockets, timer, login.
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,17 +9,18 @@ use std::time::Instant;
 use hawser_proto::session::{
     Action, Backoff, ConnectionError, Event, Outcome, Session as Core, SessionConfig,
 };
+use tokio::sync::oneshot;
 use tokio::time::Sleep;
 
+use super::doubts::Doubts;
+use super::requests::Waiting;
 use super::retry::Retries;
 use super::slots::{Owner, Slots};
 use super::socket::Socket;
-use super::verify::{Verdict, verify};
-use super::{Message, SessionEvent, SessionState, SessionView, Shared};
+use super::{ManagementRequest, SessionEvent, SessionState, SessionView, Shared};
 use crate::connect::farewell;
-use crate::error::LoginFailure;
+use crate::error::{LoginFailure, SessionError};
 use crate::login::{Dialer, LoggedInStream};
-use crate::lun::{BlockIo, LunState, prepare};
 use crate::options::SessionOptions;
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -39,19 +39,15 @@ pub(super) struct Driver {
     pub(super) core: Core,
     pub(super) slots: Slots,
     sockets: Vec<Socket>,
-    /// Messages just taken from the inbox; empty between rounds.
-    arrived: VecDeque<Message>,
-    /// Commands that found the task table full.
-    pub(super) waiting: VecDeque<Message>,
+    pub(super) waiting: Waiting,
     pub(super) retries: Retries,
-    /// The LUNs that were opened.
-    pub(super) luns: Vec<Arc<LunState>>,
+    pub(super) doubts: Doubts,
     dialer: Dialer,
     dialing: Option<BoxFuture<Result<LoggedInStream, LoginFailure>>>,
-    verifying: Option<BoxFuture<Verdict>>,
     timer: Pin<Box<Sleep>>,
     timer_at: Option<Instant>,
-    logins: u64,
+    /// The number of the present login, or the last one.
+    pub(super) login: u64,
     next_manager: u64,
     closed: bool,
     /// The time of this round of work: asked for once, not for each command.
@@ -77,16 +73,14 @@ impl Driver {
             core: Core::new(config, now),
             slots: Slots::default(),
             sockets: Vec::new(),
-            arrived: VecDeque::new(),
-            waiting: VecDeque::new(),
+            waiting: Waiting::default(),
             retries: Retries::default(),
-            luns: Vec::new(),
+            doubts: Doubts::default(),
             dialer: Dialer::new(&options),
             dialing: None,
-            verifying: None,
             timer: Box::pin(tokio::time::sleep(std::time::Duration::ZERO)),
             timer_at: None,
-            logins: 0,
+            login: 0,
             next_manager: 0,
             closed: false,
             now,
@@ -104,7 +98,6 @@ impl Driver {
             self.now = Instant::now();
             let mut moved = self.poll_messages(cx);
             moved |= self.poll_dialing(cx);
-            moved |= self.poll_verifying(cx);
             moved |= self.poll_sockets(cx);
             moved |= self.carry_out_actions();
             moved |= self.hand_out_events();
@@ -115,94 +108,29 @@ impl Driver {
                 return Poll::Pending;
             }
         }
+        // A target that never lets the session come to rest does not stop its clock.
+        let _ = self.poll_timer(cx);
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
-    /// Takes messages from the inbox. Commands wait for a slot, in order; what steers the session
-    /// goes past them, and so do the commands that ask who the disks are: those that wait for the
-    /// gate may have filled the table, and the gate waits for these.
-    fn poll_messages(&mut self, cx: &Context<'_>) -> bool {
-        let mut moved = false;
-        while self.core.has_room()
-            && let Some(message) = self.waiting.pop_front()
-        {
-            self.handle_message(message);
-            moved = true;
-        }
-        let mut arrived = std::mem::take(&mut self.arrived);
-        self.shared.inbox.take(cx, &mut arrived);
-        while let Some(message) = arrived.pop_front() {
-            if self.must_wait(&message) {
-                self.waiting.push_back(message);
-            } else {
-                self.handle_message(message);
-                moved = true;
-            }
-        }
-        self.arrived = arrived;
-        moved
-    }
-
-    fn must_wait(&self, message: &Message) -> bool {
-        match message {
-            Message::Raw(io) if io.urgent => !self.core.has_urgent_room(),
-            Message::Block(_) | Message::Raw(_) => {
-                !self.waiting.is_empty() || !self.core.has_room()
-            }
-            _ => false,
-        }
-    }
-
-    fn handle_message(&mut self, message: Message) {
-        let now = self.now;
-        match message {
-            Message::Block(io) => self.start_block(io),
-            Message::Raw(mut io) => {
-                let (command, data) = io.prepare(self.options.timeouts.command);
-                // There is room: it was asked for.
-                if let Ok(id) = self.core.submit(now, command, 0) {
-                    self.slots.put(id.slot(), data, Owner::Raw(io));
-                }
-            }
-            Message::Manage(request, reply) => {
-                self.next_manager += 1;
-                let token = Some(self.next_manager);
-                let (function, lun) = (request.function, request.lun.0);
-                let request = hawser_proto::session::Management {
-                    function,
-                    lun,
-                    task: None,
-                    token,
-                };
-                self.slots.managers.push((self.next_manager, reply));
-                if self.core.manage(now, request).is_err() {
-                    self.managed(self.next_manager, Outcome::Disconnected);
-                }
-            }
-            Message::Opened(lun) => {
-                // Those that nobody holds any more need no check.
-                self.luns.retain(|open| Arc::strong_count(open) > 1);
-                self.luns.push(lun);
-            }
-            Message::SetHold(hold) => self.core.set_hold(hold),
-            Message::Reconnect => self.lose(0, ConnectionError::Requested),
-            Message::Logout => self.core.logout(now),
-            Message::Abandon => self.core.close(),
-        }
-    }
-
-    /// Submits a block request; there is room for it.
-    pub(super) fn start_block(&mut self, io: BlockIo) {
-        if io.lun.is_wrong_disk() {
-            return self.refuse_wrong_disk(io);
-        }
-        let Some(mut io) = self.waits_for_flush(io) else {
-            return;
+    /// Asks for a task management function.
+    pub(super) fn manage(
+        &mut self,
+        request: ManagementRequest,
+        reply: oneshot::Sender<Result<u8, SessionError>>,
+    ) {
+        self.next_manager += 1;
+        let token = self.next_manager;
+        self.slots.managers.push((token, reply));
+        let request = hawser_proto::session::Management {
+            function: request.function,
+            lun: request.lun.0,
+            task: None,
+            token: Some(token),
         };
-        let prepared = prepare(&mut io, self.options.timeouts.command);
-        if let Ok(id) = self.core.submit(self.now, prepared.command, 0) {
-            self.slots.put(id.slot(), prepared.data, Owner::Block(io));
+        if self.core.manage(self.now, request).is_err() {
+            self.managed(token, Outcome::Disconnected);
         }
     }
 
@@ -230,8 +158,7 @@ impl Driver {
             self.shared
                 .tell(SessionEvent::MovedPermanently(moved.clone()));
         }
-        let view = Arc::new(login.view(self.logins));
-        self.logins += 1;
+        let view = Arc::new(login.view(self.login));
         self.shared
             .state
             .send_replace(SessionState::Up(Arc::clone(&view)));
@@ -250,23 +177,6 @@ impl Driver {
                 self.lose(cid, error);
             }
         }
-    }
-
-    fn poll_verifying(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(verifying) = &mut self.verifying else {
-            return false;
-        };
-        let Poll::Ready(verdict) = verifying.as_mut().poll(cx) else {
-            return false;
-        };
-        self.verifying = None;
-        if let Verdict::Checked { wrong } = verdict {
-            for (lun, found) in wrong {
-                self.disown(&lun, found);
-            }
-            self.core.open_gate(self.now);
-        }
-        true
     }
 
     fn poll_sockets(&mut self, cx: &mut Context<'_>) -> bool {
@@ -293,8 +203,11 @@ impl Driver {
         moved
     }
 
-    fn lose(&mut self, cid: u16, error: ConnectionError) {
+    /// Gives a connection up. Its socket goes at once: what it was writing refers to buffers of tasks
+    /// that have ended now, and the next request may get one of their slots.
+    pub(super) fn lose(&mut self, cid: u16, error: ConnectionError) {
         self.core.handle_connection_lost(self.now, cid, error);
+        self.carry_out_actions();
     }
 
     fn carry_out_actions(&mut self) -> bool {
@@ -304,7 +217,6 @@ impl Driver {
             match action {
                 Action::Disconnect { cid, after_logout } => self.disconnect(cid, after_logout),
                 Action::Connect { failures, .. } => {
-                    self.verifying = None;
                     self.dialing = Some(self.dialer.dial(failures));
                 }
             }
@@ -334,30 +246,32 @@ impl Driver {
     fn handle_event(&mut self, event: Event) {
         match event {
             Event::Done(done) => match self.slots.take(done.slot) {
-                Some((data, Owner::Raw(io))) => io.answer(done.outcome, data),
+                Some((data, Owner::Raw(io))) => self.raw_done(io, data, done.outcome),
                 Some((data, Owner::Block(io))) => self.block_done(io, data, done.outcome),
                 None => self.managed(done.token, done.outcome),
             },
-            Event::Up { .. } => {
-                self.verifying = Some(Box::pin(verify(
-                    Arc::clone(&self.shared),
-                    self.luns.clone(),
-                )));
-            }
+            Event::Up { .. } => self.begin_checks(),
             Event::Lost(error) => {
-                self.verifying = None;
+                self.end_checks();
                 self.shared.lost(&error);
             }
             Event::Closed => {
-                self.shared.inbox.close();
-                self.waiting.drain(..).for_each(Message::refuse);
-                self.retries.refuse_all();
-                self.shared.state.send_replace(SessionState::Closed);
-                self.shared.tell(SessionEvent::Closed);
                 self.closed = true;
+                self.end();
             }
-            other => self.shared.news(other),
+            Event::AsyncSense { lun, sense } => self.hear_async(lun, &sense),
+            other => self.shared.news(&other),
         }
+    }
+
+    /// Answers everything that was asked and refuses what comes: each request is completed.
+    fn end(&mut self) {
+        self.shared.inbox.close();
+        self.waiting.refuse_all();
+        self.retries.refuse_all();
+        self.slots.refuse_all();
+        self.shared.state.send_replace(SessionState::Closed);
+        self.shared.tell(SessionEvent::Closed);
     }
 
     fn managed(&mut self, token: u64, outcome: Outcome) {
@@ -372,28 +286,44 @@ impl Driver {
 
     /// Sleeps until the next deadline; `Ready` when one has passed and was handled.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let due = [self.core.poll_timeout(), self.retries.next_due()]
-            .into_iter()
-            .flatten()
-            .min();
-        let Some(due) = due else { return Poll::Pending };
+        let due = [
+            self.core.poll_timeout(),
+            self.retries.next_due(),
+            self.waiting.parked_until(),
+            self.doubts.gate_due(),
+        ];
+        let Some(due) = due.into_iter().flatten().min() else {
+            return Poll::Pending;
+        };
         if self.timer_at != Some(due) {
             self.timer_at = Some(due);
             self.timer.as_mut().reset(due.into());
         }
-        if self.timer.as_mut().poll(cx).is_pending() {
+        // The runtime's timers do not run while its thread is kept busy, which a target can do.
+        if due > self.now && self.timer.as_mut().poll(cx).is_pending() {
             return Poll::Pending;
         }
         self.timer_at = None;
-        let now = Instant::now();
-        self.now = now;
-        self.core.handle_timeout(now);
-        while self.core.has_room()
-            && let Some(io) = self.retries.take_due(now)
-        {
-            self.start_block(io);
+        self.now = Instant::now();
+        self.core.handle_timeout(self.now);
+        while let Some(io) = self.retries.take_due(self.now) {
+            self.start_next(io);
+        }
+        self.look_at_overdue();
+        if self.doubts.gate_due().is_some_and(|due| due <= self.now) {
+            self.leave_doubted_behind();
         }
         Poll::Ready(())
+    }
+}
+
+/// Whoever drops the task that drives a session (a runtime that shuts down, a panic) must not leave
+/// anybody waiting.
+impl Drop for Driver {
+    fn drop(&mut self) {
+        if !self.closed {
+            self.end();
+        }
     }
 }
 

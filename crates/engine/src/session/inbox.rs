@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use super::ManagementRequest;
 use super::raw::RawIo;
+use super::verify::Checked;
 use crate::error::SessionError;
 use crate::lun::{BlockIo, LunState};
 
@@ -21,8 +22,10 @@ pub(crate) enum Message {
     Raw(RawIo),
     /// A task management request; the response code comes back.
     Manage(ManagementRequest, oneshot::Sender<Result<u8, SessionError>>),
-    /// A LUN was opened: from now on its identity is checked after each login.
-    Opened(Arc<LunState>),
+    /// There is reason to ask a LUN again who it is, or another disk was found at it already.
+    Check(Arc<LunState>),
+    /// A check of a LUN has ended.
+    Checked(Checked),
     SetHold(Hold),
     Reconnect,
     Logout,
@@ -91,8 +94,12 @@ impl Message {
             Self::Block(io) => io.refuse(),
             // A dropped sender tells the receiver that the session is closed.
             Self::Raw(_) | Self::Manage(..) => {}
-            Self::Opened(_) | Self::SetHold(_) | Self::Reconnect | Self::Logout | Self::Abandon => {
-            }
+            Self::Check(_)
+            | Self::Checked(_)
+            | Self::SetHold(_)
+            | Self::Reconnect
+            | Self::Logout
+            | Self::Abandon => {}
         }
     }
 }

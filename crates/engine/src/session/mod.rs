@@ -1,9 +1,11 @@
 //! A session that stays: [`Session`] is the handle, one task drives it.
 
+mod doubts;
 mod driver;
 mod inbox;
 mod news;
 mod raw;
+mod requests;
 mod retry;
 mod slots;
 mod socket;
@@ -19,11 +21,11 @@ use hawser_proto::pdu::TmfFunction;
 use hawser_proto::session::{Hold, Residual};
 use hawser_scsi::{Cdb, DiskIdentity, Lun as LunNumber, Sense, Status};
 pub(crate) use inbox::{Inbox, Message};
-pub(crate) use raw::{read as read_command, sixteen};
+pub(crate) use raw::{Urgent, read as read_command, sixteen};
 use tokio::sync::{broadcast, watch};
 
 use crate::error::{LoginFailure, SessionError};
-use crate::lun::Lun;
+use crate::lun::{Lun, OpenLuns};
 use crate::options::SessionOptions;
 
 /// Events kept for a subscriber that lags.
@@ -211,6 +213,7 @@ impl Drop for Handle {
 pub(crate) struct Shared {
     pub(crate) target: IscsiName,
     pub(crate) inbox: Inbox,
+    pub(crate) luns: OpenLuns,
     pub(crate) state: watch::Sender<SessionState>,
     pub(crate) events: broadcast::Sender<SessionEvent>,
 }
@@ -228,6 +231,7 @@ impl Session {
         let shared = Arc::new(Shared {
             target,
             inbox: Inbox::default(),
+            luns: OpenLuns::default(),
             state,
             events,
         });
@@ -296,7 +300,7 @@ impl Session {
     /// # Errors
     /// Why there is no answer; a SCSI error status is an answer.
     pub async fn scsi(&self, request: ScsiRequest) -> Result<ScsiAnswer, SessionError> {
-        raw::carry_out(&self.handle, request, false).await
+        raw::carry_out(&self.handle, request, None).await
     }
 
     /// The logical units the target reports (REPORT LUNS).

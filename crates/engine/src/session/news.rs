@@ -1,7 +1,6 @@
 //! What a session tells the world: state, events, log.
 
 use hawser_proto::session::{ConnectionError, Escalation, Event};
-use hawser_scsi::{Lun as LunNumber, Sense};
 
 use super::{SessionEvent, SessionState, Shared};
 use crate::error::LoginFailure;
@@ -35,21 +34,11 @@ impl Shared {
     }
 
     /// Events of the core that are only news.
-    pub(super) fn news(&self, event: Event) {
+    pub(super) fn news(&self, event: &Event) {
         match event {
-            Event::AsyncSense { lun, sense } => {
-                let sense = Sense::decode(&sense);
-                if sense.is_some_and(|sense| (sense.asc, sense.ascq) == (0x3f, 0x0e)) {
-                    self.tell(SessionEvent::LunsChanged);
-                }
-                self.tell(SessionEvent::AsyncSense {
-                    lun: LunNumber(lun),
-                    sense,
-                });
-            }
             Event::AsyncNotice { event, .. } => {
                 tracing::info!(target_name = %self.target, event, "asynchronous message");
-                self.tell(SessionEvent::AsyncNotice { event });
+                self.tell(SessionEvent::AsyncNotice { event: *event });
             }
             Event::Escalated(step) => {
                 let what = match step {

@@ -10,25 +10,33 @@ use tokio::sync::oneshot;
 use super::{ManagementRequest, Message, ScsiAnswer, ScsiRequest, Shared, Transfer};
 use crate::error::{ScsiError, SessionError};
 
+/// What a command of a check goes out for while the gate is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Urgent {
+    /// The login it belongs to: it goes out in no other.
+    pub(super) login: u64,
+    /// The login itself is the reason for the check, so a unit attention in it is nothing new.
+    pub(super) after_login: bool,
+}
+
 /// A raw command on its way, with who waits for it.
 #[derive(Debug)]
 pub(crate) struct RawIo {
     pub(super) request: ScsiRequest,
-    /// It goes out while the gate is closed.
-    pub(super) urgent: bool,
+    /// It is a check's.
+    pub(super) urgent: Option<Urgent>,
     pub(super) reply: oneshot::Sender<(Outcome, Vec<u8>)>,
 }
 
 impl RawIo {
     /// The command for the core, and its buffer.
     pub(super) fn prepare(&mut self, timeout: Duration) -> (Command, Vec<u8>) {
-        let (direction, data) = match std::mem::replace(&mut self.request.transfer, Transfer::None)
-        {
+        let (direction, data) = match &mut self.request.transfer {
             Transfer::None => (Direction::None, Vec::new()),
-            Transfer::Read(length) => (Direction::Read(length), vec![0; length as usize]),
+            Transfer::Read(length) => (Direction::Read(*length), vec![0; *length as usize]),
             Transfer::Write(data) => (
                 Direction::Write(u32::try_from(data.len()).unwrap_or(u32::MAX)),
-                data,
+                std::mem::take(data),
             ),
         };
         let command = Command {
@@ -37,10 +45,17 @@ impl RawIo {
             direction,
             attribute: TaskAttribute::Simple,
             replay: false,
-            urgent: self.urgent,
+            urgent: self.urgent.is_some(),
             timeout,
         };
         (command, data)
+    }
+
+    /// Gives it back what its command had of it.
+    pub(super) fn restore(&mut self, lent: Vec<u8>) {
+        if let Transfer::Write(data) = &mut self.request.transfer {
+            *data = lent;
+        }
     }
 
     /// Hands the end to who waits; nobody may wait any more.
@@ -62,7 +77,7 @@ pub(crate) fn sixteen(cdb: &Cdb) -> [u8; 16] {
 pub(super) async fn carry_out(
     shared: &Shared,
     request: ScsiRequest,
-    urgent: bool,
+    urgent: Option<Urgent>,
 ) -> Result<ScsiAnswer, SessionError> {
     let closed = || SessionError::Closed(shared.target.clone());
     let (reply, answer) = oneshot::channel();
@@ -103,22 +118,27 @@ fn judge(shared: &Shared, outcome: Outcome) -> Result<Answer, SessionError> {
         Outcome::TimedOut => SessionError::TimedOut(target),
         Outcome::Aborted => SessionError::Aborted(target),
         Outcome::Interrupted => SessionError::Interrupted(target),
-        Outcome::Disconnected | Outcome::Withdrawn => SessionError::Disconnected(target),
+        Outcome::Disconnected => SessionError::Disconnected(target),
+        Outcome::Withdrawn => refused("another disk answers at its LUN now".to_owned()),
         Outcome::Answered | Outcome::Closed => SessionError::Closed(target),
     })
 }
 
-/// A unit attention tells of something past; the command was not carried out. More in a row than
-/// this is a device that has nothing else to say.
-const MAX_UNIT_ATTENTIONS: u32 = 16;
+/// How often a unit that has something to say first, or is busy, is asked again.
+pub(super) const MAX_ATTEMPTS: u32 = 25;
 
-/// Carries out a command of our own that reads: repeats it after unit attentions and demands GOOD.
+/// Pause before a busy unit is asked again.
+const BUSY_PAUSE: Duration = Duration::from_millis(200);
+
+/// Carries out a command of our own that reads: repeats it while the unit only has something to say
+/// first or is busy, and demands GOOD. To a check a unit attention is an error: what the unit said
+/// before it may not hold any more.
 pub(crate) async fn read(
     shared: &Shared,
     lun: LunNumber,
     cdb: Cdb,
     length: u32,
-    urgent: bool,
+    urgent: Option<Urgent>,
 ) -> Result<Vec<u8>, SessionError> {
     let mut attempts = 0;
     loop {
@@ -128,28 +148,34 @@ pub(crate) async fn read(
             Transfer::Read(length)
         };
         let answer = carry_out(shared, ScsiRequest { lun, cdb, transfer }, urgent).await?;
+        let Some(error) = answer.error() else {
+            return Ok(answer.data);
+        };
         attempts += 1;
-        let attention = answer
-            .sense
-            .is_some_and(|s| s.key == hawser_scsi::SenseKey::UnitAttention);
-        match answer.status {
-            Status::Good => return Ok(answer.data),
-            Status::CheckCondition if attention && attempts < MAX_UNIT_ATTENTIONS => {}
-            status => {
-                return Err(ScsiError {
-                    status: status.to_byte(),
-                    sense: answer.sense,
-                }
-                .into());
-            }
+        let is_news = urgent.is_some() && error.is_attention();
+        if attempts >= MAX_ATTEMPTS || !error.is_passing() || is_news {
+            return Err(error.into());
         }
+        if !error.is_attention() {
+            tokio::time::sleep(BUSY_PAUSE).await;
+        }
+    }
+}
+
+impl ScsiAnswer {
+    /// The error in it; `None` when the status is GOOD.
+    pub(super) fn error(&self) -> Option<ScsiError> {
+        (self.status != Status::Good).then(|| ScsiError {
+            status: self.status.to_byte(),
+            sense: self.sense,
+        })
     }
 }
 
 /// REPORT LUNS at LUN 0 and, where that is refused, at the well known unit for it.
 pub(super) async fn report_luns(shared: &Shared) -> Result<Vec<LunNumber>, SessionError> {
     const LENGTH: u32 = hawser_scsi::report_luns::ALLOCATION_LENGTH;
-    let ask = |lun| read(shared, lun, Cdb::report_luns(0, LENGTH), LENGTH, false);
+    let ask = |lun| read(shared, lun, Cdb::report_luns(0, LENGTH), LENGTH, None);
     let answer = match ask(LunNumber::ZERO).await {
         Err(SessionError::Scsi(first)) => match ask(LunNumber::REPORT_LUNS).await {
             Err(SessionError::Scsi(_)) => Err(SessionError::Scsi(first)),

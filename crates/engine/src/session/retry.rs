@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 
 use hawser_block::{BlockError, Completion, CompletionSink, ErrorKind, Operation, Request};
 use hawser_proto::session::{Answer, Outcome};
-use hawser_scsi::{DiskIdentity, Sense, SenseKey, Status};
+use hawser_scsi::{Sense, SenseKey, Status};
 
 use super::driver::Driver;
-use super::{SessionEvent, Shared};
 use crate::error::ScsiError;
 use crate::lun::{BlockIo, LunState, Stage};
 
@@ -20,15 +19,12 @@ const BUSY_PAUSE: Duration = Duration::from_millis(200);
 /// the caller hears of it: with [`BUSY_PAUSE`] a minute for a unit that is not ready.
 const MAX_ATTEMPTS: u32 = 300;
 
-/// Pause before a write is tried that found too much waiting to be flushed.
-const FULL_PAUSE: Duration = Duration::from_millis(5);
-
 /// Requests that wait to be sent again, in the order of their time.
 #[derive(Debug, Default)]
 pub(super) struct Retries(VecDeque<(Instant, BlockIo)>);
 
 impl Retries {
-    fn push(&mut self, at: Instant, io: BlockIo) {
+    pub(super) fn push(&mut self, at: Instant, io: BlockIo) {
         let place = self.0.partition_point(|(due, _)| *due <= at);
         self.0.insert(place, (at, io));
     }
@@ -62,166 +58,177 @@ enum Verdict {
 impl Driver {
     /// A command of a block request ended.
     pub(super) fn block_done(&mut self, mut io: BlockIo, data: Vec<u8>, outcome: Outcome) {
-        let moves_data = matches!(
-            io.request.operation,
-            Operation::Read | Operation::Write { .. }
-        );
-        if moves_data && io.stage == Stage::Main {
-            io.request.buffer = data;
+        io.take_back(data);
+        self.release(&mut io);
+        if outcome == Outcome::Withdrawn {
+            return self.start_next(io);
         }
-        match self.judge(&io, outcome) {
+        let sense = sense_of(&outcome);
+        if let Some(sense) = &sense {
+            self.hear(io.lun.number, sense);
+        }
+        let verdict = judge(&io, outcome, sense);
+        self.conclude(io, verdict);
+    }
+
+    fn conclude(&mut self, mut io: BlockIo, verdict: Verdict) {
+        match verdict {
             Verdict::Done => self.done(io),
-            Verdict::Failed(error) => io.request.complete(Err(error)),
+            Verdict::Failed(error) => self.complete(io, Err(error)),
             Verdict::Again { .. } if io.attempts >= MAX_ATTEMPTS => {
                 let text = io.lun.describe("the unit stays busy or not ready");
-                io.request
-                    .complete(Err(BlockError::new(ErrorKind::TimedOut, text)));
+                self.complete(io, Err(BlockError::new(ErrorKind::TimedOut, text)));
             }
             Verdict::Again { pause } => {
                 io.attempts += 1;
-                self.send_again(io, pause);
+                if pause {
+                    self.retries.push(self.now + BUSY_PAUSE, io);
+                } else {
+                    self.start_next(io);
+                }
             }
         }
     }
 
     /// Its command did what it was for.
     fn done(&mut self, mut io: BlockIo) {
-        if !io.lun.geometry().volatile_cache {
-            return io.request.complete(Ok(()));
-        }
         let operation = io.request.operation;
         if io.stage != Stage::Main || operation == Operation::Flush {
-            let whole = io
-                .lun
-                .unflushed()
-                .flushed(io.mark, io.stage == Stage::Upkeep);
-            let text = "the target lost acknowledged writes before they were flushed";
-            let lost = || BlockError::new(ErrorKind::Io, io.lun.describe(text));
-            let result = if whole { Ok(()) } else { Err(lost()) };
-            return io.request.complete(result);
+            return self.flushed(io);
         }
-        if !is_forced(&io) {
-            let (offset, data) = (io.request.offset, &io.request.buffer);
-            io.lun.unflushed().keep(operation, offset, data);
-        }
-        if must_flush(&io) {
-            io.stage = Stage::Durability;
-            return self.send_again(io, false);
-        }
-        if io.lun.unflushed().begin_own_flush() {
-            self.send_again(BlockIo::own_flush(&io.lun), false);
+        if io.lun.geometry().volatile_cache {
+            self.keep(&io);
+            if must_flush(&io) {
+                io.stage = Stage::Durability;
+                return self.start_next(io);
+            }
         }
         io.request.complete(Ok(()));
     }
 
-    /// Its slot was just freed, but another request may have taken it: then it waits its turn.
-    fn send_again(&mut self, io: BlockIo, pause: bool) {
-        if !pause && self.core.has_room() {
-            self.start_block(io);
-        } else {
-            let at = self.now + if pause { BUSY_PAUSE } else { Duration::ZERO };
-            self.retries.push(at, io);
+    /// Keeps what is in a volatile cache now, and flushes when that is much.
+    fn keep(&mut self, io: &BlockIo) {
+        let mut unflushed = io.lun.unflushed();
+        if !io.forced || unflushed.has_kept() {
+            let request = &io.request;
+            unflushed.keep(request.operation, request.offset, &request.buffer);
+        }
+        let begin = unflushed.begin_own_flush();
+        drop(unflushed);
+        if begin {
+            self.start_next(BlockIo::own_flush(&io.lun));
         }
     }
 
-    fn judge(&self, io: &BlockIo, outcome: Outcome) -> Verdict {
-        let failed =
-            |kind, what: &str| Verdict::Failed(BlockError::new(kind, io.lun.describe(what)));
-        match outcome {
-            Outcome::Completed(answer) => self.judge_answer(io, &answer),
-            Outcome::TargetFailure { .. } | Outcome::Rejected { .. } | Outcome::Aborted => {
-                Verdict::Again { pause: true }
-            }
-            Outcome::TimedOut => failed(ErrorKind::TimedOut, "no answer in time"),
-            Outcome::Interrupted => failed(ErrorKind::Disconnected, "the connection was lost"),
-            Outcome::Disconnected | Outcome::Withdrawn => failed(
-                ErrorKind::Disconnected,
-                "no connection for longer than the hold time",
-            ),
-            Outcome::Closed => failed(ErrorKind::Closed, "the session is closed"),
-            Outcome::Managed { .. } | Outcome::Answered => {
-                failed(ErrorKind::Io, "an answer of another kind")
-            }
+    /// A flush succeeded; it says nothing if the unit may have forgotten what it should have flushed.
+    fn flushed(&mut self, io: BlockIo) {
+        let mut unflushed = io.lun.unflushed();
+        if unflushed.is_forgotten() {
+            drop(unflushed);
+            return self.start_next(io);
         }
+        let whole = unflushed.flushed(io.mark, io.stage == Stage::Upkeep);
+        drop(unflushed);
+        self.waiting.look_at_parked();
+        let text = "the target lost acknowledged writes before they were flushed";
+        let lost = || BlockError::new(ErrorKind::Io, io.lun.describe(text));
+        let result = if whole { Ok(()) } else { Err(lost()) };
+        self.complete(io, result);
     }
 
-    fn judge_answer(&self, io: &BlockIo, answer: &Answer) -> Verdict {
-        let status = Status::from_byte(answer.status);
-        let sense = Sense::decode(&answer.sense);
-        match status {
-            Status::Good => whole(io, answer),
-            Status::CheckCondition => self.judge_sense(io, answer, sense),
-            Status::Busy | Status::TaskSetFull | Status::AcaActive | Status::TaskAborted => {
-                Verdict::Again { pause: true }
-            }
-            Status::ReservationConflict => Verdict::Failed(scsi_error(
-                io,
-                ErrorKind::ReservationConflict,
-                answer,
-                sense,
-            )),
-            _ => Verdict::Failed(scsi_error(io, ErrorKind::Io, answer, sense)),
+    /// Ends a request; a flush of our own also for those that wait for it.
+    pub(super) fn complete(&mut self, io: BlockIo, result: Result<(), BlockError>) {
+        let (lun, stage) = (Arc::clone(&io.lun), io.stage);
+        let error = result.as_ref().err().cloned();
+        io.request.complete(result);
+        if stage != Stage::Upkeep {
+            return;
         }
+        lun.unflushed().end_own_flush();
+        let Some(error) = error else { return };
+        tracing::warn!(%error, "a flush of our own failed");
+        if matches!(error.kind(), ErrorKind::Disconnected | ErrorKind::Closed) {
+            return self.fail_parked(&lun, &error);
+        }
+        lun.unflushed().give_up();
+        self.waiting.look_at_parked();
     }
 
-    fn judge_sense(&self, io: &BlockIo, answer: &Answer, sense: Option<Sense>) -> Verdict {
-        let Some(sense) = sense else {
-            return Verdict::Failed(scsi_error(io, ErrorKind::Io, answer, None));
-        };
-        let fail = |kind| Verdict::Failed(scsi_error(io, kind, answer, Some(sense)));
-        match (sense.key, sense.asc, sense.ascq) {
-            (SenseKey::UnitAttention, asc, ascq) => {
-                self.shared.attention(&io.lun, asc, ascq);
-                Verdict::Again { pause: false }
-            }
-            (SenseKey::NoSense | SenseKey::RecoveredError, ..) => whole(io, answer),
-            // LOGICAL UNIT NOT READY, but for good reasons to give up: manual intervention,
-            // medium not present, format corrupt.
-            (SenseKey::NotReady, 0x04, 0x03) => fail(ErrorKind::Io),
-            (SenseKey::NotReady, 0x04, _) | (SenseKey::AbortedCommand, ..) => {
-                Verdict::Again { pause: true }
-            }
-            (SenseKey::DataProtect, 0x27, 0x07) => fail(ErrorKind::NoSpace),
-            (SenseKey::DataProtect, ..) => fail(ErrorKind::ReadOnly),
-            (SenseKey::IllegalRequest, 0x20, _) => fail(ErrorKind::Unsupported),
-            (SenseKey::IllegalRequest, 0x21, _) => fail(ErrorKind::OutOfRange),
-            _ => fail(ErrorKind::Io),
-        }
-    }
-
-    /// A LUN turned out to be another disk: nothing more goes to it.
-    pub(super) fn disown(&mut self, lun: &LunState, found: Option<DiskIdentity>) {
-        lun.set_wrong_disk();
-        self.core.withdraw(lun.number.0);
-        if let Some(expected) = lun.identity.clone() {
-            self.shared.tell(SessionEvent::WrongDisk {
-                lun: lun.number,
-                expected,
-                found,
-            });
-        }
-    }
-
-    /// A write to a unit with too much unflushed waits for the flush that is under way.
-    pub(super) fn waits_for_flush(&mut self, io: BlockIo) -> Option<BlockIo> {
-        let keeps = matches!(io.request.operation, Operation::Write { .. });
-        if !keeps || io.stage != Stage::Main || !io.lun.unflushed().is_full() {
-            return Some(io);
-        }
-        self.retries.push(self.now + FULL_PAUSE, io);
-        None
-    }
-
-    pub(super) fn refuse_wrong_disk(&self, io: BlockIo) {
+    pub(super) fn refuse_wrong_disk(&mut self, io: BlockIo) {
         let text = io.lun.describe("another disk answers at this LUN now");
-        io.request
-            .complete(Err(BlockError::new(ErrorKind::Closed, text)));
+        self.complete(io, Err(BlockError::new(ErrorKind::Closed, text)));
     }
 }
 
-/// Its command had FUA, so its data is durable. WRITE SAME has no such bit.
-fn is_forced(io: &BlockIo) -> bool {
-    io.request.operation == Operation::Write { fua: true } && io.lun.limits().fua
+fn sense_of(outcome: &Outcome) -> Option<Sense> {
+    match outcome {
+        Outcome::Completed(answer) if Status::from_byte(answer.status) != Status::Good => {
+            Sense::decode(&answer.sense)
+        }
+        _ => None,
+    }
+}
+
+fn judge(io: &BlockIo, outcome: Outcome, sense: Option<Sense>) -> Verdict {
+    let failed = |kind, what: &str| Verdict::Failed(BlockError::new(kind, io.lun.describe(what)));
+    match outcome {
+        Outcome::Completed(answer) => judge_answer(io, &answer, sense),
+        Outcome::TargetFailure { .. } | Outcome::Rejected { .. } | Outcome::Aborted => {
+            Verdict::Again { pause: true }
+        }
+        Outcome::TimedOut => failed(ErrorKind::TimedOut, "no answer in time"),
+        Outcome::Interrupted => failed(ErrorKind::Disconnected, "the connection was lost"),
+        Outcome::Disconnected => failed(
+            ErrorKind::Disconnected,
+            "no connection for longer than the hold time",
+        ),
+        Outcome::Closed => failed(ErrorKind::Closed, "the session is closed"),
+        Outcome::Managed { .. } | Outcome::Answered | Outcome::Withdrawn => {
+            failed(ErrorKind::Io, "an answer of another kind")
+        }
+    }
+}
+
+fn judge_answer(io: &BlockIo, answer: &Answer, sense: Option<Sense>) -> Verdict {
+    let fail = |kind| Verdict::Failed(scsi_error(io, kind, answer, sense));
+    match Status::from_byte(answer.status) {
+        Status::Good => whole(io, answer),
+        Status::CheckCondition => match &sense {
+            Some(sense) => judge_sense(io, answer, sense),
+            None => fail(ErrorKind::Io),
+        },
+        Status::Busy | Status::TaskSetFull | Status::AcaActive | Status::TaskAborted => {
+            Verdict::Again { pause: true }
+        }
+        Status::ReservationConflict => fail(ErrorKind::ReservationConflict),
+        _ => fail(ErrorKind::Io),
+    }
+}
+
+fn judge_sense(io: &BlockIo, answer: &Answer, sense: &Sense) -> Verdict {
+    let fail = |kind| Verdict::Failed(scsi_error(io, kind, answer, Some(*sense)));
+    match sense.code() {
+        (SenseKey::UnitAttention, ..) => Verdict::Again { pause: false },
+        // It speaks of an earlier command, and this one was not carried out.
+        _ if sense.deferred => {
+            tracing::error!(target_name = %io.lun.target, lun = %io.lun.number, %sense,
+                "an acknowledged write has failed: the next flush will fail");
+            io.lun.unflushed().set_lost();
+            Verdict::Again { pause: false }
+        }
+        (SenseKey::NoSense | SenseKey::RecoveredError, ..) => whole(io, answer),
+        // LOGICAL UNIT NOT READY, but for good reasons to give up: manual intervention, medium not
+        // present, format corrupt.
+        (SenseKey::NotReady, 0x04, 0x03) => fail(ErrorKind::Io),
+        (SenseKey::NotReady, 0x04, _) | (SenseKey::AbortedCommand, ..) => {
+            Verdict::Again { pause: true }
+        }
+        (SenseKey::DataProtect, 0x27, 0x07) => fail(ErrorKind::NoSpace),
+        (SenseKey::DataProtect, ..) => fail(ErrorKind::ReadOnly),
+        (SenseKey::IllegalRequest, 0x20, _) => fail(ErrorKind::Unsupported),
+        (SenseKey::IllegalRequest, 0x21, _) => fail(ErrorKind::OutOfRange),
+        _ => fail(ErrorKind::Io),
+    }
 }
 
 /// The write is in a volatile cache and was to be durable.
@@ -230,7 +237,7 @@ fn must_flush(io: &BlockIo) -> bool {
         io.request.operation,
         Operation::Write { fua: true } | Operation::WriteZeroes { fua: true, .. }
     );
-    fua && !is_forced(io)
+    fua && !io.forced
 }
 
 /// Done, if all of the data came.
@@ -259,54 +266,30 @@ fn scsi_error(io: &BlockIo, kind: ErrorKind, answer: &Answer, sense: Option<Sens
     BlockError::new(kind, io.lun.describe(&error.to_string())).with_source(error)
 }
 
-/// The sink of our own flushes.
+/// The sink of our own flushes: the driver sees their end by itself.
 #[derive(Debug)]
-struct Upkeep(Arc<LunState>);
+struct Upkeep;
 
 impl CompletionSink for Upkeep {
-    fn complete(&self, completion: Completion) {
-        self.0.unflushed().end_own_flush();
-        if let Err(error) = completion.result {
-            tracing::warn!(%error, "a flush failed");
-        }
-    }
+    fn complete(&self, _: Completion) {}
 }
 
 impl BlockIo {
     /// A flush that nobody asked for.
-    fn own_flush(lun: &Arc<LunState>) -> Self {
+    pub(super) fn own_flush(lun: &Arc<LunState>) -> Self {
         let request = Request {
             operation: Operation::Flush,
             offset: 0,
             buffer: Vec::new(),
             token: 0,
-            sink: Arc::new(Upkeep(Arc::clone(lun))),
+            sink: Arc::new(Upkeep),
         };
-        let (lun, stage) = (Arc::clone(lun), Stage::Upkeep);
-        Self {
-            request,
-            lun,
-            attempts: 0,
-            stage,
-            mark: 0,
-        }
+        Self::new(request, Arc::clone(lun), Stage::Upkeep)
     }
 }
 
 impl LunState {
-    fn describe(&self, what: &str) -> String {
+    pub(super) fn describe(&self, what: &str) -> String {
         format!("LUN {} of {}: {what}", self.number, self.target)
-    }
-}
-
-impl Shared {
-    /// A unit attention: some are worth telling.
-    fn attention(&self, lun: &LunState, asc: u8, ascq: u8) {
-        match (asc, ascq) {
-            (0x2a, 0x09) => self.tell(SessionEvent::CapacityChanged(lun.number)),
-            (0x3f, 0x0e) => self.tell(SessionEvent::LunsChanged),
-            _ => tracing::debug!(target_name = %self.target, lun = %lun.number,
-                "unit attention {asc:#04x}/{ascq:#04x}"),
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! The buffers of the tasks, by slot, and whose they are.
 
-use hawser_proto::session::TaskBuffers;
+use hawser_proto::session::{TaskBuffers, TaskId};
 use tokio::sync::oneshot;
 
 use super::raw::RawIo;
@@ -17,7 +17,7 @@ pub(super) enum Owner {
 #[derive(Debug, Default)]
 struct Slot {
     data: Vec<u8>,
-    owner: Option<Owner>,
+    owner: Option<(TaskId, Owner)>,
 }
 
 /// All slots of a session. It grows with the core's task table.
@@ -29,21 +29,41 @@ pub(super) struct Slots {
 }
 
 impl Slots {
-    pub(super) fn put(&mut self, slot: u16, data: Vec<u8>, owner: Owner) {
-        let index = usize::from(slot);
+    pub(super) fn put(&mut self, id: TaskId, data: Vec<u8>, owner: Owner) {
+        let index = usize::from(id.slot());
         if index >= self.slots.len() {
             self.slots.resize_with(index + 1, Slot::default);
         }
-        self.slots[index] = Slot {
-            data,
-            owner: Some(owner),
-        };
+        let owner = Some((id, owner));
+        self.slots[index] = Slot { data, owner };
     }
 
     pub(super) fn take(&mut self, slot: u16) -> Option<(Vec<u8>, Owner)> {
         let slot = self.slots.get_mut(usize::from(slot))?;
-        let owner = slot.owner.take()?;
+        let (_, owner) = slot.owner.take()?;
         Some((std::mem::take(&mut slot.data), owner))
+    }
+
+    /// The tasks of checks.
+    pub(super) fn urgent(&self) -> Vec<TaskId> {
+        let owners = self.slots.iter().filter_map(|slot| slot.owner.as_ref());
+        let is_urgent = |owner: &Owner| matches!(owner, Owner::Raw(io) if io.urgent.is_some());
+        owners
+            .filter(|(_, owner)| is_urgent(owner))
+            .map(|(id, _)| *id)
+            .collect()
+    }
+
+    /// Answers all: the session is closed.
+    pub(super) fn refuse_all(&mut self) {
+        for slot in self.slots.drain(..) {
+            if let Some((_, Owner::Block(mut io))) = slot.owner {
+                io.take_back(slot.data);
+                io.refuse();
+            }
+        }
+        // Dropped senders tell those who wait that the session is closed.
+        self.managers.clear();
     }
 }
 

@@ -15,11 +15,11 @@ use super::support::{
     serve, serve_at, target, unit, up, write,
 };
 
-fn cached(path: &Path) -> Arc<dyn Backend> {
+pub(crate) fn cached(path: &Path) -> Arc<dyn Backend> {
     Arc::new(VolatileCache::new(FileBackend::open(path, false).unwrap()))
 }
 
-async fn flush(disk: &Lun) {
+pub(crate) async fn flush(disk: &Lun) {
     in_time(submit(disk, Operation::Flush, 0, Vec::new()))
         .await
         .1
@@ -27,14 +27,14 @@ async fn flush(disk: &Lun) {
 }
 
 /// Bytes of the medium itself, behind the target's cache.
-fn on_medium(path: &Path, offset: u64, length: usize) -> Vec<u8> {
+pub(crate) fn on_medium(path: &Path, offset: u64, length: usize) -> Vec<u8> {
     let mut data = vec![0; length];
     let file = std::fs::File::open(path).unwrap();
     file.read_exact_at(&mut data, offset).unwrap();
     data
 }
 
-fn medium(directory: &tempfile::TempDir) -> PathBuf {
+pub(crate) fn medium(directory: &tempfile::TempDir) -> PathBuf {
     let path = directory.path().join("medium");
     let file = std::fs::File::create(&path).unwrap();
     file.set_len(64 * MIB).unwrap();
@@ -42,12 +42,12 @@ fn medium(directory: &tempfile::TempDir) -> PathBuf {
 }
 
 /// A disk with a volatile cache before `path`, at `address`.
-async fn serve_cached(address: SocketAddr, path: &Path) -> TargetHandle {
+pub(crate) async fn serve_cached(address: SocketAddr, path: &Path) -> TargetHandle {
     serve_at(address, target().lun(0, unit(cached(path), "disk"))).await
 }
 
 /// The same, and a session to it that holds its commands for ever.
-async fn hold_cached(path: &Path) -> (TargetHandle, Session, Lun) {
+pub(crate) async fn hold_cached(path: &Path) -> (TargetHandle, Session, Lun) {
     let server = serve_cached(anywhere(), path).await;
     let mut options = options(server.local_addrs()[0]);
     options.hold = Hold::Forever;

@@ -1,8 +1,11 @@
 //! The engine against the embedded target with its faults switched on: what no foreign target can be
 //! made to do on demand.
 
+mod caches;
+mod checks;
 mod disks;
 mod events;
 mod faults;
 mod redirects;
 mod support;
+mod waiting;

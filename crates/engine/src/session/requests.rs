@@ -1,0 +1,333 @@
+//! Where requests wait: for room in the task table, for their disk to be checked, for a flush.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::Context;
+use std::time::Instant;
+
+use hawser_block::{BlockError, ErrorKind};
+use hawser_proto::session::{ConnectionError, Hold, Outcome};
+
+use super::Message;
+use super::driver::Driver;
+use super::raw::{RawIo, Urgent};
+use super::slots::Owner;
+use crate::lun::{BlockIo, LunState, Stage, Standing, Unflushed, prepare};
+
+/// Requests that are not in the core's table of tasks.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    /// Messages just taken from the inbox.
+    fresh: VecDeque<Message>,
+    /// Block requests and raw commands that wait for room in the table.
+    room: VecDeque<Message>,
+    /// Commands of checks that wait for room: they must not stand behind commands that wait for
+    /// their checks.
+    urgent: VecDeque<RawIo>,
+    /// Requests whose LUN takes none at the moment.
+    parked: VecDeque<BlockIo>,
+    /// An emptied queue, for its memory.
+    spare: VecDeque<BlockIo>,
+    /// Something happened for which a parked request may have waited.
+    may_go: bool,
+    /// When the first parked request has waited too long.
+    parked_until: Option<Instant>,
+}
+
+impl Waiting {
+    pub(super) fn parked_until(&self) -> Option<Instant> {
+        self.parked_until
+    }
+
+    /// Parked requests are looked at again.
+    pub(super) fn look_at_parked(&mut self) {
+        self.may_go = !self.parked.is_empty();
+    }
+
+    /// Answers all of them: the session is closed.
+    pub(super) fn refuse_all(&mut self) {
+        self.fresh.drain(..).for_each(Message::refuse);
+        self.room.drain(..).for_each(Message::refuse);
+        self.urgent.clear();
+        self.parked.drain(..).for_each(BlockIo::refuse);
+    }
+}
+
+impl Driver {
+    /// Starts requests that have waited long enough, and takes messages from the inbox: what is no
+    /// request is carried out at once, whatever else has to wait.
+    pub(super) fn poll_messages(&mut self, cx: &Context<'_>) -> bool {
+        let mut moved = self.start_parked();
+        while self.core.has_urgent_room()
+            && let Some(io) = self.waiting.urgent.pop_front()
+        {
+            self.start_raw(io);
+            moved = true;
+        }
+        while self.core.has_room()
+            && let Some(message) = self.waiting.room.pop_front()
+        {
+            self.start(message);
+            moved = true;
+        }
+        let mut fresh = std::mem::take(&mut self.waiting.fresh);
+        self.shared.inbox.take(cx, &mut fresh);
+        while let Some(message) = fresh.pop_front() {
+            self.handle_message(message);
+            moved = true;
+        }
+        self.waiting.fresh = fresh;
+        moved
+    }
+
+    fn handle_message(&mut self, message: Message) {
+        let now = self.now;
+        match message {
+            Message::Raw(io) if io.urgent.is_some() => self.waiting.urgent.push_back(io),
+            Message::Block(_) | Message::Raw(_) => {
+                if self.waiting.room.is_empty() && self.core.has_room() {
+                    self.start(message);
+                } else {
+                    self.waiting.room.push_back(message);
+                }
+            }
+            Message::Manage(request, reply) => self.manage(request, reply),
+            Message::Check(lun) => self.doubt(&lun),
+            Message::Checked(checked) => self.checked(checked),
+            Message::SetHold(hold) => {
+                self.options.hold = hold;
+                self.core.set_hold(hold);
+                self.waiting.look_at_parked();
+            }
+            Message::Reconnect => self.lose(0, ConnectionError::Requested),
+            Message::Logout => self.core.logout(now),
+            Message::Abandon => self.core.close(),
+        }
+    }
+
+    fn start(&mut self, message: Message) {
+        match message {
+            Message::Block(io) => self.start_block(io),
+            Message::Raw(io) => self.start_raw(io),
+            _ => {}
+        }
+    }
+
+    /// Starts a request now, or before all others when there is room.
+    pub(super) fn start_next(&mut self, io: BlockIo) {
+        if self.core.has_room() {
+            self.start_block(io);
+        } else {
+            self.waiting.room.push_front(Message::Block(io));
+        }
+    }
+
+    /// A raw command ended.
+    pub(super) fn raw_done(&mut self, mut io: RawIo, data: Vec<u8>, outcome: Outcome) {
+        if outcome == Outcome::Withdrawn && self.may_be_at(io.request.lun) {
+            // It names a LUN and no disk, so it does not wait for one.
+            io.restore(data);
+            return self.handle_message(Message::Raw(io));
+        }
+        self.hear_raw(&io, &outcome);
+        io.answer(outcome, data);
+    }
+
+    /// Submits a raw command; there is room for it. One that belongs to another login than the present
+    /// one is dropped, and so is who waits for it: kept, it would go out first in the next login, to
+    /// whoever answers there.
+    fn start_raw(&mut self, mut io: RawIo) {
+        let is_moot = |urgent: Urgent| urgent.login != self.login || !self.core.is_up();
+        if io.urgent.is_some_and(is_moot) {
+            return;
+        }
+        let (command, data) = io.prepare(self.options.timeouts.command);
+        if let Ok(id) = self.core.submit(self.now, command, 0) {
+            self.slots.put(id, data, Owner::Raw(io));
+        }
+    }
+
+    /// Submits a block request, or parks it; there is room for it.
+    fn start_block(&mut self, mut io: BlockIo) {
+        match io.lun.standing() {
+            Standing::Known => {}
+            Standing::Wrong => return self.refuse_wrong_disk(io),
+            // Before the gate is open the core holds it.
+            Standing::Doubted(since) if self.gate_is_open() => return self.park_doubted(io, since),
+            Standing::Doubted(_) => {}
+        }
+        if !reserve(&mut io) {
+            if io.lun.unflushed().begin_own_flush() {
+                self.start_next(BlockIo::own_flush(&io.lun));
+            }
+            return self.waiting.parked.push_back(io);
+        }
+        let prepared = prepare(&mut io, self.options.timeouts.command);
+        match self.core.submit(self.now, prepared.command, 0) {
+            Ok(id) => self.slots.put(id, prepared.data, Owner::Block(io)),
+            Err(full) => {
+                // Callers have asked for room, so this does not happen.
+                io.take_back(prepared.data);
+                self.release(&mut io);
+                tracing::error!(%full, "a request found no room");
+                self.waiting.room.push_front(Message::Block(io));
+            }
+        }
+    }
+
+    /// What was reserved for the change of an ended request is free again.
+    pub(super) fn release(&mut self, io: &mut BlockIo) {
+        let reserved = std::mem::take(&mut io.reserved);
+        if reserved > 0 {
+            io.lun.unflushed().release(reserved);
+            self.waiting.look_at_parked();
+        }
+    }
+
+    /// Its disk has to be checked first: it waits, as it would for a lost connection.
+    pub(super) fn park_doubted(&mut self, io: BlockIo, since: Instant) {
+        let until = self.held_until(since);
+        if until.is_some_and(|until| until <= self.now) {
+            let text = io
+                .lun
+                .describe("the disk has not said who it is for longer than the hold time");
+            let error = BlockError::new(ErrorKind::Disconnected, text);
+            return self.complete(io, Err(error));
+        }
+        let earliest = [self.waiting.parked_until, until]
+            .into_iter()
+            .flatten()
+            .min();
+        self.waiting.parked_until = earliest;
+        self.waiting.parked.push_back(io);
+    }
+
+    /// When requests that wait since `since` have waited too long.
+    fn held_until(&self, since: Instant) -> Option<Instant> {
+        match self.options.hold {
+            Hold::Forever => None,
+            Hold::For(limit) => since.checked_add(limit),
+        }
+    }
+
+    /// Parked requests are looked at again when the first of them has waited too long.
+    pub(super) fn look_at_overdue(&mut self) {
+        let until = self.waiting.parked_until;
+        if until.is_some_and(|until| until <= self.now) {
+            self.waiting.parked_until = None;
+            self.waiting.look_at_parked();
+        }
+    }
+
+    /// Starts parked requests that may go now; the others are parked again, in their order.
+    fn start_parked(&mut self) -> bool {
+        if !std::mem::take(&mut self.waiting.may_go) {
+            return false;
+        }
+        let spare = std::mem::take(&mut self.waiting.spare);
+        let mut parked = std::mem::replace(&mut self.waiting.parked, spare);
+        self.waiting.parked_until = None;
+        let mut moved = false;
+        while self.core.has_room()
+            && let Some(io) = parked.pop_front()
+        {
+            self.start_block(io);
+            moved = true;
+        }
+        // For these there was no room.
+        self.waiting.may_go |= !parked.is_empty();
+        self.waiting.parked.append(&mut parked);
+        self.waiting.spare = parked;
+        moved
+    }
+
+    /// A flush of our own has failed because there is no session: so do the changes that wait for it.
+    pub(super) fn fail_parked(&mut self, lun: &Arc<LunState>, error: &BlockError) {
+        let spare = std::mem::take(&mut self.waiting.spare);
+        let mut parked = std::mem::replace(&mut self.waiting.parked, spare);
+        while let Some(io) = parked.pop_front() {
+            if Arc::ptr_eq(&io.lun, lun) && cost(&io) > 0 {
+                io.request.complete(Err(error.clone()));
+            } else {
+                self.waiting.parked.push_back(io);
+            }
+        }
+        self.waiting.spare = parked;
+    }
+}
+
+/// What keeping the change of a request costs: nothing, unless it goes to a volatile cache.
+fn cost(io: &BlockIo) -> usize {
+    let cost = Unflushed::cost(io.request.operation, io.request.buffer.len());
+    if cost == 0 || io.stage != Stage::Main || !io.lun.geometry().volatile_cache {
+        return 0;
+    }
+    cost
+}
+
+/// Makes room for keeping the change of a request; `false` when there is none.
+fn reserve(io: &mut BlockIo) -> bool {
+    let cost = cost(io);
+    if cost == 0 {
+        return true;
+    }
+    let fits = io.lun.unflushed().reserve(cost);
+    io.reserved = if fits { cost } else { 0 };
+    fits
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use hawser_proto::names::{IscsiName, Isid, Portal};
+    use hawser_scsi::{Cdb, Lun as LunNumber};
+    use tokio::sync::oneshot::error::TryRecvError;
+    use tokio::sync::{broadcast, oneshot, watch};
+
+    use super::super::{Inbox, ScsiRequest, SessionState, Shared, Transfer};
+    use super::*;
+    use crate::lun::OpenLuns;
+    use crate::options::{LoginOptions, SessionOptions};
+
+    /// A driver of a session that has no connection.
+    fn down() -> Driver {
+        let name = |text| IscsiName::parse(text).unwrap();
+        let target = name("iqn.2026-11.test.hawser:target");
+        let login = LoginOptions::new(name("iqn.2026-11.test.hawser:initiator"));
+        let portal: std::net::SocketAddr = "127.0.0.1:3260".parse().unwrap();
+        let isid = Isid::from_random([1, 2, 3, 4, 5]);
+        let shared = Shared {
+            target: target.clone(),
+            inbox: Inbox::default(),
+            luns: OpenLuns::default(),
+            state: watch::channel(SessionState::Connecting { last_failure: None }).0,
+            events: broadcast::channel(1).0,
+        };
+        let options = SessionOptions::new(login, target, Portal::from(portal), isid);
+        Driver::new(options, Arc::new(shared))
+    }
+
+    /// It would go out first in the next login, before anybody knows who answers there.
+    #[tokio::test]
+    async fn a_command_of_a_check_is_not_kept_for_the_next_login() {
+        let mut driver = down();
+        let (reply, mut answer) = oneshot::channel();
+        driver.shared.inbox.send(Message::Raw(RawIo {
+            request: ScsiRequest {
+                lun: LunNumber::ZERO,
+                cdb: Cdb::test_unit_ready(),
+                transfer: Transfer::None,
+            },
+            urgent: Some(Urgent {
+                login: driver.login,
+                after_login: true,
+            }),
+            reply,
+        }));
+        let cx = Context::from_waker(Waker::noop());
+        while driver.poll_messages(&cx) {}
+        assert_eq!(answer.try_recv().unwrap_err(), TryRecvError::Closed);
+        assert!(driver.slots.urgent().is_empty());
+    }
+}
