@@ -52,24 +52,27 @@ impl Socket {
         core: &mut Core,
         slots: &mut Slots,
     ) -> Poll<Result<(), ConnectionError>> {
-        if let Err(error) = ready!(self.stream.poll_read_ready(cx)) {
-            return Poll::Ready(Err(transport(&error)));
-        }
         let place = core
             .direct_read(self.cid)
             .filter(|place| place.len >= DIRECT_MIN);
-        let read = match place {
-            Some(place) => read_direct(&self.stream, place, slots, &mut self.scratch),
-            None => read_once(
-                &self.stream,
-                &mut [IoSliceMut::new(&mut self.scratch)],
-                SCRATCH,
-            ),
-        };
-        let read = match read {
-            Ok(Some(read)) => read,
-            Ok(None) => return Poll::Pending,
-            Err(error) => return Poll::Ready(Err(transport(&error))),
+        let read = loop {
+            if let Err(error) = ready!(self.stream.poll_read_ready(cx)) {
+                return Poll::Ready(Err(transport(&error)));
+            }
+            let read = match place {
+                Some(place) => read_direct(&self.stream, place, slots, &mut self.scratch),
+                None => read_once(
+                    &self.stream,
+                    &mut [IoSliceMut::new(&mut self.scratch)],
+                    SCRATCH,
+                ),
+            };
+            match read {
+                Ok(Some(read)) => break read,
+                // The readiness is used up: only asking again registers for more.
+                Ok(None) => continue,
+                Err(error) => return Poll::Ready(Err(transport(&error))),
+            }
         };
         let direct = place.map_or(0, |place| place.len.min(read));
         if direct > 0 {
