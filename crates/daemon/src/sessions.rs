@@ -448,6 +448,10 @@ async fn take(daemon: &Arc<Daemon>, entry: &Arc<Entry>, event: SessionEvent) {
             logins::portal_moved(daemon, entry, &portal).await;
         }
         SessionEvent::LunsChanged => entry.scan.notify_one(),
+        SessionEvent::DiskChecked(lun) => {
+            devices::checked(daemon, entry, lun);
+            daemon.volumes.look_again();
+        }
         SessionEvent::CapacityChanged(lun) => devices::size_changed(daemon, entry, lun),
         SessionEvent::WrongDisk {
             lun,

@@ -109,6 +109,15 @@ impl Disk {
         self.handle.as_ref().and_then(Lun::identity)
     }
 
+    fn is_missing(&self) -> bool {
+        matches!(self.facts_mut().trouble, Some(Trouble::Missing(_)))
+    }
+
+    /// It was asked who it is since its session was made last.
+    pub(crate) fn is_checked(&self) -> bool {
+        self.handle.as_ref().is_some_and(Lun::is_checked)
+    }
+
     /// Why it cannot be used by itself, whatever its session does.
     pub(crate) fn trouble(&self) -> Option<Failure> {
         match &self.facts_mut().trouble {
@@ -284,9 +293,11 @@ async fn scan(daemon: &Arc<Daemon>, entry: &Arc<Entry>) -> Result<bool, Failure>
         }
     }
     let known = daemon.disks.of_session(entry.id);
-    let is_sound = |lun: &LunNumber| known.iter().any(|disk| disk.lun == *lun && disk.is_sound());
+    // One that is back is being asked who it is.
+    let is_open = |disk: &Disk| disk.is_sound() || disk.is_missing();
+    let is_known = |lun: &LunNumber| known.iter().any(|disk| disk.lun == *lun && is_open(disk));
     let mut opening = JoinSet::new();
-    for lun in luns.into_iter().filter(|lun| !is_sound(lun)) {
+    for lun in luns.into_iter().filter(|lun| !is_known(lun)) {
         while opening.len() >= OPENED_AT_ONCE {
             all_sound &= matches!(opening.join_next().await, Some(Ok(true)));
         }
@@ -306,7 +317,7 @@ async fn missing(daemon: &Arc<Daemon>, entry: &Entry, disk: &Arc<Disk>) -> bool 
     let failure = Failure::new(Status::DEVICE_NOT_FOUND, message)
         .with_target(&disk.target)
         .with_advice("look at the target's LUNs; the disk is used again when it is back");
-    let known = matches!(disk.facts_mut().trouble, Some(Trouble::Missing(_)));
+    let known = disk.is_missing();
     let needed = disk.handle.is_some() && is_needed(daemon, disk).await;
     if needed {
         disk.facts_mut().trouble = Some(Trouble::Missing(failure.clone()));
@@ -331,14 +342,24 @@ async fn is_needed(daemon: &Daemon, disk: &Arc<Disk>) -> bool {
     !used.is_empty()
 }
 
-/// A LUN is reported: if it was missing it is used again, unless it is another disk now.
+/// A LUN is reported: if it was missing it is asked who it is now, and [`checked`] goes on.
 async fn reappeared(daemon: &Daemon, disk: &Arc<Disk>) {
-    if !matches!(disk.facts_mut().trouble, Some(Trouble::Missing(_))) {
+    if !disk.is_missing() {
         return;
     }
-    if disk.handle.as_ref().is_some_and(Lun::is_wrong_disk) {
-        return take_away(daemon, disk).await;
+    match &disk.handle {
+        Some(handle) if handle.is_wrong_disk() => take_away(daemon, disk).await,
+        Some(handle) => handle.check(),
+        None => {}
     }
+}
+
+/// A LUN was asked who it is and is the disk it was: if it was missing it is used again.
+pub(crate) fn checked(daemon: &Daemon, entry: &Entry, lun: LunNumber) {
+    let disk = daemon.disks.entries().get(&key(entry, lun)).cloned();
+    let Some(disk) = disk.filter(|disk| disk.is_missing()) else {
+        return;
+    };
     disk.facts_mut().trouble = None;
     let message = format!("LUN {} of {} is back", disk.lun, disk.target);
     let news = News::info("lun-back", message).target(&disk.target);

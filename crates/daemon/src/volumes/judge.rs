@@ -244,7 +244,8 @@ fn bound_disk(daemon: &Daemon, bound: &BoundDisk) -> Result<Arc<Disk>, State> {
         return match (disk.trouble(), session_trouble(daemon, disk)) {
             (Some(failure), _) if disk.is_wrong() => Err(State::Wrong(failure)),
             (Some(failure), _) | (None, Some(failure)) => Err(State::Waiting(failure)),
-            (None, None) => Ok(Arc::clone(disk)),
+            (None, None) if disk.is_checked() => Ok(Arc::clone(disk)),
+            (None, None) => Err(State::Waiting(unchecked(disk))),
         };
     }
     if let Some(disk) = disks.iter().find(|disk| disk.lun.as_u64() == bound.lun) {
@@ -269,6 +270,16 @@ fn bound_disk(daemon: &Daemon, bound: &BoundDisk) -> Result<Arc<Disk>, State> {
         ));
     }
     Err(State::Waiting(absent(daemon, bound, &wanted)))
+}
+
+fn unchecked(disk: &Disk) -> Failure {
+    let message = format!(
+        "LUN {} of {} has not said yet who it is",
+        disk.lun, disk.target
+    );
+    Failure::new(Status::DEVICE_NOT_FOUND, message)
+        .with_target(&disk.target)
+        .with_advice("if that lasts, the disk does not answer: look at the target")
 }
 
 /// Why the session of a disk cannot carry I/O now.

@@ -51,11 +51,14 @@ async fn by_systemd(place: &Path) -> Result<Mounting, Failure> {
     let asked = ["show", "--property=After", "--value", "--", &unit];
     let advice = format!("look at `systemctl status {unit}`");
     let said = systemctl(&asked, ASK_LIMIT, place, &advice).await?;
+    let advice = format!("{advice}; after a change of /etc/fstab run `systemctl daemon-reload`");
     if is_after_volumes(&String::from_utf8_lossy(&said.stdout)) {
+        // To wait for it would be to wait for ourselves.
+        let start = ["start", "--no-ask-password", "--no-block", "--", &unit];
+        systemctl(&start, ASK_LIMIT, place, &advice).await?;
         return Ok(Mounting::AfterVolumes);
     }
     let start = ["start", "--no-ask-password", "--", &unit];
-    let advice = format!("{advice}; after a change of /etc/fstab run `systemctl daemon-reload`");
     systemctl(&start, MOUNT_LIMIT, place, &advice).await?;
     Ok(Mounting::Done)
 }

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use hawser_api::{Failure, Status, v1};
 use hawser_daemon::ExportMode;
+use tokio::io::AsyncReadExt;
 
 use super::support::{
-    Asks, Place, TARGET, now, path, persistent, serve, serve_at, target, target_named,
+    Asks, Place, TARGET, in_time, now, path, persistent, serve, serve_at, target, target_named,
 };
 
 const LONG: Duration = Duration::from_secs(50);
@@ -241,7 +242,9 @@ async fn a_bound_disk_that_is_not_reported_for_a_while_is_kept() {
     daemon.event("lun-gone", |_| true).await;
     let update = daemon.wait(Duration::ZERO).await;
     assert_eq!(update.missing[0].state(), v1::BoundState::Waiting);
-    assert_eq!(daemon.disks().await[0].device, disk.device, "still shown");
+    let disks = daemon.disks().await;
+    let is_shown = |shown: &v1::Disk| shown.device == disk.device;
+    assert!(disks.iter().any(is_shown), "still shown: {disks:?}");
     device.insert(1, unit);
     discovery.refresh_portals(refresh).await.unwrap();
     daemon.event("lun-back", |_| true).await;
@@ -277,6 +280,33 @@ async fn binding_all_does_not_drop_what_is_away_unless_told_to() {
     daemon.stop().await;
 }
 
+/// Without a new login in between: the target's administrator maps another disk to the LUN.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_disk_at_the_lun_of_a_bound_one_is_refused_while_the_session_stays_up() {
+    let server = serve(target()).await;
+    let place = Place::new(ExportMode::Nbd);
+    let daemon = place.start().await;
+    let disk = daemon.persistent_disk(server.local_addrs()[0]).await;
+    daemon.bind(path(&disk.links[0])).await.unwrap();
+    let session = daemon.sessions().await[0].clone();
+    let device = server.target(TARGET).unwrap().device();
+    let _ours = device.remove(1).unwrap();
+    let other = serve(target_named(TARGET, "another disk")).await;
+    let foreign = other.target(TARGET).unwrap().device().remove(1).unwrap();
+    let mut discovery = daemon.client.discovery();
+    let refresh = v1::RefreshPortalsRequest::default();
+    discovery.refresh_portals(refresh.clone()).await.unwrap();
+    daemon.event("lun-gone", |_| true).await;
+    device.insert(1, foreign);
+    discovery.refresh_portals(refresh).await.unwrap();
+    daemon.event("wrong-disk", |_| true).await;
+    let update = daemon.wait(Duration::from_secs(2)).await;
+    assert_eq!(update.missing[0].state(), v1::BoundState::WrongIdentity);
+    let now = &daemon.sessions().await[0];
+    assert_eq!(now.connections, session.connections, "the same connection");
+    daemon.stop().await;
+}
+
 /// A virtual machine on NBD must not lose its disk to a moment in which the target does not report it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_in_use_that_is_not_reported_for_a_while_is_kept() {
@@ -285,22 +315,24 @@ async fn a_disk_in_use_that_is_not_reported_for_a_while_is_kept() {
     let daemon = place.start().await;
     let disk = daemon.persistent_disk(server.local_addrs()[0]).await;
     let (_, socket) = disk.nbd_address.split_once("socket=").unwrap();
-    let client = tokio::net::UnixStream::connect(socket).await.unwrap();
+    let mut client = tokio::net::UnixStream::connect(socket).await.unwrap();
+    // The greeting says that it was taken.
+    in_time(client.read_exact(&mut [0; 16])).await.unwrap();
     let device = server.target(TARGET).unwrap().device();
     let unit = device.remove(1).unwrap();
     let mut discovery = daemon.client.discovery();
     let refresh = v1::RefreshPortalsRequest::default();
     discovery.refresh_portals(refresh.clone()).await.unwrap();
     daemon.event("lun-gone", |_| true).await;
-    assert_eq!(
-        daemon.disks().await[0].nbd_address,
-        disk.nbd_address,
-        "still shown"
-    );
+    // A target without disks may show its controller.
+    let disks = daemon.disks().await;
+    let is_shown = |shown: &v1::Disk| shown.nbd_address == disk.nbd_address;
+    assert!(disks.iter().any(is_shown), "still shown: {disks:?}");
     device.insert(1, unit);
     discovery.refresh_portals(refresh).await.unwrap();
     daemon.event("lun-back", |_| true).await;
-    assert_eq!(daemon.ready_disk().await.nbd_address, disk.nbd_address);
+    let disks = daemon.disks().await;
+    assert!(disks.iter().any(is_shown), "shown again: {disks:?}");
     drop(client);
     daemon.stop().await;
 }

@@ -283,6 +283,22 @@ impl Lun {
         self.state.is_wrong_disk()
     }
 
+    /// It was asked who it is since the last login and since the last reason for doubt, and is the
+    /// disk it was. Until then requests wait.
+    #[must_use]
+    pub fn is_checked(&self) -> bool {
+        self.state.standing() == Standing::Known
+    }
+
+    /// Has it asked again who it is, because there is reason to think that it may be another, such as
+    /// its absence for a while. Requests wait until it has answered; `SessionEvent::DiskChecked` or
+    /// `SessionEvent::WrongDisk` then says what came of it. While the session is not logged in nothing
+    /// is done: the next login asks anyway.
+    pub fn check(&self) {
+        let state = Arc::clone(&self.state);
+        self.session.inbox.send(Message::Check(state));
+    }
+
     /// Asks for size and limits again, after a change of capacity.
     ///
     /// # Errors
@@ -291,8 +307,7 @@ impl Lun {
     pub async fn refresh(&self) -> Result<Geometry, SessionError> {
         let (geometry, limits) = probe::medium(&self.session, self.state.number).await?;
         if !self.state.renew(geometry, limits) {
-            let state = Arc::clone(&self.state);
-            self.session.inbox.send(Message::Check(state));
+            self.check();
             let what = format!("blocks of {} bytes now", geometry.block_size);
             return Err(self.session.bad_answer("READ CAPACITY", what));
         }

@@ -55,6 +55,14 @@ impl Driver {
         self.open_gate_if_checked();
     }
 
+    /// Until they were asked, no disk is trusted to be the one that it was.
+    pub(super) fn doubt_all(&self) {
+        let since = self.doubts.outage_since.unwrap_or(self.now);
+        for lun in self.shared.luns.all() {
+            lun.doubt(since);
+        }
+    }
+
     fn begin_check(&mut self, lun: Arc<LunState>, after_login: bool) {
         let login = self.login;
         let check = Check {
@@ -106,7 +114,13 @@ impl Driver {
         }
         while self.doubts.checks.try_join_next().is_some() {}
         let is_over = match verdict {
-            Verdict::Same { doubts } => lun.trust(doubts),
+            Verdict::Same { doubts } => {
+                let trusted = lun.trust(doubts);
+                if trusted {
+                    self.shared.tell(SessionEvent::DiskChecked(lun.number));
+                }
+                trusted
+            }
             Verdict::Other(found) => {
                 self.disown(&lun, found);
                 true
@@ -203,8 +217,8 @@ impl Driver {
             (0x29, 0x05..=0x07) => {}
             (0x29, _) => self.was_reset(number),
             (0x2a, 0x09) => self.shared.tell(SessionEvent::CapacityChanged(number)),
-            // INQUIRY DATA, DEVICE IDENTIFIER HAS CHANGED.
-            (0x3f, 0x03 | 0x05) => self.doubt_at(|lun| lun.is_at(number)),
+            // MEDIUM MAY HAVE CHANGED; INQUIRY DATA, DEVICE IDENTIFIER HAS CHANGED.
+            (0x28, 0x00) | (0x3f, 0x03 | 0x05) => self.doubt_at(|lun| lun.is_at(number)),
             // REPORTED LUNS DATA HAS CHANGED.
             (0x3f, 0x0e) => {
                 self.shared.tell(SessionEvent::LunsChanged);

@@ -159,6 +159,8 @@ impl Driver {
                 .tell(SessionEvent::MovedPermanently(moved.clone()));
         }
         let view = Arc::new(login.view(self.login));
+        // Nobody may see a session that is up and disks that are trusted from the time before.
+        self.doubt_all();
         self.shared
             .state
             .send_replace(SessionState::Up(Arc::clone(&view)));

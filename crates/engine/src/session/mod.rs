@@ -102,6 +102,8 @@ pub enum SessionEvent {
     LunsChanged,
     /// The capacity of a LUN has changed (unit attention 2A/09).
     CapacityChanged(LunNumber),
+    /// A LUN was asked who it is, after a login or because there was reason to, and is the disk it was.
+    DiskChecked(LunNumber),
     /// A LUN is not the disk it was; it takes no more requests.
     WrongDisk {
         /// The LUN.
