@@ -8,6 +8,11 @@ use hawser_engine::{ConnectFailure, LoginErrorKind, LoginFailure, LoginFailureKi
 pub(crate) fn of_login(failure: &LoginFailure) -> Failure {
     let (status, said, advice) = match &failure.kind {
         LoginFailureKind::Connect(connect) => of_connect(connect),
+        LoginFailureKind::Silent { waiting, .. } => (
+            Status::CONNECTION_FAILED,
+            format!("nothing more, {waiting}"),
+            "it took the connection and then fell silent: look at its log, then try again",
+        ),
         LoginFailureKind::Login(error) => of_login_error(&error.kind),
         LoginFailureKind::Discovery(error) => (
             Status::INVALID_SENDTARGETS_TEXT,
@@ -22,9 +27,11 @@ pub(crate) fn of_login(failure: &LoginFailure) -> Failure {
         other => (Status::LOGIN_FAILED, other.to_string(), ""),
     };
     let mut told = Failure::new(status, failure.to_string())
-        .with_target(&failure.target)
         .with_peer_said(said)
         .with_advice(advice);
+    if let Some(target) = &failure.target {
+        told = told.with_target(target.as_str());
+    }
     if let Some(portal) = &failure.portal {
         told = told.with_portal(portal);
     }

@@ -31,7 +31,7 @@ pub async fn send_targets(
     limit: Duration,
 ) -> Result<Vec<DiscoveredTarget>, LoginFailure> {
     let fail = |kind: LoginFailureKind| LoginFailure {
-        target: "discovery".to_owned(),
+        target: None,
         portal: Some(portal.clone()),
         kind,
     };

@@ -1,20 +1,26 @@
 //! What goes wrong in the engine, with target, portal and what the peer said.
 
 use hawser_proto::discovery::DiscoveryError;
-use hawser_proto::login::LoginError;
+use hawser_proto::login::{LoginError, Waiting};
 use hawser_proto::names::{IscsiName, Portal};
 use hawser_scsi::{Sense, SenseKey, Status};
 
 /// One failed attempt to connect and log in.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("login to {target}{} failed: {kind}", .portal.as_ref().map(|p| format!(" at {p}")).unwrap_or_default())]
+#[error("{} failed: {kind}", attempt(.target.as_ref(), .portal.as_ref()))]
 pub struct LoginFailure {
-    /// The target, or `discovery`.
-    pub target: String,
+    /// The target; `None` in discovery, which asks a portal and no target.
+    pub target: Option<IscsiName>,
     /// The portal that was tried, if one was.
     pub portal: Option<Portal>,
     /// What happened.
     pub kind: LoginFailureKind,
+}
+
+/// What was tried: `login to TARGET at PORTAL`, `discovery at PORTAL`.
+fn attempt(target: Option<&IscsiName>, portal: Option<&Portal>) -> String {
+    let what = target.map_or("discovery".to_owned(), |name| format!("login to {name}"));
+    portal.map_or(what.clone(), |portal| format!("{what} at {portal}"))
 }
 
 impl LoginFailure {
@@ -22,7 +28,9 @@ impl LoginFailure {
     #[must_use]
     pub fn is_final(&self) -> bool {
         match &self.kind {
-            LoginFailureKind::Connect(_) | LoginFailureKind::Discovery(_) => false,
+            LoginFailureKind::Connect(_)
+            | LoginFailureKind::Silent { .. }
+            | LoginFailureKind::Discovery(_) => false,
             LoginFailureKind::Login(error) => error.is_final(),
             LoginFailureKind::TooManyRedirects(_) => true,
         }
@@ -36,6 +44,14 @@ pub enum LoginFailureKind {
     /// No connection, or it ended during login.
     #[error(transparent)]
     Connect(#[from] ConnectFailure),
+    /// There is a connection, but the login did not end in its time.
+    #[error("no answer within {seconds} s, {waiting}")]
+    Silent {
+        /// The limit.
+        seconds: u64,
+        /// What the login was waiting for.
+        waiting: Waiting,
+    },
     /// The target refused, or broke the protocol, or failed to prove itself.
     #[error(transparent)]
     Login(Box<LoginError>),

@@ -15,7 +15,7 @@ mod options;
 mod session;
 
 pub use error::{ConnectFailure, LoginFailure, LoginFailureKind, ScsiError, SessionError};
-pub use hawser_proto::login::{LoginError, LoginErrorKind};
+pub use hawser_proto::login::{LoginError, LoginErrorKind, Waiting};
 pub use hawser_proto::names::{IscsiName, Isid, Portal};
 pub use hawser_proto::parameters::Parameters;
 pub use hawser_proto::pdu::TmfFunction;

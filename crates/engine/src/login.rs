@@ -211,14 +211,20 @@ async fn log_in_once(
     getrandom::fill(&mut random).map_err(|error| ConnectFailure::Lost(error.to_string()))?;
     let mut login = Login::new(config.clone(), &random)?;
     let _outstanding = Outstanding::enter(&login);
+    let mut connected = false;
     let attempt = async {
         let mut stream = connect(portal, limit).await?;
+        connected = true;
         let (beyond, outcome) = exchange(&mut login, &mut stream).await?;
         Ok((stream, beyond, outcome))
     };
-    timeout(limit, attempt)
-        .await
-        .unwrap_or(Err(ConnectFailure::TimedOut(limit.as_secs()).into()))
+    let ended = timeout(limit, attempt).await;
+    let (seconds, waiting) = (limit.as_secs(), login.waiting());
+    ended.unwrap_or(Err(if connected {
+        LoginFailureKind::Silent { seconds, waiting }
+    } else {
+        ConnectFailure::TimedOut(seconds).into()
+    }))
 }
 
 /// Sends and receives until the login has an outcome; also gives what was read beyond it.
@@ -299,12 +305,8 @@ impl LoggedInStream {
 
 impl LoginFailure {
     fn new(config: &LoginConfig, portal: Portal, kind: LoginFailureKind) -> Self {
-        let target = config
-            .target_name
-            .as_ref()
-            .map_or("discovery".to_owned(), |name| name.as_str().to_owned());
         Self {
-            target,
+            target: config.target_name.clone(),
             portal: Some(portal),
             kind,
         }
@@ -314,7 +316,7 @@ impl LoginFailure {
     pub(crate) fn closed(target: &IscsiName) -> Self {
         let kind = ConnectFailure::Lost("the session was closed".to_owned()).into();
         Self {
-            target: target.as_str().to_owned(),
+            target: Some(target.clone()),
             portal: None,
             kind,
         }

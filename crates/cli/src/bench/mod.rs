@@ -232,7 +232,7 @@ fn chap(chap: &ChapArgs, args: &BenchArgs) -> Result<Option<ChapCredentials>, Cl
 fn login_failed(failure: &LoginFailure, args: &BenchArgs) -> CliError {
     let status = match &failure.kind {
         LoginFailureKind::Connect(ConnectFailure::Resolve(_)) => Status::DNS_NAME_UNRESOLVED,
-        LoginFailureKind::Connect(_) => Status::CONNECTION_FAILED,
+        LoginFailureKind::Connect(_) | LoginFailureKind::Silent { .. } => Status::CONNECTION_FAILED,
         LoginFailureKind::Login(error) => match &error.kind {
             LoginErrorKind::Refused { status, .. } => {
                 Status::from_login_status(status.class, status.detail)

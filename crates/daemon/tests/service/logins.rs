@@ -108,6 +108,7 @@ async fn an_unreachable_portal_stays_stored_and_answers_later() {
     let refused = daemon.add_portal(address).await.unwrap_err();
     assert_eq!(refused.status, Status::CONNECTION_FAILED, "{refused}");
     assert_eq!(refused.portal, address.to_string());
+    assert_eq!(refused.target, "", "a portal was asked, no target");
     let list = async || {
         let request = v1::ListPortalsRequest {};
         let listed = daemon

@@ -5,6 +5,7 @@ mod caches;
 mod checks;
 mod disks;
 mod events;
+mod failures;
 mod faults;
 mod redirects;
 mod support;

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use hawser_engine::{
-    ConnectFailure, LoginFailureKind, Portal, Session, SessionEvent, SessionState,
-};
+use hawser_engine::{LoginFailureKind, Portal, Session, SessionEvent, SessionState};
 use hawser_target::faults::Redirect;
 use tokio::net::TcpListener;
 
@@ -90,10 +88,7 @@ async fn a_target_that_is_silent_in_the_login_is_left_in_time_for_the_next_porta
     let session = Session::open(options);
     let failure = in_time(session.established()).await.unwrap_err();
     assert!(
-        matches!(
-            failure.kind,
-            LoginFailureKind::Connect(ConnectFailure::TimedOut(1))
-        ),
+        matches!(failure.kind, LoginFailureKind::Silent { seconds: 1, .. }),
         "{failure}"
     );
     logged_in_again(&session, 0).await;

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use hawser_engine::{ConnectFailure, LoginFailure, LoginFailureKind, Session};
+use hawser_engine::{LoginFailure, LoginFailureKind, Session};
 
 use super::peer::{LIMIT, LOGIN, LOGIN_RESPONSE, Pdu, Peer, in_time, options, serve};
 
@@ -19,10 +19,7 @@ async fn failure(script: impl Fn(&mut Peer) + Send + 'static) -> LoginFailure {
 }
 
 fn is_timeout(failure: &LoginFailure) -> bool {
-    matches!(
-        failure.kind,
-        LoginFailureKind::Connect(ConnectFailure::TimedOut(1))
-    )
+    matches!(failure.kind, LoginFailureKind::Silent { seconds: 1, .. })
 }
 
 /// A response to `request` that stays where it is.
