@@ -1,12 +1,15 @@
-//! Takes secrets from a file, stdin or the environment, never from the command line.
+//! Takes secrets from a file, stdin or the environment, never from the command line; makes new ones.
 
-use std::fs::File;
-use std::io::{self, IsTerminal, Read};
+use std::fs::{File, OpenOptions};
+use std::io::{self, IsTerminal, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 use zeroize::Zeroizing;
 
 use crate::args::SecretSource;
 use crate::error::CliError;
+use crate::exit::Exit;
 
 /// Environment variable with the secret that proves us to a target.
 pub(crate) const CHAP_VARIABLE: &str = "HAWSER_CHAP_SECRET";
@@ -16,6 +19,11 @@ pub(crate) const MUTUAL_VARIABLE: &str = "HAWSER_MUTUAL_SECRET";
 
 /// Longest secret, in bytes: the most that the daemon takes.
 const MAX_SECRET_LEN: usize = 255;
+
+/// The characters of secrets that are made: 64, so that each holds six bits. All can be typed and none
+/// means anything to shells and configuration files; there is no `0`, so that nothing reads a secret
+/// that begins with `0x` as a number.
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz123456789._+";
 
 /// A secret's bytes, wiped when dropped.
 pub(crate) type SecretBytes = Zeroizing<Vec<u8>>;
@@ -51,6 +59,56 @@ pub(crate) fn find_or_stdin(
         return Err(CliError::usage("no secret is given").advice(advice));
     }
     read(&SecretSource::Stdin)
+}
+
+/// Makes a secret of `length` characters of six bits each, from the system's random numbers and
+/// nothing else (RFC 7143 section 9.2.1).
+///
+/// # Errors
+/// The system gives no random numbers.
+pub(crate) fn generate(length: usize) -> Result<Zeroizing<String>, CliError> {
+    let mut random = Zeroizing::new(vec![0; length]);
+    getrandom::fill(&mut random).map_err(|error| {
+        CliError::new(
+            Exit::Failed,
+            format!("the system gives no random numbers: {error}"),
+        )
+    })?;
+    // One allocation, so that no copy stays behind in freed memory.
+    let mut secret = Zeroizing::new(String::with_capacity(length));
+    // 256 is a multiple of 64: every character is as likely as any other.
+    secret.extend(
+        random
+            .iter()
+            .map(|byte| char::from(ALPHABET[usize::from(byte % 64)])),
+    );
+    Ok(secret)
+}
+
+/// Writes a secret and a line end to a new file that only its owner may read. One that is there is
+/// never written to: it may hold the only copy of another secret.
+///
+/// # Errors
+/// It is there, or cannot be written to; then there is no file.
+pub(crate) fn write_new(path: &Path, secret: &str) -> Result<(), CliError> {
+    let name = path.display();
+    let failed =
+        |error: &io::Error| CliError::io(format!("cannot write the secret to {name}"), error);
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| failed(&error))?;
+    let line = Zeroizing::new(format!("{secret}\n"));
+    let written = file
+        .write_all(line.as_bytes())
+        .and_then(|()| file.sync_all());
+    written.map_err(|error| {
+        // Half a secret is none.
+        drop(std::fs::remove_file(path));
+        failed(&error)
+    })
 }
 
 /// Reads a secret from where it is.
@@ -155,6 +213,43 @@ mod tests {
         assert!(taken(&[b'x'; 256]).is_err_and(|text| text.contains("longer")));
         let endless = take("it", io::repeat(b'x')).map(|_| ());
         assert!(endless.is_err_and(|error| error.report("").contains("longer")));
+    }
+
+    #[test]
+    fn secrets_that_are_made_have_96_random_bits_in_16_plain_characters() {
+        let mut alphabet = ALPHABET.to_vec();
+        alphabet.sort_unstable();
+        alphabet.dedup();
+        assert_eq!(alphabet.len(), 64, "each character once: six bits");
+        assert!(!alphabet.contains(&b'0') && alphabet.iter().all(u8::is_ascii_graphic));
+        let made: Vec<_> = (0..200).map(|_| generate(16).expect("made")).collect();
+        for (index, secret) in made.iter().enumerate() {
+            assert_eq!(secret.len(), 16);
+            assert!(secret.bytes().all(|byte| ALPHABET.contains(&byte)));
+            assert!(
+                !made[..index].contains(secret),
+                "{} came twice",
+                secret.as_str()
+            );
+        }
+        // 3200 draws leave out one of 64 characters in one of 10^20 runs.
+        let all = made.iter().flat_map(|secret| secret.bytes());
+        let seen: std::collections::BTreeSet<u8> = all.collect();
+        assert_eq!(seen.len(), 64);
+    }
+
+    #[test]
+    fn a_secret_is_written_once_and_for_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().expect("made");
+        let path = directory.path().join("secret");
+        write_new(&path, "first-of-them").expect("written");
+        let mode = std::fs::metadata(&path).expect("is there").permissions();
+        assert_eq!(mode.mode() & 0o777, 0o600);
+        let error = write_new(&path, "second").expect_err("it is there");
+        assert!(error.report("hawser").contains("exists"));
+        let read = read(&SecretSource::File(path)).map(|secret| secret.to_vec());
+        assert_eq!(read.ok().as_deref(), Some(&b"first-of-them"[..]));
     }
 
     #[test]

@@ -7,11 +7,12 @@ use tokio::sync::Semaphore;
 
 use crate::daemon::Daemon;
 use crate::events::News;
-use crate::{discovery, logins};
+use crate::{discovery, logins, shared_secrets};
 
 /// Restores the persistent logins, a bounded number at once, each by itself: one that gets no answer
 /// holds up no other for longer than its first attempt, and goes on trying for ever.
 pub(crate) async fn restore_logins(daemon: Arc<Daemon>) {
+    shared_secrets::warn_of_stored(&daemon);
     let places = Arc::new(Semaphore::new(daemon.config.parallel_logins));
     for record in daemon.records.all::<PersistentLogin>() {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {

@@ -73,8 +73,8 @@ impl KnownTarget {
     }
 }
 
-/// All static targets, those that end with the daemon too.
-fn static_targets(daemon: &Daemon) -> Vec<(StaticTarget, bool)> {
+/// All static targets, those that end with the daemon too, and whether each is stored.
+pub(crate) fn static_targets(daemon: &Daemon) -> Vec<(StaticTarget, bool)> {
     let passing = daemon.discovery.passing().clone();
     let stored = daemon.records.all::<StaticTarget>().into_iter();
     let mut all: Vec<_> = stored

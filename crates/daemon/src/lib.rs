@@ -3,7 +3,7 @@
 //! [`run`] is the one entry. In the order of a volume's way: [`discovery`] makes targets known,
 //! [`logins`] makes [`sessions`] with them, [`devices`] shows their disks, [`volumes`] binds what is on
 //! those, and [`boot`] brings it all back after a restart. [`rpc`] is how others ask for it;
-//! [`security`] says who may.
+//! [`security`] says who may; [`shared_secrets`] warns of CHAP secrets that lie in several hands.
 #![deny(unsafe_code)]
 
 mod boot;
@@ -23,6 +23,7 @@ mod rpc;
 mod run;
 mod security;
 mod sessions;
+mod shared_secrets;
 mod volumes;
 
 pub use config::{Config, ConfigError, Overrides};

@@ -21,7 +21,7 @@ use crate::devices::{self, usage};
 use crate::discovery::{self, KnownTarget};
 use crate::events::News;
 use crate::sessions::{self, Entry, Origin};
-use crate::{convert, failures, security, volumes};
+use crate::{convert, failures, security, shared_secrets, volumes};
 
 /// `ISCSI_LOGIN_FLAGS`: IPsec must be used.
 const FLAG_REQUIRE_IPSEC: u32 = 0x01;
@@ -106,6 +106,8 @@ pub(crate) struct Done {
     pub(crate) already: bool,
     /// What became of the record.
     pub(crate) stored: Option<Change>,
+    /// A secret of it is used for other targets too.
+    pub(crate) shared_secret: Option<Failure>,
 }
 
 /// Carries a login out as `mode` says.
@@ -118,22 +120,28 @@ pub(crate) async fn login(
     let _lock = daemon.lock_target(wanted.target.as_str()).await;
     let known = discovery::known_target(daemon, wanted.target.as_str())?;
     discovery::check_initiator(&wanted.initiator)?;
+    let options = effective_options(&wanted, &known);
     if mode == v1::LoginMode::Store {
         let stored = store_login(daemon, &wanted, None).await?;
         return Ok(Done {
             entry: None,
             already: false,
             stored: Some(stored),
+            shared_secret: shared_secrets::warn(daemon, wanted.target.as_str(), &options),
         });
     }
     let persist = mode == v1::LoginMode::NowAndStore;
-    let options = effective_options(&wanted, &known);
     if let Some(present) = present_session(daemon, &wanted, &options, persist)? {
         // What is not said again stays as it was when the session was made: above all its secret.
-        let options = wanted.options.or_else(|| present.origin.asked.clone());
-        let wanted = Wanted { options, ..wanted };
+        let asked = wanted.options.or_else(|| present.origin.asked.clone());
+        let wanted = Wanted {
+            options: asked,
+            ..wanted
+        };
+        let options = effective_options(&wanted, &known);
         let stored = store_login(daemon, &wanted, Some(&present)).await?;
         return Ok(Done {
+            shared_secret: shared_secrets::warn(daemon, wanted.target.as_str(), &options),
             entry: Some(present),
             already: true,
             stored: Some(stored),
@@ -144,10 +152,15 @@ pub(crate) async fn login(
     if persist {
         stored = Some(store_login(daemon, &wanted, Some(&entry)).await?);
     }
+    let shared_secret = shared_secrets::warn(daemon, wanted.target.as_str(), &options);
+    if let Some(warning) = &shared_secret {
+        entry.note(warning.message.clone());
+    }
     Ok(Done {
         entry: Some(entry),
         already: false,
         stored,
+        shared_secret,
     })
 }
 

@@ -2453,7 +2453,7 @@ pub struct LoginRequest {
     pub mode: i32,
 }
 /// The login is done.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct LoginResponse {
     /// The session; absent with `LOGIN_MODE_STORE`.
     #[prost(message, optional, tag = "1")]
@@ -2473,6 +2473,10 @@ pub struct LoginResponse {
     /// A warning status such as ISDSC_SHORT_CHAP_SECRET, else 0.
     #[prost(uint32, tag = "6")]
     pub warning: u32,
+    /// What works but should be changed, such as a CHAP secret that is used for several targets. Their
+    /// status may be 0: the Discovery Library has no code for it.
+    #[prost(message, repeated, tag = "7")]
+    pub warnings: ::prost::alloc::vec::Vec<ErrorDetail>,
 }
 /// Ends sessions.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

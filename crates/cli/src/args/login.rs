@@ -169,6 +169,23 @@ pub(crate) enum ChapSecretCommand {
     Set(ChapSecretSetArgs),
     /// Clear it
     Clear,
+    /// Make a random secret and print it, or write it to a file; nothing is set
+    ///
+    /// It is for any login: the target is told the same secret, then `hawser login` is given the file.
+    Generate(ChapSecretGenerateArgs),
+}
+
+/// `hawser chap-secret generate`.
+#[derive(Debug, Args)]
+pub(crate) struct ChapSecretGenerateArgs {
+    /// Write it to this new file, which only its owner may read [default: print it]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Characters, 16 to 255. Each holds 6 random bits: 16 are the 96 bits that CHAP needs and the most
+    /// that many targets take, 22 are more than 128 bits
+    #[arg(long, value_name = "CHARACTERS", default_value_t = 16,
+          value_parser = clap::value_parser!(u8).range(16..))]
+    pub(crate) length: u8,
 }
 
 /// `hawser chap-secret set`.

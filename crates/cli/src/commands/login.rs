@@ -5,6 +5,7 @@ use hawser_api::v1::{
 };
 use serde::Serialize;
 
+use super::reason::ReasonView;
 use super::{Daemon, login_options};
 use crate::args::{LoginArgs, LogoutArgs, SessionOrTarget};
 use crate::error::CliError;
@@ -37,6 +38,9 @@ pub(crate) async fn login(daemon: &Daemon, args: LoginArgs) -> Result<(), CliErr
     if let Some(warning) = output::warning(answer.warning) {
         output::note(&warning);
     }
+    for warning in &answer.warnings {
+        output::note(&format!("warning: {}; {}", warning.message, warning.advice));
+    }
     let view = LoginView::new(&args.target.0, &answer);
     output::print(&if args.output.json {
         to_json(&view)
@@ -53,6 +57,7 @@ struct LoginView<'a> {
     portal: Option<String>,
     already_logged_in: bool,
     persistent: bool,
+    warnings: Vec<ReasonView>,
 }
 
 impl<'a> LoginView<'a> {
@@ -63,6 +68,7 @@ impl<'a> LoginView<'a> {
             portal: answer.portal.as_ref().map(ToString::to_string),
             already_logged_in: answer.already_logged_in,
             persistent: answer.persistent_login() != Change::Unspecified,
+            warnings: answer.warnings.iter().map(Into::into).collect(),
         }
     }
 

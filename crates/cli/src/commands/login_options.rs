@@ -78,7 +78,7 @@ fn take_mutual(options: &mut LoginOptions, args: &LoginOptionArgs) -> Result<(),
     Ok(())
 }
 
-/// `hawser chap-secret`.
+/// `hawser chap-secret`. Making a secret needs no daemon.
 ///
 /// # Errors
 /// Why it failed.
@@ -114,6 +114,18 @@ pub(crate) async fn chap_secret(
                 Change::Unchanged => "no CHAP secret of the initiator was set",
                 _ => "the initiator's CHAP secret is cleared",
             })
+        }
+        ChapSecretCommand::Generate(args) => {
+            let made = secret::generate(args.length.into())?;
+            let Some(path) = &args.output else {
+                return output::print(&made);
+            };
+            secret::write_new(path, &made)?;
+            output::print(&format!(
+                "a random CHAP secret of {} characters is in {}",
+                made.len(),
+                hawser_api::printable(&path.display().to_string())
+            ))
         }
     }
 }

@@ -162,3 +162,59 @@ fn a_static_target_needs_no_discovery() {
     let listed = daemon.ok(&["session", "list"]);
     assert!(listed.contains("logged-in"), "the session stays: {listed}");
 }
+
+#[test]
+fn a_generated_secret_logs_in_and_is_warned_of_where_two_targets_have_it() {
+    let daemon = Daemon::start("none");
+    let file = daemon.path("secret");
+    let file = file.to_str().expect("is UTF-8");
+    let said = daemon.ok(&["chap-secret", "generate", "--output", file]);
+    let secret = std::fs::read_to_string(file).expect("is there");
+    assert_eq!(secret.trim_end().len(), 16, "96 bits");
+    assert!(
+        said.contains(file) && !said.contains(secret.trim_end()),
+        "{said}"
+    );
+    daemon.fails(1, &["chap-secret", "generate", "--output", file]);
+    assert_eq!(std::fs::read_to_string(file).expect("is there"), secret);
+
+    let chap = ["--chap-user", USER, "--chap-secret-file", file];
+    let other = "iqn.2026-01.example:other";
+    let serve = |name: &str| {
+        let disk = ["--target", name, "--lun", "ram:1M"];
+        Embedded::start(&[&disk[..], &chap].concat())
+    };
+    let (first, second) = (serve(TARGET), serve(other));
+    for target in [&first, &second] {
+        daemon.ok(&["portal", "add", &target.portal()]);
+    }
+    let login = |name| daemon.run(&[&["login", name], &chap[..]].concat());
+    let quiet = login(TARGET);
+    assert_eq!((code(&quiet), quiet.stderr.as_str()), (0, ""));
+    let warned = login(other);
+    assert_eq!(code(&warned), 0, "{}", warned.stderr);
+    assert!(
+        warned.stderr.starts_with("warning: a CHAP secret for")
+            && warned.stderr.contains(TARGET)
+            && !warned.stderr.contains(secret.trim_end()),
+        "{}",
+        warned.stderr
+    );
+}
+
+#[test]
+fn a_secret_is_made_without_a_daemon() {
+    let make = |words: &[&str]| {
+        let words = [&["chap-secret", "generate"], words].concat();
+        let output = crate::hawser::tool(crate::hawser::PROGRAM)
+            .args(&words)
+            .run()
+            .expect("ended");
+        assert_eq!(code(&output), 0, "{}", output.stderr);
+        output.stdout
+    };
+    let (one, two) = (make(&[]), make(&[]));
+    assert_ne!(one, two);
+    assert_eq!(one.trim_end().len(), 16);
+    assert_eq!(make(&["--length", "22"]).trim_end().len(), 22);
+}

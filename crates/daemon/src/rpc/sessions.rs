@@ -48,6 +48,7 @@ impl Sessions for Service {
                 .map_or(v1::Change::Unspecified, api_change)
                 .into(),
             warning: 0,
+            warnings: done.shared_secret.into_iter().map(Into::into).collect(),
         }))
     }
 
