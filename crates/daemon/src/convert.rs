@@ -3,6 +3,8 @@
 use hawser_api::{Failure, Status, v1};
 use hawser_store as store;
 
+use crate::initiators;
+
 /// Longest address of a portal: `MAX_ISCSI_PORTAL_ADDRESS_LEN` less the NUL.
 const MAX_ADDRESS_LEN: usize = 255;
 /// Longest symbolic name of a portal: `MAX_ISCSI_PORTAL_NAME_LEN` less the NUL.
@@ -86,14 +88,17 @@ pub(crate) fn initiator_in(initiator: Option<v1::InitiatorPort>) -> store::Initi
     store::InitiatorPort {
         instance: initiator.instance,
         port_number: initiator.port_number,
+        source: initiator.source_address.filter(|source| !source.is_empty()),
     }
 }
 
-/// An initiator and port for a response.
+/// An initiator and port for a response: the number is the one that its address has now, if it has
+/// one.
 pub(crate) fn initiator_out(initiator: &store::InitiatorPort) -> v1::InitiatorPort {
     v1::InitiatorPort {
         instance: initiator.instance.clone(),
-        port_number: initiator.port_number,
+        port_number: initiators::number_now(initiator),
+        source_address: initiator.source.clone(),
     }
 }
 

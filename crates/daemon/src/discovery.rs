@@ -14,10 +14,9 @@ use tokio::task::JoinSet;
 
 use crate::daemon::Daemon;
 use crate::events::{self, News};
+use crate::initiators::{self, INSTANCE};
 use crate::{convert, failures, logins, security};
 
-/// Name of our one initiator instance.
-pub(crate) const INSTANCE: &str = "Root\\HAWSER\\0000_0";
 /// `ISCSI_TARGET_FLAGS`: keep a static target out of listings.
 const FLAG_HIDDEN: u32 = 0x2;
 /// `ISCSI_TARGET_FLAGS`: merge with what is stored.
@@ -143,65 +142,12 @@ fn not_found(name: &str) -> Failure {
     .with_advice("add its portal with `hawser portal add`, or the target with `hawser target add`")
 }
 
-/// Checks an initiator and source address of a request against what this machine has.
-pub(crate) fn check_initiator(initiator: &store::InitiatorPort) -> Result<(), Failure> {
-    let instance = &initiator.instance;
-    if !instance.is_empty() && !instance.eq_ignore_ascii_case(INSTANCE) {
-        let message = format!("there is no initiator {instance}");
-        return Err(Failure::new(Status::INITIATOR_NOT_FOUND, message));
-    }
-    let Some(number) = initiator.port_number else {
-        return Ok(());
-    };
-    if instance.is_empty() {
-        let message = "a port number needs an initiator instance";
-        return Err(Failure::new(Status::ERROR_INVALID_PARAMETER, message));
-    }
-    if source_addresses()
-        .iter()
-        .all(|address| address.port_number != number)
-    {
-        let message = format!("the initiator has no port {number}");
-        return Err(Failure::new(Status::INVALID_PORT_NUMBER, message));
-    }
-    let message = "connecting from a chosen source address is not built";
-    Err(Failure::new(Status::REQUEST_NOT_SUPPORTED, message).with_advice("leave the port open"))
-}
-
-/// The IP addresses of this machine, loopback last. The order is that of the kernel's list.
-pub(crate) fn source_addresses() -> Vec<v1::SourceAddress> {
-    let mut found = Vec::new();
-    for interface in nix::ifaddrs::getifaddrs().into_iter().flatten() {
-        let Some(address) = interface.address else {
-            continue;
-        };
-        let ip = match (address.as_sockaddr_in(), address.as_sockaddr_in6()) {
-            (Some(v4), _) => v4.ip().to_string(),
-            (None, Some(v6)) => v6.ip().to_string(),
-            (None, None) => continue,
-        };
-        found.push((ip, interface.interface_name));
-    }
-    found.sort_by_key(|(ip, _)| {
-        ip.parse::<std::net::IpAddr>()
-            .is_ok_and(|ip| ip.is_loopback())
-    });
-    let numbered = found.into_iter().zip(0..);
-    numbered
-        .map(|((address, interface), port_number)| v1::SourceAddress {
-            port_number,
-            address,
-            interface,
-        })
-        .collect()
-}
-
 /// Stores a portal and asks it. It stays stored when it does not answer.
 pub(crate) async fn add_portal(
     daemon: &Arc<Daemon>,
     mut record: SendTargetsPortal,
 ) -> Result<(Change, Vec<String>), Failure> {
-    check_initiator(&record.initiator)?;
+    record.initiator = initiators::resolve(record.initiator)?;
     record.added_at_ms = events::now_ms();
     if let Some(present) = daemon.records.get::<SendTargetsPortal>(&record.key())? {
         record.added_at_ms = present.added_at_ms;
@@ -247,16 +193,16 @@ fn portal_keys(
     initiator: &store::InitiatorPort,
     portal: &store::Portal,
 ) -> Result<Vec<SendTargetsPortalKey>, Failure> {
+    let any = initiators::is_any(initiator);
     let wanted = SendTargetsPortalKey {
         portal: portal.key(),
-        initiator: initiator.for_comparison(),
+        initiator: initiators::named(initiator).for_comparison(),
     };
     let stored = daemon.records.all::<SendTargetsPortal>();
     let mut keys: Vec<_> = stored.iter().map(Record::key).collect();
     if keys.contains(&wanted) {
         return Ok(vec![wanted]);
     }
-    let any = initiator.instance.is_empty() && initiator.port_number.is_none();
     keys.retain(|key| any && key.portal == wanted.portal);
     if keys.is_empty() {
         let shown = convert::portal_out(portal);
@@ -388,7 +334,8 @@ async fn send_targets(
     logins::refuse_ipsec(record.security_flags, record.login_options.login_flags)?;
     let portal = convert::engine_portal(&record.portal)?;
     let name = security::login_name(&daemon.records).await?;
-    let options = logins::login_options(daemon, name, &record.login_options)?;
+    let mut options = logins::login_options(daemon, name, &record.login_options)?;
+    options.source = initiators::source(&record.initiator)?;
     let limit = logins::timeouts(&record.login_options).login;
     let told = hawser_engine::discovery::send_targets(&options, &portal, limit).await;
     let told = told.map_err(|failure| failures::of_login(&failure))?;
@@ -701,22 +648,5 @@ mod tests {
             .map(|portal| portal.address.as_str())
             .collect();
         assert_eq!(addresses, ["a", "b", "c"]);
-    }
-
-    #[test]
-    fn an_initiator_must_be_ours_and_a_port_needs_it() {
-        let port = |instance: &str, port_number| store::InitiatorPort {
-            instance: instance.into(),
-            port_number,
-        };
-        check_initiator(&port("", None)).unwrap();
-        check_initiator(&port("root\\hawser\\0000_0", None)).unwrap();
-        let status = |initiator| check_initiator(&initiator).unwrap_err().status;
-        assert_eq!(status(port("other", None)), Status::INITIATOR_NOT_FOUND);
-        assert_eq!(status(port("", Some(0))), Status::ERROR_INVALID_PARAMETER);
-        assert_eq!(
-            status(port(INSTANCE, Some(9999))),
-            Status::INVALID_PORT_NUMBER
-        );
     }
 }

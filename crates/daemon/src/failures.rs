@@ -45,6 +45,11 @@ fn of_connect(failure: &ConnectFailure) -> (Status, String, &'static str) {
             why.clone(),
             "check the portal's name, or give its IP address",
         ),
+        ConnectFailure::Source { why, .. } => (
+            Status::CONNECTION_FAILED,
+            why.clone(),
+            "give this address to an interface of this machine, or log in without a source address",
+        ),
         ConnectFailure::Connect(why) | ConnectFailure::Lost(why) => (
             Status::CONNECTION_FAILED,
             why.clone(),

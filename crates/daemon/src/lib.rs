@@ -16,6 +16,7 @@ mod devices;
 mod discovery;
 mod events;
 mod failures;
+mod initiators;
 mod instance;
 mod logins;
 mod records;

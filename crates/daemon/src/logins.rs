@@ -21,7 +21,7 @@ use crate::devices::{self, usage};
 use crate::discovery::{self, KnownTarget};
 use crate::events::News;
 use crate::sessions::{self, Entry, Origin};
-use crate::{convert, failures, security, shared_secrets, volumes};
+use crate::{convert, failures, initiators, security, shared_secrets, volumes};
 
 /// `ISCSI_LOGIN_FLAGS`: IPsec must be used.
 const FLAG_REQUIRE_IPSEC: u32 = 0x01;
@@ -113,13 +113,13 @@ pub(crate) struct Done {
 /// Carries a login out as `mode` says.
 pub(crate) async fn login(
     daemon: &Arc<Daemon>,
-    wanted: Wanted,
+    mut wanted: Wanted,
     mode: v1::LoginMode,
 ) -> Result<Done, Failure> {
     daemon.refuse_if_stopping()?;
     let _lock = daemon.lock_target(wanted.target.as_str()).await;
     let known = discovery::known_target(daemon, wanted.target.as_str())?;
-    discovery::check_initiator(&wanted.initiator)?;
+    wanted.initiator = initiators::resolve(wanted.initiator)?;
     let options = effective_options(&wanted, &known);
     if mode == v1::LoginMode::Store {
         let stored = store_login(daemon, &wanted, None).await?;
@@ -181,7 +181,9 @@ fn present_session(
             }
             _ => !multipath,
         };
-        entry.origin.informational == wanted.informational && goes_there
+        let source = &wanted.initiator.source;
+        let comes_from_there = source.is_none() || *source == entry.origin.initiator.source;
+        entry.origin.informational == wanted.informational && goes_there && comes_from_there
     });
     match (same, present.first()) {
         (Some(entry), _) if persist => Ok(Some(Arc::clone(entry))),
@@ -309,7 +311,8 @@ async fn prepare(
     }
     let name = security::login_name(&daemon.records).await?;
     let (portals, tag) = portals(daemon, wanted, options, known)?;
-    let login = login_options(daemon, name.clone(), options)?;
+    let mut login = login_options(daemon, name.clone(), options)?;
+    login.source = initiators::source(&wanted.initiator)?;
     let (isid_key, isid) = choose_isid(daemon, name.as_str(), wanted.target.as_str(), tag).await?;
     let first = portals
         .first()
@@ -735,11 +738,12 @@ pub(crate) async fn remove_stored(
     portal: Option<&store::Portal>,
 ) -> Result<(u32, Vec<String>), Failure> {
     let _lock = daemon.lock_target(target).await;
-    let wanted = initiator.for_comparison();
+    let wanted = initiators::named(initiator).for_comparison();
     let matches = |key: &PersistentLoginKey| {
         key.target_name == target
             && (wanted.instance.is_empty() || key.initiator.instance == wanted.instance)
             && (wanted.port_number.is_none() || key.initiator.port_number == wanted.port_number)
+            && (wanted.source.is_none() || key.initiator.source == wanted.source)
             && portal.is_none_or(|portal| key.portal.as_ref() == Some(&portal.key()))
     };
     let all = daemon.records.all::<PersistentLogin>();

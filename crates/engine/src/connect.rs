@@ -1,6 +1,6 @@
 //! A TCP connection to a portal.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use hawser_proto::names::Portal;
@@ -9,6 +9,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
 use crate::error::ConnectFailure;
+use crate::source::{no_address, open, reaches};
 
 /// How long a target may take to close a connection after its Logout Response. It has nothing else to
 /// do then; one that does not is left.
@@ -30,27 +31,33 @@ async fn farewell_within(mut stream: TcpStream, limit: Duration) {
     let _ = timeout(limit, end).await;
 }
 
-/// Connects to the first address of `portal` that answers. The caller has `limit` for this and the
-/// login behind it: of several addresses each has a share, so that one that is silent does not hide
-/// the others.
+/// Connects to the first address of `portal` that answers, from `source` if one was chosen. The caller
+/// has `limit` for this and the login behind it: of several addresses each has a share, so that one
+/// that is silent does not hide the others.
 ///
 /// Small PDUs leave at once (no Nagle): a batch is one write already.
-pub(crate) async fn connect(portal: &Portal, limit: Duration) -> Result<TcpStream, ConnectFailure> {
+pub(crate) async fn connect(
+    portal: &Portal,
+    source: Option<IpAddr>,
+    limit: Duration,
+) -> Result<TcpStream, ConnectFailure> {
     let resolve = |error: std::io::Error| ConnectFailure::Resolve(error.to_string());
     let addresses = lookup_host((portal.host(), portal.port()))
         .await
         .map_err(resolve)?;
-    let addresses: Vec<SocketAddr> = addresses.collect();
+    let addresses: Vec<SocketAddr> = addresses
+        .filter(|address| reaches(source, address))
+        .collect();
     let share = share_of(limit, addresses.len());
-    let mut last = ConnectFailure::Resolve("the name has no address".to_owned());
+    let mut last = no_address(source);
     for address in addresses {
         let failed = |error: std::io::Error| ConnectFailure::Connect(error.to_string());
-        last = match timeout(share, TcpStream::connect(address)).await {
+        last = match timeout(share, open(address, source)).await {
             Ok(Ok(stream)) => {
                 stream.set_nodelay(true).map_err(failed)?;
                 return Ok(stream);
             }
-            Ok(Err(error)) => failed(error),
+            Ok(Err(failure)) => failure,
             Err(_) => ConnectFailure::TimedOut(share.as_secs()),
         };
     }

@@ -45,7 +45,8 @@ pub async fn send_targets(
         data_digest: vec![DigestChoice::None],
         ..config.offers
     };
-    let connection = log_in(config, portal.clone(), allows_md5(options), limit).await?;
+    let (source, allow_md5) = (options.source, allows_md5(options));
+    let connection = log_in(config, portal.clone(), source, allow_md5, limit).await?;
     let mut exchange = SendTargets::new(&connection.login, &Ask::All);
     let discovered = match timeout(limit, ask(&mut exchange, connection)).await {
         Ok(answer) => answer.map_err(fail)?,

@@ -1,5 +1,7 @@
 //! What goes wrong in the engine, with target, portal and what the peer said.
 
+use std::net::IpAddr;
+
 use hawser_proto::discovery::DiscoveryError;
 use hawser_proto::login::{LoginError, Waiting};
 use hawser_proto::names::{IscsiName, Portal};
@@ -73,6 +75,14 @@ pub enum ConnectFailure {
     /// TCP said no.
     #[error("cannot connect: {0}")]
     Connect(String),
+    /// The chosen source address cannot be used.
+    #[error("cannot connect from {address}: {why}")]
+    Source {
+        /// The source address.
+        address: IpAddr,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The connection ended or failed.
     #[error("the connection ended: {0}")]
     Lost(String),

@@ -13,6 +13,7 @@ mod login;
 pub mod lun;
 mod options;
 mod session;
+mod source;
 
 pub use error::{ConnectFailure, LoginFailure, LoginFailureKind, ScsiError, SessionError};
 pub use hawser_proto::login::{LoginError, LoginErrorKind, Waiting};

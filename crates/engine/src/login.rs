@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io::ErrorKind;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -54,6 +55,7 @@ pub(crate) struct Dialer {
     portals: Vec<Portal>,
     /// The one of them that only a permanent redirect has named.
     learned: Option<Portal>,
+    source: Option<IpAddr>,
     allow_md5: bool,
     limit: Duration,
 }
@@ -67,6 +69,7 @@ impl Dialer {
             config: with_options(config, &options.login),
             portals: options.portals.clone(),
             learned: None,
+            source: options.login.source,
             allow_md5: allows_md5(&options.login),
             limit: options.timeouts.login,
         }
@@ -85,6 +88,7 @@ impl Dialer {
         Box::pin(log_in(
             self.config.clone(),
             portal,
+            self.source,
             self.allow_md5,
             self.limit,
         ))
@@ -159,19 +163,20 @@ fn digests(policy: DigestPolicy) -> Vec<DigestChoice> {
     }
 }
 
-/// Logs in at `portal`; follows redirects and, if `allow_md5`, tries MD5 alone where the target cannot
-/// take the list of algorithms. Each of these attempts, at most one more than [`MAX_REDIRECTS`], has
-/// `limit` for connection and login together.
+/// Logs in at `portal`, from `source` if one was chosen; follows redirects and, if `allow_md5`, tries
+/// MD5 alone where the target cannot take the list of algorithms. Each of these attempts, at most one
+/// more than [`MAX_REDIRECTS`], has `limit` for connection and login together.
 pub(crate) async fn log_in(
     mut config: LoginConfig,
     portal: Portal,
+    source: Option<IpAddr>,
     allow_md5: bool,
     limit: Duration,
 ) -> Result<LoggedInStream, LoginFailure> {
     let mut at = portal.clone();
     let mut moved_permanently = None;
     for _ in 0..=MAX_REDIRECTS {
-        match log_in_once(&config, &at, limit).await {
+        match log_in_once(&config, &at, source, limit).await {
             Ok((stream, beyond, LoginOutcome::FullFeature(logged_in))) => {
                 let md5_fallback = config.md5_only;
                 return Ok(LoggedInStream {
@@ -205,6 +210,7 @@ pub(crate) async fn log_in(
 async fn log_in_once(
     config: &LoginConfig,
     portal: &Portal,
+    source: Option<IpAddr>,
     limit: Duration,
 ) -> Result<(TcpStream, Vec<u8>, LoginOutcome), LoginFailureKind> {
     let mut random = [0; LOGIN_RANDOM_BYTES];
@@ -213,7 +219,7 @@ async fn log_in_once(
     let _outstanding = Outstanding::enter(&login);
     let mut connected = false;
     let attempt = async {
-        let mut stream = connect(portal, limit).await?;
+        let mut stream = connect(portal, source, limit).await?;
         connected = true;
         let (beyond, outcome) = exchange(&mut login, &mut stream).await?;
         Ok((stream, beyond, outcome))

@@ -1,5 +1,6 @@
 //! What a caller says about a login and a session.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 pub use hawser_proto::chap::ChapSecret as Secret;
@@ -53,6 +54,8 @@ impl ChapCredentials {
 /// How to log in.
 #[derive(Debug, Clone)]
 pub struct LoginOptions {
+    /// The address of this machine to connect from; `None`: the system chooses.
+    pub source: Option<IpAddr>,
     /// Our own name.
     pub initiator_name: IscsiName,
     /// Our alias, shown by targets; may be empty.
@@ -86,6 +89,7 @@ impl LoginOptions {
     #[must_use]
     pub fn new(initiator_name: IscsiName) -> Self {
         Self {
+            source: None,
             initiator_name,
             initiator_alias: None,
             header_digest: DigestPolicy::None,

@@ -31,6 +31,11 @@ pub struct InitiatorPort {
     /// Zero is a real port. Given without an instance where one login is meant, it is refused.
     #[prost(uint32, optional, tag = "2")]
     pub port_number: ::core::option::Option<u32>,
+    /// IP address of this machine to connect from. In a request it may stand in place of instance and
+    /// number; with a number, both must name the same. In a response it says which address the number
+    /// meant when it was given: what is stored keeps to the address, whatever number that has later.
+    #[prost(string, optional, tag = "3")]
+    pub source_address: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// A place where a target listens.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

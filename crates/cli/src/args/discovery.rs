@@ -1,5 +1,7 @@
 //! `hawser portal` and `hawser target`.
 
+use std::net::IpAddr;
+
 use clap::{Args, Subcommand};
 use hawser_api::v1::Portal;
 
@@ -26,6 +28,9 @@ pub(crate) struct PortalAddArgs {
     /// Address or name, and TCP port [default port: 3260]
     #[arg(value_name = "ADDR[:PORT]")]
     pub(crate) portal: Portal,
+    /// Connect from this IP address of this machine [default: the system chooses]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) source: Option<IpAddr>,
     #[command(flatten)]
     pub(crate) options: LoginOptionArgs,
     #[command(flatten)]

@@ -1,5 +1,6 @@
 //! `hawser login`, `logout`, `session`, `persistent`, `chap-secret`, and the options of a login.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -16,6 +17,9 @@ pub(crate) struct LoginArgs {
     /// Use exactly this portal [default: those known for the target, in their order]
     #[arg(long, value_name = "ADDR[:PORT]")]
     pub(crate) portal: Option<Portal>,
+    /// Connect from this IP address of this machine [default: the system chooses]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) source: Option<IpAddr>,
     /// Also make the login persistent: it is made again at every start
     #[arg(long)]
     pub(crate) persist: bool,

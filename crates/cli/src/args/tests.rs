@@ -19,6 +19,8 @@ fn every_promised_line_is_read() {
     for line in [
         "portal add 192.0.2.10",
         "portal add [2001:db8::1]:3261 --chap-user u --chap-secret-file -",
+        "portal add [2001:db8::1]:3261 --source 2001:db8::7",
+        "login iqn.2026-01.example:a --source 192.0.2.7",
         "portal remove 192.0.2.10:860",
         "portal refresh",
         "portal refresh 192.0.2.10 --json",
@@ -84,6 +86,8 @@ fn what_is_wrong_is_refused() {
         "login",
         "login x --chap-secret secret",
         "login x --header-digest md5",
+        "login x --source eth0",
+        "portal add 192.0.2.1 --source 192.0.2.7:80",
         "chap-secret generate --length 15",
         "chap-secret generate --length 256",
         "logout",

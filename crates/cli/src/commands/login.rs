@@ -25,6 +25,7 @@ pub(crate) async fn login(daemon: &Daemon, args: LoginArgs) -> Result<(), CliErr
     let request = LoginRequest {
         target_name: args.target.0.clone(),
         portal: args.portal,
+        initiator: args.source.map(login_options::from_source),
         login_options: login_options::from_args(&args.options)?,
         mode: mode.into(),
         ..LoginRequest::default()

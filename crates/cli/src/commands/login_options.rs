@@ -1,7 +1,9 @@
 //! Turns the login options of the command line into those of a call, and shows stored ones.
 
+use std::net::IpAddr;
+
 use hawser_api::v1::{
-    AuthType, Change, ClearChapSecretRequest, Digest, LoginOptions, OnLost, Secret,
+    AuthType, Change, ClearChapSecretRequest, Digest, InitiatorPort, LoginOptions, OnLost, Secret,
     SetChapSecretRequest,
 };
 use serde::Serialize;
@@ -192,11 +194,27 @@ pub(crate) fn on_lost_name(choice: OnLost) -> &'static str {
     }
 }
 
-/// A few words on the options, for a table: `chap`, `chap, crc32c digests`.
-pub(crate) fn summary(options: Option<&LoginOptions>) -> String {
-    let Some(options) = options else {
-        return String::new();
-    };
+/// The address to connect from, as a call names it.
+pub(crate) fn from_source(address: IpAddr) -> InitiatorPort {
+    InitiatorPort {
+        source_address: Some(address.to_string()),
+        ..InitiatorPort::default()
+    }
+}
+
+/// The chosen source address, if one was.
+pub(crate) fn source(initiator: Option<&InitiatorPort>) -> Option<&str> {
+    initiator?.source_address.as_deref()
+}
+
+/// A few words on the options and the source address, for a table: `chap`, `header crc32c, from ::1`.
+pub(crate) fn summary(options: Option<&LoginOptions>, initiator: Option<&InitiatorPort>) -> String {
+    let mut words = options.map(option_words).unwrap_or_default();
+    words.extend(source(initiator).map(|address| format!("from {address}")));
+    words.join(", ")
+}
+
+fn option_words(options: &LoginOptions) -> Vec<String> {
     let mut words = Vec::new();
     if options.auth_type.is_some() && options.auth_type() != AuthType::None {
         words.push(auth_name(options.auth_type()).to_owned());
@@ -213,7 +231,7 @@ pub(crate) fn summary(options: Option<&LoginOptions>) -> String {
             words.push(format!("{which} {}", digest_name(digest)));
         }
     }
-    words.join(", ")
+    words
 }
 
 #[cfg(test)]

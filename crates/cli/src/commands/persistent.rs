@@ -64,6 +64,7 @@ fn orphans(answer: &RemovePersistentLoginResponse) -> String {
 struct PersistentView<'a> {
     target: &'a str,
     portal: Option<String>,
+    source: Option<&'a str>,
     session: Option<String>,
     informational: bool,
     login_options: Option<LoginOptionsView>,
@@ -75,6 +76,7 @@ impl<'a> From<&'a PersistentLogin> for PersistentView<'a> {
         Self {
             target: &login.target_name,
             portal: login.portal.as_ref().map(ToString::to_string),
+            source: login_options::source(login.initiator.as_ref()),
             session: login.session_id.as_ref().map(ToString::to_string),
             informational: login.informational,
             login_options: login.login_options.as_ref().map(Into::into),
@@ -102,7 +104,8 @@ fn table(logins: &[PersistentLogin]) -> String {
             .as_ref()
             .map(ToString::to_string)
             .unwrap_or_default();
-        let options = login_options::summary(login.login_options.as_ref());
+        let options =
+            login_options::summary(login.login_options.as_ref(), login.initiator.as_ref());
         let error = short(login.last_error.as_ref());
         listing.row([
             login.target_name.as_str(),

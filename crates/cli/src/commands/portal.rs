@@ -24,6 +24,7 @@ pub(crate) async fn run(daemon: &Daemon, command: PortalCommand) -> Result<(), C
         PortalCommand::Add(args) => {
             let request = AddPortalRequest {
                 portal: Some(args.portal.clone()),
+                initiator: args.source.map(login_options::from_source),
                 login_options: login_options::from_args(&args.options)?,
                 ..AddPortalRequest::default()
             };
@@ -166,6 +167,7 @@ pub(crate) fn shown(portal: Option<&hawser_api::v1::Portal>) -> String {
 #[derive(Debug, Serialize)]
 struct PortalView<'a> {
     portal: String,
+    source: Option<&'a str>,
     targets: &'a [String],
     last_answer_ms: Option<i64>,
     last_error: Option<ReasonView>,
@@ -176,6 +178,7 @@ struct PortalView<'a> {
 fn json(portals: &[StoredPortal]) -> String {
     let views = portals.iter().map(|stored| PortalView {
         portal: shown(stored.portal.as_ref()),
+        source: login_options::source(stored.initiator.as_ref()),
         targets: &stored.targets,
         last_answer_ms: stored.last_answer_ms,
         last_error: stored.last_error.as_ref().map(Into::into),
@@ -193,7 +196,7 @@ fn table(portals: &[StoredPortal]) -> String {
             shown(stored.portal.as_ref()).as_str(),
             &stored.targets.len().to_string(),
             &output::time(stored.last_answer_ms.unwrap_or_default()),
-            &login_options::summary(stored.login_options.as_ref()),
+            &login_options::summary(stored.login_options.as_ref(), stored.initiator.as_ref()),
             &short(stored.last_error.as_ref()),
         ]);
     }

@@ -11,7 +11,7 @@ use super::bound::lun_text;
 use super::login_options::{auth_name, digest_name, on_lost_name};
 use super::portal::shown;
 use super::reason::{ReasonView, short, some, whole};
-use super::{Daemon, disk};
+use super::{Daemon, disk, login_options};
 use crate::args::{SessionCommand, SessionShowArgs};
 use crate::error::CliError;
 use crate::output::{self, Details, Listing, to_json};
@@ -73,6 +73,7 @@ struct SessionView<'a> {
     kind: &'static str,
     target_alias: Option<String>,
     initiator: &'a str,
+    source: Option<&'a str>,
     isid: String,
     tsih: u32,
     target_portal_group_tag: Option<u32>,
@@ -176,6 +177,7 @@ impl<'a> From<&'a Session> for SessionView<'a> {
             kind: kind(session.r#type()),
             target_alias: some(&session.target_alias),
             initiator: &session.initiator_node_name,
+            source: login_options::source(session.initiator.as_ref()),
             isid: hex(&session.isid),
             tsih: session.tsih,
             target_portal_group_tag: session.target_portal_group_tag,
@@ -307,6 +309,8 @@ fn details(session: &Session) -> Details {
     details.line("Target", &session.target_name);
     details.line_if("Alias", &session.target_alias);
     details.line("Initiator", &session.initiator_node_name);
+    let source = login_options::source(session.initiator.as_ref());
+    details.line_if("Source address", source.unwrap_or_default());
     details.line("State", state(session.state()));
     details.line("Type", kind(session.r#type()));
     details.line("Persistent", if session.persistent { "yes" } else { "no" });

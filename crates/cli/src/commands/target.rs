@@ -247,7 +247,7 @@ fn details(target: &Target) -> String {
                 group.portals.iter().map(ToString::to_string).collect();
             details.line(format!("  Portal group {tag}"), group_portals.join(" "));
         }
-        let summary = login_options::summary(instance.login_options.as_ref());
+        let summary = login_options::summary(instance.login_options.as_ref(), None);
         details.line_if("  Login options", &summary);
     }
     details.into_text()

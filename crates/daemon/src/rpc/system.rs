@@ -17,7 +17,7 @@ use super::{Answer, Service, count};
 use crate::daemon::Daemon;
 use crate::records::api_change;
 use crate::security::{self, may_change};
-use crate::{discovery, events};
+use crate::{discovery, events, initiators};
 
 /// Events that wait for a client that reads slowly.
 const STREAMED_AHEAD: usize = 64;
@@ -52,8 +52,8 @@ impl System for Service {
         _: Request<v1::ListInitiatorsRequest>,
     ) -> Answer<v1::ListInitiatorsResponse> {
         let initiator = v1::Initiator {
-            instance: discovery::INSTANCE.to_owned(),
-            ports: discovery::source_addresses(),
+            instance: initiators::INSTANCE.to_owned(),
+            ports: initiators::source_addresses(),
         };
         Ok(tonic::Response::new(v1::ListInitiatorsResponse {
             initiators: vec![initiator],

@@ -612,3 +612,105 @@ async fn the_target_must_prove_itself_in_mutual_chap() {
     }
     daemon.stop().await;
 }
+
+/// A login, or a portal, from this address.
+fn from(address: &str) -> Option<v1::InitiatorPort> {
+    Some(v1::InitiatorPort {
+        source_address: Some(address.into()),
+        ..v1::InitiatorPort::default()
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chosen_source_address_is_used_and_kept_over_a_restart() {
+    const SOURCE: &str = "127.9.8.7";
+    let server = serve(target()).await;
+    let place = Place::new(ExportMode::None);
+    let daemon = place.start().await;
+    daemon.add_portal(server.local_addrs()[0]).await.unwrap();
+    let chosen = v1::LoginRequest {
+        initiator: from(SOURCE),
+        ..persistent()
+    };
+    daemon.login(chosen.clone()).await.unwrap();
+    let local = async |daemon: &super::support::Running| {
+        let session = daemon.sessions().await.remove(0);
+        let initiator = session.initiator.unwrap();
+        assert_eq!(initiator.source_address.as_deref(), Some(SOURCE));
+        session.connections[0]
+            .local
+            .as_ref()
+            .unwrap()
+            .address
+            .clone()
+    };
+    assert_eq!(local(&daemon).await, SOURCE);
+    let again = daemon.login(chosen.clone()).await.unwrap();
+    assert!(again.already_logged_in);
+    let elsewhere = v1::LoginRequest {
+        initiator: from("127.9.8.6"),
+        ..persistent()
+    };
+    assert_eq!(
+        status(daemon.login(elsewhere).await),
+        Status::TARGET_ALREADY_LOGGED_IN,
+        "a session from another address is another login"
+    );
+    daemon.stop().await;
+
+    let daemon = place.start().await;
+    daemon.event("session-up", |_| true).await;
+    assert_eq!(local(&daemon).await, SOURCE);
+    let mut sessions = daemon.client.sessions();
+    let remove = |address| v1::RemovePersistentLoginRequest {
+        target_name: TARGET.into(),
+        initiator: from(address),
+        portal: None,
+    };
+    let other = sessions.remove_persistent_login(remove("127.9.8.6")).await;
+    assert_eq!(
+        Failure::from(other.unwrap_err()).status,
+        Status::TARGET_NOT_FOUND
+    );
+    let removed = sessions.remove_persistent_login(remove(SOURCE)).await;
+    assert_eq!(removed.unwrap().into_inner().removed, 1);
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_portal_is_asked_from_its_source_address_and_not_from_one_of_others() {
+    const SOURCE: &str = "127.9.8.5";
+    let listener = tokio::net::TcpListener::bind(super::support::anywhere())
+        .await
+        .unwrap();
+    let address = listener.local_addr().unwrap();
+    let place = Place::new(ExportMode::None);
+    let daemon = place.start().await;
+    let add = |source| v1::AddPortalRequest {
+        initiator: from(source),
+        portal: Some(portal(address)),
+        ..v1::AddPortalRequest::default()
+    };
+    let mut discovery = daemon.client.discovery();
+    let foreign = Failure::from(discovery.add_portal(add("192.0.2.9")).await.unwrap_err());
+    assert_eq!(foreign.status, Status::INVALID_PORT_NUMBER, "{foreign}");
+    assert!(
+        foreign.message.contains("192.0.2.9") && foreign.advice.contains("127.0.0.1"),
+        "{foreign}"
+    );
+    // Whoever asks is seen and turned away.
+    let asked = async { listener.accept().await.unwrap().1.ip().to_string() };
+    let (refused, peer) = tokio::join!(discovery.add_portal(add(SOURCE)), in_time(asked));
+    assert!(refused.is_err());
+    assert_eq!(peer, SOURCE);
+    let listed = discovery
+        .list_portals(v1::ListPortalsRequest {})
+        .await
+        .unwrap()
+        .into_inner()
+        .portals;
+    assert_eq!(listed.len(), 1, "the foreign address was not stored");
+    let initiator = listed[0].initiator.as_ref().unwrap();
+    assert_eq!(initiator.source_address.as_deref(), Some(SOURCE));
+    daemon.stop().await;
+}

@@ -11,17 +11,22 @@ use crate::secret::Secret;
 pub struct InitiatorPort {
     /// Initiator instance; empty: any.
     pub instance: String,
-    /// Index of the source address; `None`: any.
+    /// Index of the source address when it was chosen; `None`: any.
     pub port_number: Option<u32>,
+    /// The source address itself, an IP literal: indices change with the machine's addresses.
+    #[serde(default)]
+    pub source: Option<String>,
 }
 
 impl InitiatorPort {
-    /// The form in which two of them are compared: the instance in lower case.
+    /// The form in which two of them are compared: the instance in lower case, and of index and
+    /// address the address, if there is one.
     #[must_use]
     pub fn for_comparison(&self) -> Self {
         Self {
             instance: self.instance.to_lowercase(),
-            port_number: self.port_number,
+            port_number: self.port_number.filter(|_| self.source.is_none()),
+            source: self.source.clone(),
         }
     }
 }

@@ -41,7 +41,11 @@ fn digests_and_what_becomes_of_held_io() {
     assert_eq!(options.data_digest, Some(Digest::None.into()));
     assert_eq!(options.on_lost(), OnLost::Fail);
     assert_eq!(options.auth_type, None);
-    assert_eq!(summary(Some(&options)), "header crc32c");
+    assert_eq!(summary(Some(&options), None), "header crc32c");
+    let initiator = from_source("2001:db8::7".parse().expect("is one"));
+    let text = summary(Some(&options), Some(&initiator));
+    assert_eq!(text, "header crc32c, from 2001:db8::7");
+    assert_eq!(summary(None, Some(&initiator)), "from 2001:db8::7");
 }
 
 #[test]
