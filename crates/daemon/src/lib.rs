@@ -19,6 +19,7 @@ mod failures;
 mod initiators;
 mod instance;
 mod logins;
+mod moves;
 mod records;
 mod rpc;
 mod run;

@@ -49,6 +49,8 @@ pub(crate) struct Wanted {
     pub(crate) initiator: store::InitiatorPort,
     /// Exactly this portal.
     pub(crate) portal: Option<store::Portal>,
+    /// Without such a portal: the one to try first.
+    pub(crate) moved_to: Option<store::Portal>,
     /// As given.
     pub(crate) security_flags: u64,
     /// Numbers for its LUNs.
@@ -67,6 +69,7 @@ impl Wanted {
             informational: self.informational,
             initiator: self.initiator.clone(),
             portal: self.portal.clone(),
+            moved_to: self.moved_to.clone(),
             security_flags: self.security_flags,
             mapping: self.mapping.clone(),
             login_options: self.options.clone().unwrap_or_default(),
@@ -82,6 +85,7 @@ impl Wanted {
             informational: record.informational,
             initiator: record.initiator.clone(),
             portal: record.portal.clone(),
+            moved_to: record.moved_to.clone(),
             security_flags: record.security_flags,
             mapping: record.mapping.clone(),
             options: Some(record.login_options.clone()),
@@ -214,9 +218,13 @@ async fn store_login(
     entry: Option<&Arc<Entry>>,
 ) -> Result<Change, Failure> {
     let mut record = wanted.record(crate::events::now_ms());
+    if let Some(moved) = entry.and_then(|entry| entry.moved()) {
+        moved.apply(&mut record);
+    }
     let key = record.key();
     if let Some(present) = daemon.records.get::<PersistentLogin>(&key)? {
         record.added_at_ms = present.added_at_ms;
+        record.moved_to = record.moved_to.or(present.moved_to);
     }
     let change = daemon.records.put(record).await.map_err(|failure| {
         let message = format!("the persistent login was not saved: {}", failure.message);
@@ -371,9 +379,11 @@ fn portals(
     let hopping = options.login_flags & FLAG_PORTAL_HOPPING != 0;
     let mut chosen = Vec::new();
     let mut tag = None;
-    if let Some(portal) = &wanted.portal {
+    if let Some(portal) = wanted.portal.as_ref().or(wanted.moved_to.as_ref()) {
         let portal = convert::engine_portal(portal)?;
-        tag = known.tag_of(&portal);
+        // A target that has moved mostly has its groups as before, and its session then keeps its ISID.
+        let first = || known.portals.first().and_then(|(_, tag)| *tag);
+        tag = known.tag_of(&portal).or_else(first);
         chosen.push(portal);
     }
     if wanted.portal.is_none() || hopping {
@@ -591,47 +601,6 @@ pub(crate) async fn keep_isid(
         })
         .await
         .map(|_| ())
-}
-
-/// The target said that it has moved for good: the stored portal is replaced by the new one.
-pub(crate) async fn portal_moved(
-    daemon: &Arc<Daemon>,
-    entry: &Arc<Entry>,
-    portal: &hawser_engine::Portal,
-) {
-    let moved = async {
-        let Some(key) = entry.login() else {
-            return Ok(());
-        };
-        let Some(mut record) = daemon.records.get::<PersistentLogin>(&key)? else {
-            return Ok(());
-        };
-        if record.portal.is_none() {
-            return Ok(());
-        }
-        record.portal = Some(convert::engine_portal_stored(portal));
-        let new = record.key();
-        daemon.records.put(record).await?;
-        if new != key {
-            daemon.records.remove::<PersistentLogin>(key).await?;
-        }
-        entry.set_login(Some(new));
-        Ok::<(), Failure>(())
-    };
-    let target = &entry.origin.target;
-    match moved.await {
-        Ok(()) => {
-            let message = format!("{target} has moved to {portal} for good");
-            daemon.events.tell(
-                News::info("target-moved", message)
-                    .target(target)
-                    .session(entry.id),
-            );
-        }
-        Err(failure) => daemon
-            .events
-            .tell(News::warning("target-moved", failure).session(entry.id)),
-    }
 }
 
 /// Makes a stored login again: the session stays and tries for ever, whatever comes of it first. Gives

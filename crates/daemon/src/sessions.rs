@@ -13,6 +13,7 @@ use tokio::sync::{Notify, broadcast, watch};
 
 use crate::daemon::Daemon;
 use crate::events::{self, News};
+use crate::moves::{self, Move};
 use crate::{convert, devices, failures, logins};
 
 /// Notes that are kept of a session.
@@ -78,6 +79,7 @@ struct Life {
     failed_reconnects: u64,
     notes: VecDeque<String>,
     hold: Option<Hold>,
+    moved: Option<Move>,
 }
 
 impl Entry {
@@ -93,6 +95,16 @@ impl Entry {
     /// Ties it to a persistent login, or unties it.
     pub(crate) fn set_login(&self, login: Option<store::PersistentLoginKey>) {
         self.life().login = login;
+    }
+
+    /// Where its target said that it has moved to for good, last time.
+    pub(crate) fn moved(&self) -> Option<Move> {
+        self.life().moved.clone()
+    }
+
+    /// Its target has moved for good.
+    pub(crate) fn set_moved(&self, moved: Move) {
+        self.life().moved = Some(moved);
     }
 
     /// Why it was lost or not logged in, last time.
@@ -445,7 +457,7 @@ async fn take(daemon: &Arc<Daemon>, entry: &Arc<Entry>, event: SessionEvent) {
         }
         SessionEvent::MovedPermanently(portal) => {
             entry.note(format!("the target has moved permanently to {portal}"));
-            logins::portal_moved(daemon, entry, &portal).await;
+            moves::take(daemon, entry, &portal).await;
         }
         SessionEvent::LunsChanged => entry.scan.notify_one(),
         SessionEvent::DiskChecked(lun) => {

@@ -174,6 +174,8 @@ pub(crate) async fn log_in(
     limit: Duration,
 ) -> Result<LoggedInStream, LoginFailure> {
     let mut at = portal.clone();
+    // What a temporary redirect leads to is no new address of the target, whatever is said there.
+    let mut for_good = true;
     let mut moved_permanently = None;
     for _ in 0..=MAX_REDIRECTS {
         match log_in_once(&config, &at, source, limit).await {
@@ -191,7 +193,10 @@ pub(crate) async fn log_in(
             Ok((_, _, LoginOutcome::Redirect { address, permanent })) => {
                 tracing::info!(from = %at, to = %address, permanent, "login redirected");
                 at = address.portal;
-                moved_permanently = permanent.then(|| at.clone());
+                for_good &= permanent;
+                if for_good {
+                    moved_permanently = Some(at.clone());
+                }
             }
             Err(LoginFailureKind::Login(error))
                 if allow_md5 && !config.md5_only && error.wants_md5_only_retry() =>

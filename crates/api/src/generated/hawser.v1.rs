@@ -2778,6 +2778,10 @@ pub struct PersistentLogin {
     /// Why the last attempt failed; absent: it did not.
     #[prost(message, optional, tag = "9")]
     pub last_error: ::core::option::Option<ErrorDetail>,
+    /// Where the target said that it has moved to for good. Such a login tries this portal first, then
+    /// the known ones. A login with a `portal` has the new one there instead.
+    #[prost(message, optional, tag = "10")]
+    pub moved_to: ::core::option::Option<Portal>,
 }
 /// Removes persistent logins.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

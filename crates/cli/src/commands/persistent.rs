@@ -64,6 +64,7 @@ fn orphans(answer: &RemovePersistentLoginResponse) -> String {
 struct PersistentView<'a> {
     target: &'a str,
     portal: Option<String>,
+    moved_to: Option<String>,
     source: Option<&'a str>,
     session: Option<String>,
     informational: bool,
@@ -76,6 +77,7 @@ impl<'a> From<&'a PersistentLogin> for PersistentView<'a> {
         Self {
             target: &login.target_name,
             portal: login.portal.as_ref().map(ToString::to_string),
+            moved_to: login.moved_to.as_ref().map(ToString::to_string),
             source: login_options::source(login.initiator.as_ref()),
             session: login.session_id.as_ref().map(ToString::to_string),
             informational: login.informational,
@@ -95,10 +97,11 @@ fn table(logins: &[PersistentLogin]) -> String {
     let heads = ["TARGET", "PORTAL", "SESSION", "LOGIN", "LAST ERROR"];
     let mut listing = Listing::new(&heads, "no persistent logins");
     for login in logins {
-        let portal = login
-            .portal
-            .as_ref()
-            .map_or_else(|| "any".to_owned(), ToString::to_string);
+        let portal = match (&login.portal, &login.moved_to) {
+            (Some(portal), _) => portal.to_string(),
+            (None, Some(moved)) => format!("any, first {moved}"),
+            (None, None) => "any".to_owned(),
+        };
         let session = login
             .session_id
             .as_ref()
@@ -151,6 +154,16 @@ TARGET                 PORTAL  SESSION  LOGIN                LAST ERROR
 iqn.2026-01.example:a  any     -        chap, header crc32c  cannot connect (peer said: connection refused)
 ";
         assert_eq!(table(&[login()]), expected);
+    }
+
+    #[test]
+    fn a_target_that_has_moved_is_told_with_its_new_portal() {
+        let mut moved = login();
+        moved.moved_to = "192.0.2.10".parse().ok();
+        let text = table(std::slice::from_ref(&moved));
+        assert!(text.contains("any, first 192.0.2.10:3260"), "{text}");
+        let json: serde_json::Value = serde_json::from_str(&json(&[moved])).expect("is JSON");
+        assert_eq!(json[0]["moved_to"], "192.0.2.10:3260");
     }
 
     #[test]

@@ -337,6 +337,76 @@ async fn a_permanent_redirect_replaces_the_stored_portal() {
     daemon.stop().await;
 }
 
+/// The one persistent login.
+async fn stored_login(daemon: &super::support::Running) -> v1::PersistentLogin {
+    let request = v1::ListPersistentLoginsRequest {};
+    let mut sessions = daemon.client.sessions();
+    let stored = sessions.list_persistent_logins(request).await.unwrap();
+    let mut logins = stored.into_inner().logins;
+    assert_eq!(logins.len(), 1, "{logins:?}");
+    logins.remove(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_moved_for_good_is_found_when_its_old_portal_is_gone() {
+    let old = serve(target()).await;
+    let new = serve(target()).await;
+    let place = Place::new(ExportMode::None);
+    let daemon = place.start().await;
+    let (from, to) = (old.local_addrs()[0], new.local_addrs()[0]);
+    daemon.add_portal(from).await.unwrap();
+    old.faults().set_redirect(Some(Redirect::permanent(to)));
+    // The very first login is told of it; the login names no portal.
+    daemon.login(persistent()).await.unwrap();
+    daemon.event("target-moved", |_| true).await;
+    let login = stored_login(&daemon).await;
+    let shown = login.moved_to.as_ref().map(ToString::to_string);
+    assert_eq!((login.portal, shown), (None, Some(to.to_string())));
+    let again = daemon.login(persistent()).await.unwrap();
+    assert_eq!(again.persistent_login(), v1::Change::Unchanged);
+    let isid = daemon.sessions().await.remove(0).isid;
+    daemon.stop().await;
+    old.kill().await;
+
+    let daemon = place.start().await;
+    daemon.event("session-up", |_| true).await;
+    let session = daemon.sessions().await.remove(0);
+    assert_eq!(session.connections[0].remote, Some(portal(to)));
+    assert_eq!(session.isid, isid, "it is the same session to the target");
+    // What the portal told of is its own affair.
+    let request = v1::GetTargetRequest {
+        target_name: TARGET.into(),
+    };
+    let known = daemon.client.discovery().get_target(request).await.unwrap();
+    let instances = known.into_inner().target.unwrap().instances;
+    let portals = &instances[0].portal_groups[0].portals;
+    let addresses: Vec<_> = portals.iter().map(ToString::to_string).collect();
+    assert_eq!(addresses, [from.to_string()]);
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_moved_is_stored_with_its_new_portal() {
+    let old = serve(target()).await;
+    let new = serve(target()).await;
+    let place = Place::new(ExportMode::None);
+    let daemon = place.start().await;
+    let (from, to) = (old.local_addrs()[0], new.local_addrs()[0]);
+    daemon.add_portal(from).await.unwrap();
+    old.faults().set_redirect(Some(Redirect::permanent(to)));
+    daemon.login(now()).await.unwrap();
+    daemon.event("target-moved", |_| true).await;
+    let chosen = v1::LoginRequest {
+        portal: Some(portal(from)),
+        ..persistent()
+    };
+    daemon.login(chosen).await.unwrap();
+    let stored = stored_login(&daemon).await;
+    assert_eq!(stored.portal.unwrap().to_string(), to.to_string());
+    assert!(stored.session_id.is_some());
+    daemon.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_lun_appears_and_a_removed_one_goes() {
     let config = target();

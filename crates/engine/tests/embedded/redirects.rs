@@ -53,6 +53,38 @@ async fn a_permanent_redirect_is_told() {
 }
 
 #[tokio::test]
+async fn only_what_comes_before_a_temporary_redirect_counts_as_a_move() {
+    let servers = [serve().await, serve().await, serve().await];
+    let [first, second, third] = [0, 1, 2].map(|at: usize| servers[at].local_addrs()[0]);
+    let way = |from: usize, redirect| servers[from].faults().set_redirect(Some(redirect));
+    let moved = async || {
+        let session = Session::open(options(first));
+        let mut events = session.events();
+        let mut told = None;
+        let view = event(&mut events, |event| match event {
+            SessionEvent::MovedPermanently(portal) => {
+                told = Some(portal);
+                None
+            }
+            SessionEvent::Up(view) => Some(view),
+            _ => None,
+        })
+        .await;
+        assert_eq!(view.remote_address, third.to_string());
+        session.logout().await;
+        told
+    };
+    way(0, Redirect::permanent(second));
+    way(1, Redirect::temporary(third));
+    assert_eq!(moved().await, Some(Portal::from(second)));
+    way(0, Redirect::temporary(second));
+    way(1, Redirect::permanent(third));
+    assert_eq!(moved().await, None);
+    way(0, Redirect::permanent(second));
+    assert_eq!(moved().await, Some(Portal::from(third)));
+}
+
+#[tokio::test]
 async fn redirects_in_a_circle_end() {
     let server = serve_at(anywhere(), target().lun(0, unit(ram(), "disk"))).await;
     let itself = server.local_addrs()[0];

@@ -84,7 +84,7 @@ pub(crate) async fn logged_in_again(session: &Session, reconnects: u64) {
 /// Waits for the event that `wanted` picks.
 pub(crate) async fn event<T>(
     events: &mut broadcast::Receiver<SessionEvent>,
-    wanted: impl Fn(SessionEvent) -> Option<T>,
+    mut wanted: impl FnMut(SessionEvent) -> Option<T>,
 ) -> T {
     loop {
         if let Some(found) = wanted(in_time(events.recv()).await.expect("events go on")) {

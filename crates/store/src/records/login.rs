@@ -208,6 +208,10 @@ pub struct PersistentLogin {
     pub initiator: InitiatorPort,
     /// The portal; `None`: any.
     pub portal: Option<Portal>,
+    /// Where the target said that it has moved to for good: tried before the others where `portal` is
+    /// `None`.
+    #[serde(default)]
+    pub moved_to: Option<Portal>,
     /// `ISCSI_SECURITY_FLAGS` as given.
     pub security_flags: u64,
     /// Numbers for its LUNs.
