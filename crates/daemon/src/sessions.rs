@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hawser_api::v1::{self, SessionId};
 use hawser_api::{Failure, Status};
-use hawser_engine::{Hold, Isid, Session, SessionEvent, SessionState, SessionView};
+use hawser_engine::{Counters, Hold, Isid, Session, SessionEvent, SessionState, SessionView};
 use hawser_store as store;
 use tokio::sync::{Notify, broadcast, watch};
 
@@ -76,7 +76,6 @@ struct Life {
     logged_in_at_ms: i64,
     lost_at_ms: Option<i64>,
     last_error: Option<Failure>,
-    failed_reconnects: u64,
     notes: VecDeque<String>,
     hold: Option<Hold>,
     moved: Option<Move>,
@@ -225,11 +224,7 @@ impl Entry {
                 .collect(),
             negotiated: view.as_ref().map(|view| show_negotiated(view)),
             authentication: view.as_ref().map(|view| self.show_authentication(view)),
-            counters: Some(v1::SessionCounters {
-                reconnects: view.as_ref().map_or(0, |view| view.reconnects),
-                failed_reconnects: life.failed_reconnects,
-                ..v1::SessionCounters::default()
-            }),
+            counters: Some(show_counters(&self.engine.counters())),
             persistent,
             on_lost: on_lost.into(),
             hold_time_s,
@@ -289,6 +284,28 @@ fn show_connection(view: &SessionView, id: SessionId, connection: u64) -> v1::Co
         max_recv_data_segment_length: parameters.max_recv_data_segment,
         max_send_data_segment_length: parameters.max_send_data_segment,
         connected_at_ms: events::ms_of(view.since),
+    }
+}
+
+fn show_counters(counted: &Counters) -> v1::SessionCounters {
+    v1::SessionCounters {
+        commands: counted.commands,
+        commands_in_flight: counted.in_flight,
+        bytes_read: counted.bytes_read,
+        bytes_written: counted.bytes_written,
+        check_conditions: counted.check_conditions,
+        failed_commands: counted.failed_commands,
+        replayed_commands: counted.replayed_commands,
+        timeouts: counted.timeouts,
+        digest_errors: counted.digest_errors,
+        protocol_errors: counted.protocol_errors,
+        reconnects: counted.reconnects,
+        failed_reconnects: counted.failed_reconnects,
+        management_functions: counted.management_functions,
+        pdus_sent: counted.pdus_sent,
+        pdus_received: counted.pdus_received,
+        wire_bytes_sent: counted.wire_bytes_sent,
+        wire_bytes_received: counted.wire_bytes_received,
     }
 }
 
@@ -562,9 +579,6 @@ fn take_loss(daemon: &Daemon, entry: &Entry, why: &str) {
 fn take_failed_login(daemon: &Daemon, entry: &Entry, failure: Failure) {
     let new = {
         let mut life = entry.life();
-        if life.logged_in_at_ms != 0 {
-            life.failed_reconnects += 1;
-        }
         let new = life.last_error.as_ref() != Some(&failure);
         life.last_error = Some(failure.clone());
         new

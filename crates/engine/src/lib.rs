@@ -20,7 +20,7 @@ pub use hawser_proto::login::{LoginError, LoginErrorKind, Waiting};
 pub use hawser_proto::names::{IscsiName, Isid, Portal};
 pub use hawser_proto::parameters::Parameters;
 pub use hawser_proto::pdu::TmfFunction;
-pub use hawser_proto::session::{Hold, Residual};
+pub use hawser_proto::session::{Counters, Hold, Residual};
 pub use hawser_scsi::{DiskIdentity, Lun as LunNumber};
 pub use lun::Lun;
 pub use options::{ChapCredentials, DigestPolicy, LoginOptions, Secret, SessionOptions, Timeouts};

@@ -2698,37 +2698,38 @@ pub struct Authentication {
     #[prost(bool, tag = "4")]
     pub md5_retry: bool,
 }
-/// Counters of a session since its login.
+/// Counters of a session since its first login, over all its connections.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SessionCounters {
-    /// SCSI commands sent.
+    /// SCSI commands sent; one that is sent again counts again.
     #[prost(uint64, tag = "1")]
     pub commands: u64,
-    /// SCSI commands under way.
+    /// SCSI commands under way: those that wait to be sent, and those that wait for an answer.
     #[prost(uint64, tag = "2")]
     pub commands_in_flight: u64,
-    /// Bytes read.
+    /// Bytes that commands which were answered had read.
     #[prost(uint64, tag = "3")]
     pub bytes_read: u64,
-    /// Bytes written.
+    /// Bytes that commands which were answered had written.
     #[prost(uint64, tag = "4")]
     pub bytes_written: u64,
     /// SCSI commands that ended with CHECK CONDITION.
     #[prost(uint64, tag = "5")]
     pub check_conditions: u64,
-    /// Commands that ended with an error after all recovery.
+    /// Commands that ended without a SCSI status: refused, aborted, late, or ended by a loss. What they
+    /// were for may have been asked for again by another command.
     #[prost(uint64, tag = "6")]
     pub failed_commands: u64,
-    /// Commands sent again after a reconnect.
+    /// Commands that went back to be sent again, because what they were sent on was lost or reset.
     #[prost(uint64, tag = "7")]
     pub replayed_commands: u64,
     /// Commands that ran into their time limit.
     #[prost(uint64, tag = "8")]
     pub timeouts: u64,
-    /// Digest errors seen.
+    /// Digest errors seen; each ends a connection.
     #[prost(uint64, tag = "9")]
     pub digest_errors: u64,
-    /// Protocol errors of the target.
+    /// Protocol errors of the target; each ends a connection.
     #[prost(uint64, tag = "10")]
     pub protocol_errors: u64,
     /// Times that it was lost and came back.
@@ -2737,6 +2738,21 @@ pub struct SessionCounters {
     /// Attempts to come back that failed.
     #[prost(uint64, tag = "12")]
     pub failed_reconnects: u64,
+    /// Task management functions sent: aborts and resets.
+    #[prost(uint64, tag = "13")]
+    pub management_functions: u64,
+    /// PDUs sent; those of logins are not in it, here and below.
+    #[prost(uint64, tag = "14")]
+    pub pdus_sent: u64,
+    /// PDUs received.
+    #[prost(uint64, tag = "15")]
+    pub pdus_received: u64,
+    /// Bytes of PDUs sent.
+    #[prost(uint64, tag = "16")]
+    pub wire_bytes_sent: u64,
+    /// Bytes of PDUs received.
+    #[prost(uint64, tag = "17")]
+    pub wire_bytes_received: u64,
 }
 /// Asks for the persistent logins.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -164,6 +164,11 @@ same_names! {
         protocol_errors: u64,
         reconnects: u64,
         failed_reconnects: u64,
+        management_functions: u64,
+        pdus_sent: u64,
+        pdus_received: u64,
+        wire_bytes_sent: u64,
+        wire_bytes_received: u64,
     }
 }
 
@@ -424,9 +429,21 @@ fn add_counters(details: &mut Details, session: &Session) {
         output::bytes(counted.bytes_written)
     );
     details.line("Data", moved);
+    let wire = format!(
+        "{} PDUs of {} sent, {} PDUs of {} received",
+        counted.pdus_sent,
+        output::bytes(counted.wire_bytes_sent),
+        counted.pdus_received,
+        output::bytes(counted.wire_bytes_received)
+    );
+    details.line("On the wire", wire);
     let errors = format!(
-        "{} check conditions, {} timeouts, {} digest errors, {} protocol errors",
-        counted.check_conditions, counted.timeouts, counted.digest_errors, counted.protocol_errors
+        "{} check conditions, {} timeouts, {} aborts and resets, {} digest errors, {} protocol errors",
+        counted.check_conditions,
+        counted.timeouts,
+        counted.management_functions,
+        counted.digest_errors,
+        counted.protocol_errors
     );
     details.line("Errors", errors);
     let reconnects = format!(

@@ -41,6 +41,17 @@ async fn a_disk_appears_after_portal_and_login() {
     let authentication = session.authentication.as_ref().unwrap();
     assert_eq!(authentication.r#type(), v1::AuthType::Chap);
     assert_eq!(session.connections.len(), 1);
+    // The disk was asked who it is and how large: commands that read, and no write.
+    let counters = session.counters.unwrap();
+    assert!(
+        counters.commands > 0 && counters.bytes_read > 0,
+        "{counters:?}"
+    );
+    assert!(
+        counters.wire_bytes_received > counters.bytes_read,
+        "{counters:?}"
+    );
+    assert_eq!((counters.bytes_written, counters.reconnects), (0, 0));
     daemon.stop().await;
     assert!(server.sessions().is_empty(), "it logged out");
     assert!(

@@ -100,6 +100,8 @@ impl Driver {
             moved |= self.poll_dialing(cx);
             moved |= self.poll_sockets(cx);
             moved |= self.carry_out_actions();
+            // Before anybody hears of an end, so that whoever does finds it counted.
+            self.shared.counters.publish(self.core.counters());
             moved |= self.hand_out_events();
             if self.closed {
                 return Poll::Ready(());

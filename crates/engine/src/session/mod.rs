@@ -1,5 +1,6 @@
 //! A session that stays: [`Session`] is the handle, one task drives it.
 
+mod counters;
 mod doubts;
 mod driver;
 mod inbox;
@@ -18,7 +19,7 @@ use hawser_proto::login::ChapUsed;
 use hawser_proto::names::{IscsiName, Isid, Portal};
 use hawser_proto::parameters::Parameters;
 use hawser_proto::pdu::TmfFunction;
-use hawser_proto::session::{Hold, Residual};
+use hawser_proto::session::{Counters, Hold, Residual};
 use hawser_scsi::{Cdb, DiskIdentity, Lun as LunNumber, Sense, Status};
 pub(crate) use inbox::{Inbox, Message};
 pub(crate) use raw::{Urgent, read as read_command, sixteen};
@@ -216,6 +217,7 @@ pub(crate) struct Shared {
     pub(crate) target: IscsiName,
     pub(crate) inbox: Inbox,
     pub(crate) luns: OpenLuns,
+    pub(crate) counters: counters::Published,
     pub(crate) state: watch::Sender<SessionState>,
     pub(crate) events: broadcast::Sender<SessionEvent>,
 }
@@ -234,6 +236,7 @@ impl Session {
             target,
             inbox: Inbox::default(),
             luns: OpenLuns::default(),
+            counters: counters::Published::default(),
             state,
             events,
         });
@@ -259,6 +262,12 @@ impl Session {
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<SessionState> {
         self.handle.state.subscribe()
+    }
+
+    /// What it has done since it was opened, over all its connections.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.handle.counters.read()
     }
 
     /// News from now on.

@@ -300,6 +300,7 @@ mod tests {
         let shared = Shared {
             target: target.clone(),
             inbox: Inbox::default(),
+            counters: Default::default(),
             luns: OpenLuns::default(),
             state: watch::channel(SessionState::Connecting { last_failure: None }).0,
             events: broadcast::channel(1).0,

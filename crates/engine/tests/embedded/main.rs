@@ -3,6 +3,7 @@
 
 mod caches;
 mod checks;
+mod counters;
 mod disks;
 mod events;
 mod failures;

@@ -260,6 +260,7 @@ impl Session {
             _ if replay && in_time && task.withdrawn => self.finish(slot, Outcome::Withdrawn),
             _ if replay && in_time && !self.phase.is_over() => {
                 task.rewind();
+                self.counters.replayed_commands += 1;
                 self.tasks.renew(slot);
                 let queue = if urgent {
                     &mut self.urgent
@@ -313,6 +314,7 @@ impl Session {
                         task.deadline = None;
                         if task.ending == Ending::No {
                             task.ending = Ending::TimedOut;
+                            self.counters.timeouts += 1;
                         }
                     }
                 }

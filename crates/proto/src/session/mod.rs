@@ -1,6 +1,7 @@
 //! A session in the full feature phase: commands go in, each gets exactly one end.
 
 mod connection;
+mod counters;
 mod event;
 mod management;
 mod receive;
@@ -15,6 +16,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use connection::Connection;
+pub use counters::Counters;
 pub use event::{
     Action, Answer, ConnectionError, Done, Escalation, Event, Outcome, PeerMisbehaved, Residual,
 };
@@ -180,6 +182,7 @@ pub struct Session {
     next_scan: Option<Instant>,
     actions: VecDeque<Action>,
     events: VecDeque<Event>,
+    counters: Counters,
 }
 
 /// How often the deadlines of tasks are looked at: no task pays for a timer of its own.
@@ -213,6 +216,7 @@ impl Session {
             next_scan: None,
             actions: VecDeque::new(),
             events: VecDeque::new(),
+            counters: Counters::default(),
             config,
         }
     }
@@ -228,6 +232,7 @@ impl Session {
             .tasks
             .insert(Task::new(token, Kind::Scsi(command), now))
             .ok_or(Full)?;
+        self.counters.in_flight += 1;
         if self.phase.is_over() {
             self.finish(id.slot(), Outcome::Closed);
         } else if self.failing && !(urgent && self.is_up()) {
@@ -280,6 +285,12 @@ impl Session {
         self.outage_since = None;
         self.forget_ghosts(now);
         true
+    }
+
+    /// What the session has done so far. Costs a copy: ask as often as you like.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.counters
     }
 
     /// What the driver must do next, if anything.
@@ -354,6 +365,9 @@ impl Session {
         let Some(task) = self.tasks.remove(slot) else {
             return;
         };
+        if let Some(command) = task.command() {
+            self.counters.ended(command, &outcome);
+        }
         if task.is_reported() {
             let token = task.token;
             self.events.push_back(Event::Done(Done {

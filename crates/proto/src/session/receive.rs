@@ -67,6 +67,7 @@ impl Session {
             .get(place.offset..end)
             .unwrap_or_default();
         if let Some(connection) = self.connections.get_mut(index) {
+            self.counters.wire_bytes_received += bytes.len() as u64;
             connection.receiver.payload_in_place(bytes);
         }
     }
@@ -88,6 +89,7 @@ impl Session {
         let Some(index) = self.index(cid) else {
             return Ok(());
         };
+        self.counters.wire_bytes_received += input.len() as u64;
         loop {
             let Some(connection) = self.connections.get_mut(index) else {
                 return Ok(());
@@ -96,6 +98,7 @@ impl Session {
             match connection.receiver.next(&mut input)? {
                 None => return Ok(()),
                 Some(Item::Header(bhs)) => {
+                    self.counters.pdus_received += 1;
                     connection.header = bhs;
                     let incoming = self.place(index, &bhs)?;
                     if let Some(connection) = self.connections.get_mut(index) {

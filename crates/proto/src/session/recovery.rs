@@ -180,6 +180,7 @@ impl Session {
         self.gate_open = false;
         self.leaving = false;
         self.watch(now);
+        self.counters.reconnects += u64::from(again);
         self.events.push_back(Event::Up { again });
         self.next_management(now);
     }
@@ -195,6 +196,7 @@ impl Session {
             *failures = failures.saturating_add(1);
             *dialing = false;
             *retry_at = now + self.config.backoff.pause(*failures);
+            self.counters.failed_reconnects += u64::from(self.was_up);
         }
     }
 
@@ -204,6 +206,7 @@ impl Session {
         if self.index(cid).is_none() {
             return;
         }
+        self.counters.lost(&error);
         for connection in self.connections.drain(..) {
             self.actions.push_back(connection.disconnect());
         }

@@ -44,6 +44,9 @@ impl Session {
 
     /// The batch is written completely: tasks that ended meanwhile are given back.
     pub fn transmit_done(&mut self, batch: &mut Transmit) {
+        let (bytes, pdus) = batch.size();
+        self.counters.wire_bytes_sent += bytes as u64;
+        self.counters.pdus_sent += u64::from(pdus);
         for slot in batch.referenced() {
             let Some(task) = self.tasks.get_mut(slot) else {
                 continue;
@@ -163,6 +166,7 @@ impl Session {
         };
         pdu.exp_stat_sn = connection.exp_stat_sn.into();
         out.push(connection.digests, &mut pdu, &[]);
+        self.counters.management_functions += 1;
     }
 
     /// One Data-Out PDU of the oldest burst.
@@ -260,6 +264,7 @@ impl Session {
         };
         task.deadline = now.checked_add(command.timeout);
         push_command(connection, id, cmd_sn, command, buffers, out);
+        self.counters.commands += 1;
         true
     }
 }

@@ -60,6 +60,7 @@ pub struct Transmit {
     /// Bytes of segment `written` that are written.
     partial: usize,
     bytes: usize,
+    pdus: u32,
 }
 
 impl Transmit {
@@ -122,6 +123,12 @@ impl Transmit {
         self.written = 0;
         self.partial = 0;
         self.bytes = 0;
+        self.pdus = 0;
+    }
+
+    /// How many bytes, and PDUs, it was filled with.
+    pub(super) fn size(&self) -> (usize, u32) {
+        (self.bytes, self.pdus)
     }
 
     pub(super) fn has_room(&self) -> bool {
@@ -159,6 +166,7 @@ impl Transmit {
     }
 
     fn push_header<P: Pdu>(&mut self, digests: Digests, pdu: &mut P, data_len: usize) {
+        self.pdus += 1;
         // Data segments are limited to 2^24-1 bytes by negotiation.
         pdu.set_data_segment_length(u32::try_from(data_len).unwrap_or(u32::MAX));
         self.push_arena(pdu.as_bhs());

@@ -29,6 +29,10 @@ fn session() -> Session {
         connections: vec![connection],
         authentication: Some(proof),
         counters: Some(SessionCounters {
+            commands: 7,
+            bytes_read: 4096,
+            pdus_received: 9,
+            wire_bytes_received: 4528,
             reconnects: 3,
             ..SessionCounters::default()
         }),
@@ -78,6 +82,9 @@ fn one_session_is_told_in_full() {
         "Authentication     chap with SHA-256\n",
         "ISID, TSIH, group  800102030405 9 \n",
         "Connection 1       192.0.2.2:40000 to 192.0.2.10:3260, full-feature\n",
+        "Commands           7 sent, 0 under way, 0 failed, 0 sent again\n",
+        "Data               4.0 KiB read, 0 B written\n",
+        "On the wire        0 PDUs of 0 B sent, 9 PDUs of 4.4 KiB received\n",
         "Reconnects         3, and 0 failed\n",
         "Notes              redirected\\u{1b}\n",
     ] {
@@ -92,5 +99,6 @@ fn the_json_has_names_for_states() {
     assert_eq!(json[0]["type"], "data");
     assert_eq!(json[0]["luns"][1], "1");
     assert_eq!(json[0]["counters"]["reconnects"], 3);
+    assert_eq!(json[0]["counters"]["wire_bytes_received"], 4528);
     assert_eq!(json[0]["connections"][0]["state"], "full-feature");
 }

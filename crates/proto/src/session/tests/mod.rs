@@ -6,6 +6,7 @@
 
 mod bench;
 mod bounds;
+mod counters;
 mod events;
 mod hostile;
 mod life;
