@@ -63,6 +63,15 @@ pub(crate) struct KnownTarget {
 }
 
 impl KnownTarget {
+    /// Adds a portal behind the others, once.
+    pub(crate) fn add(&mut self, portal: &store::Portal, tag: Option<u16>) {
+        if let Ok(portal) = convert::engine_portal(portal)
+            && !self.portals.iter().any(|(present, _)| *present == portal)
+        {
+            self.portals.push((portal, tag));
+        }
+    }
+
     /// The tag of the group that a portal is in.
     pub(crate) fn tag_of(&self, portal: &hawser_engine::Portal) -> Option<u16> {
         self.portals
@@ -103,18 +112,13 @@ pub(crate) fn known_target(daemon: &Daemon, name: &str) -> Result<KnownTarget, F
 /// What is known of a target, which may be nothing.
 pub(crate) fn known_or_nothing(daemon: &Daemon, name: &str) -> KnownTarget {
     let mut known = KnownTarget::default();
-    let mut add = |portal: &store::Portal, tag| {
-        if let Ok(portal) = convert::engine_portal(portal)
-            && !known.portals.iter().any(|(present, _)| *present == portal)
-        {
-            known.portals.push((portal, tag));
-        }
-    };
     let fixed = static_targets(daemon)
         .into_iter()
         .find(|(target, _)| target.target_name == name);
     let defaults = fixed.map(|(target, _)| {
-        target.portals.iter().for_each(|portal| add(portal, None));
+        for portal in &target.portals {
+            known.add(portal, None);
+        }
         target.login_options
     });
     let discovered = daemon.records.all::<DiscoveredTarget>();
@@ -123,10 +127,9 @@ pub(crate) fn known_or_nothing(daemon: &Daemon, name: &str) -> KnownTarget {
         .filter(|target| target.target_name == name)
     {
         for group in &target.portal_groups {
-            group
-                .portals
-                .iter()
-                .for_each(|portal| add(portal, group.tag));
+            for portal in &group.portals {
+                known.add(portal, group.tag);
+            }
         }
     }
     known.defaults = defaults.flatten();

@@ -27,6 +27,7 @@ mod security;
 mod sessions;
 mod shared_secrets;
 mod volumes;
+mod whereabouts;
 
 pub use config::{Config, ConfigError, Overrides};
 pub use hawser_export::{ExportMode, become_io_flusher};

@@ -21,7 +21,7 @@ use crate::devices::{self, usage};
 use crate::discovery::{self, KnownTarget};
 use crate::events::News;
 use crate::sessions::{self, Entry, Origin};
-use crate::{convert, failures, initiators, security, shared_secrets, volumes};
+use crate::{convert, failures, initiators, security, shared_secrets, volumes, whereabouts};
 
 /// `ISCSI_LOGIN_FLAGS`: IPsec must be used.
 const FLAG_REQUIRE_IPSEC: u32 = 0x01;
@@ -70,6 +70,7 @@ impl Wanted {
             initiator: self.initiator.clone(),
             portal: self.portal.clone(),
             moved_to: self.moved_to.clone(),
+            last_portals: Vec::new(),
             security_flags: self.security_flags,
             mapping: self.mapping.clone(),
             login_options: self.options.clone().unwrap_or_default(),
@@ -225,7 +226,9 @@ async fn store_login(
     if let Some(present) = daemon.records.get::<PersistentLogin>(&key)? {
         record.added_at_ms = present.added_at_ms;
         record.moved_to = record.moved_to.or(present.moved_to);
+        record.last_portals = present.last_portals;
     }
+    whereabouts::note(daemon, &mut record);
     let change = daemon.records.put(record).await.map_err(|failure| {
         let message = format!("the persistent login was not saved: {}", failure.message);
         let status = match failure.status {
@@ -603,14 +606,17 @@ pub(crate) async fn keep_isid(
         .map(|_| ())
 }
 
-/// Makes a stored login again: the session stays and tries for ever, whatever comes of it first. Gives
-/// back when it is up or each portal has failed once.
+/// Makes a stored login again. The session stays, tries for ever and tells of its failures itself; we
+/// come back when it is up or each portal has failed once.
+///
+/// # Errors
+/// There is no session: it could not even be tried.
 pub(crate) async fn restore(daemon: &Arc<Daemon>, record: &PersistentLogin) -> Result<(), Failure> {
-    match reopen(daemon, record).await? {
+    if let Some((session, attempts)) = reopen(daemon, record).await? {
         // Not under the lock: another way to the same target must not wait for this one.
-        Some((session, attempts)) => outcome(&session, attempts).await,
-        None => Ok(()),
+        let _ = outcome(&session, attempts).await;
     }
+    Ok(())
 }
 
 /// Opens the session of a stored login, unless there is one; gives it and the number of its portals.
@@ -629,8 +635,7 @@ async fn reopen(
         return Ok(None);
     }
     let wanted = Wanted::of_record(record)?;
-    // A record with a portal needs no discovery to come back.
-    let known = discovery::known_or_nothing(daemon, &record.target_name);
+    let known = whereabouts::known(daemon, record);
     let options = effective_options(&wanted, &known);
     let prepared = prepare(daemon, &wanted, &options, &known).await?;
     let attempts = prepared.options.portals.len();

@@ -14,7 +14,7 @@ use tokio::sync::{Notify, broadcast, watch};
 use crate::daemon::Daemon;
 use crate::events::{self, News};
 use crate::moves::{self, Move};
-use crate::{convert, devices, failures, logins};
+use crate::{convert, devices, failures, logins, whereabouts};
 
 /// Notes that are kept of a session.
 const MAX_NOTES: usize = 32;
@@ -543,6 +543,9 @@ async fn take_up(daemon: &Arc<Daemon>, entry: &Arc<Entry>, view: &SessionView) {
     }
     if let Err(failure) = logins::keep_isid(daemon, entry, view).await {
         tracing::warn!(target_name = origin.target, %failure, "cannot keep the ISID");
+    }
+    if let Err(failure) = whereabouts::remember(daemon, entry).await {
+        tracing::warn!(target_name = origin.target, %failure, "cannot keep where the target is");
     }
     let what = if first {
         "logged in to"

@@ -168,6 +168,66 @@ async fn an_unreachable_portal_stays_stored_and_answers_later() {
     daemon.stop().await;
 }
 
+/// Its record names no portal, and the one that told of its target is removed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_persistent_login_comes_back_when_no_discovery_tells_of_its_target() {
+    let server = serve(target()).await;
+    let address = server.local_addrs()[0];
+    let place = Place::new(ExportMode::None);
+    let daemon = place.start().await;
+    daemon.add_portal(address).await.unwrap();
+    daemon.login(persistent()).await.unwrap();
+    let remove = v1::RemovePortalRequest {
+        portal: Some(portal(address)),
+        initiator: None,
+    };
+    let mut discovery = daemon.client.discovery();
+    discovery.remove_portal(remove).await.unwrap();
+    daemon.stop().await;
+    let daemon = place.start().await;
+    daemon.event("session-up", |_| true).await;
+    assert_eq!(daemon.sessions().await[0].target_name, TARGET);
+    daemon.stop().await;
+}
+
+/// There is no session that could try for ever, so the daemon does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_persistent_login_that_cannot_even_be_tried_is_tried_again() {
+    const OTHER: &str = "iqn.2026-11.test.hawser:other";
+    let server = serve(target()).await;
+    let other = serve(target_named(OTHER, "the other disk")).await;
+    let mut place = Place::new(ExportMode::None);
+    let daemon = place.start().await;
+    for address in [server.local_addrs()[0], other.local_addrs()[0]] {
+        daemon.add_portal(address).await.unwrap();
+    }
+    daemon.login(persistent()).await.unwrap();
+    let second = v1::LoginRequest {
+        target_name: OTHER.into(),
+        ..persistent()
+    };
+    daemon.login(second).await.unwrap();
+    daemon.stop().await;
+    place.config.max_sessions = 1;
+    let daemon = place.start().await;
+    let told = daemon.event("login-not-restored", |_| true).await;
+    let failure = Failure::from(told.detail.unwrap());
+    assert_eq!(failure.status, Status::TOO_MANY_SESSIONS);
+    let up = daemon.sessions().await[0].target_name.clone();
+    assert_ne!(up, failure.target);
+    let logout = v1::LogoutRequest {
+        which: Some(v1::logout_request::Which::TargetName(up)),
+        force: false,
+    };
+    daemon.client.sessions().logout(logout).await.unwrap();
+    let is_it = |event: &v1::Event| {
+        let detail = event.detail.as_ref();
+        detail.is_some_and(|detail| detail.target == failure.target)
+    };
+    daemon.event("session-up", is_it).await;
+    daemon.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn asking_twice_is_success_where_the_library_documents_no_error() {
     let server = serve(target()).await;

@@ -212,6 +212,10 @@ pub struct PersistentLogin {
     /// `None`.
     #[serde(default)]
     pub moved_to: Option<Portal>,
+    /// Where the target was known to be when the login worked last: tried behind what is known now, so
+    /// that the login comes back when no discovery tells of its target any more.
+    #[serde(default)]
+    pub last_portals: Vec<PortalGroup>,
     /// `ISCSI_SECURITY_FLAGS` as given.
     pub security_flags: u64,
     /// Numbers for its LUNs.
