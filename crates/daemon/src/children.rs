@@ -81,6 +81,8 @@ pub(crate) async fn run<A: AsRef<OsStr>>(
     let mut child = Command::new(program)
         .args(arguments)
         .env("LC_ALL", "C")
+        // What it has to say to the service manager is not about us.
+        .env_remove("NOTIFY_SOCKET")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

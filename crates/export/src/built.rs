@@ -87,6 +87,46 @@ pub(crate) fn take_down(sys_block: &Path, name: &str) -> io::Result<()> {
     Err(io::Error::other("it is neither device mapper nor RAID"))
 }
 
+/// The numbers (`7:3`) of a disk and of its partitions.
+pub(crate) fn numbers(sys_block: &Path, disk: &str) -> io::Result<Vec<String>> {
+    let directory = sys_block.join(disk);
+    let parts = names_in(&directory)?.into_iter();
+    let parts = parts.filter(|name| name.starts_with(disk));
+    let parts = parts.map(|name| directory.join(name).join("dev"));
+    let files = std::iter::once(directory.join("dev")).chain(parts);
+    let numbers = files.filter_map(|file| fs::read_to_string(file).ok());
+    Ok(numbers.map(|number| number.trim().to_owned()).collect())
+}
+
+/// Takes the devices with these numbers out of LVM's notes of which physical volumes are there: while a
+/// volume group is noted as complete, it is not activated when its disks come again as other devices.
+///
+/// LVM keeps a file for each physical volume, with its number and its group, and one for each complete
+/// group.
+pub(crate) fn forget_physical_volumes(run_lvm: &Path, numbers: &[String]) -> io::Result<()> {
+    let volumes = run_lvm.join("pvs_online");
+    for name in names_in(&volumes)? {
+        let file = volumes.join(name);
+        let note = fs::read_to_string(&file)?;
+        let mut lines = note.lines();
+        let is_ours = |number: &str| numbers.iter().any(|ours| ours == number);
+        if !lines.next().is_some_and(is_ours) {
+            continue;
+        }
+        fs::remove_file(&file)?;
+        let group = lines.find_map(|line| line.strip_prefix("vg:"));
+        // A name with a slash is none that LVM would have.
+        if let Some(group) = group.filter(|group| !group.contains('/')) {
+            let complete = run_lvm.join("vgs_online").join(group);
+            match fs::remove_file(complete) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,6 +164,32 @@ mod tests {
     fn a_circle_ends() {
         let root = tree(&["a/holders/b", "b/holders/a"]);
         assert_eq!(on_disk(root.path(), "a").unwrap(), ["b"]);
+    }
+
+    #[test]
+    fn only_our_physical_volumes_are_forgotten() {
+        let root = tree(&["pvs_online", "vgs_online"]);
+        let write = |file: &str, text: &str| fs::write(root.path().join(file), text).unwrap();
+        write("pvs_online/a", "7:3\nvg:pair\ndev:/dev/loop3\n");
+        write("pvs_online/b", "7:33\nvg:system\n");
+        write("pvs_online/c", "259:1\n");
+        write("vgs_online/pair", "");
+        write("vgs_online/system", "");
+        let ours = ["7:3".to_owned(), "259:1".to_owned()];
+        forget_physical_volumes(root.path(), &ours).unwrap();
+        assert_eq!(names_in(&root.path().join("pvs_online")).unwrap(), ["b"]);
+        let groups = names_in(&root.path().join("vgs_online")).unwrap();
+        assert_eq!(groups, ["system"]);
+        forget_physical_volumes(&root.path().join("no LVM"), &ours).unwrap();
+    }
+
+    #[test]
+    fn a_disk_and_its_partitions_have_numbers() {
+        let root = tree(&["loop1/loop1p1", "loop1/holders"]);
+        let write = |file: &str, text: &str| fs::write(root.path().join(file), text).unwrap();
+        write("loop1/dev", "7:1\n");
+        write("loop1/loop1p1/dev", "259:5\n");
+        assert_eq!(numbers(root.path(), "loop1").unwrap(), ["7:1", "259:5"]);
     }
 
     #[test]

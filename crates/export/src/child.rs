@@ -151,6 +151,7 @@ pub(crate) fn program(name: &str, arguments: &[&str], limit: Duration) -> io::Re
     let mut child = Command::new(name)
         .args(arguments)
         .env("LC_ALL", "C")
+        .env_remove("NOTIFY_SOCKET")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         // Read at the end: the few lines of a failure fit into the pipe.

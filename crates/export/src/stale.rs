@@ -17,6 +17,9 @@ const MAX_STACKED: usize = 16;
 /// Where the kernel shows its disks.
 const SYS_BLOCK: &str = "/sys/block";
 
+/// Where LVM notes which physical volumes are there.
+const RUN_LVM: &str = "/run/lvm";
+
 /// What a clean-up did, one sentence each.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CleanUp {
@@ -93,6 +96,10 @@ fn clear(disk: &str, report: &mut CleanUp) -> io::Result<()> {
         unmount_all_on(&device, report)?;
         let done = built::take_down(sys_block, &device).map(|()| true);
         report.note(format!("{device}, which is built on {disk}"), done);
+    }
+    let numbers = built::numbers(sys_block, disk)?;
+    if let Err(error) = built::forget_physical_volumes(Path::new(RUN_LVM), &numbers) {
+        report.note(format!("LVM's notes of {disk}"), Err(error));
     }
     unmount_all_on(disk, report)
 }
