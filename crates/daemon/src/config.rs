@@ -51,6 +51,8 @@ pub struct Config {
     pub also_nbd: bool,
     /// Whether CHAP may fall back to MD5 alone for targets that cannot take a list.
     pub allow_md5: bool,
+    /// Whether CHAP secrets under 12 bytes are taken, for targets that can do no better.
+    pub allow_short_secrets: bool,
     /// How long I/O of disks without bound volumes is held when their session is lost.
     pub hold: Duration,
     /// How long `wait` waits if it is not said.
@@ -116,6 +118,7 @@ struct ExportSection {
 #[serde(deny_unknown_fields, default)]
 struct ChapSection {
     allow_md5: Option<bool>,
+    allow_short_secrets: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -196,6 +199,7 @@ impl Config {
             export: ExportMode::Auto,
             also_nbd: false,
             allow_md5: true,
+            allow_short_secrets: false,
             hold: Duration::from_secs(120),
             wait_timeout: Duration::from_secs(60),
             link_local: false,
@@ -218,6 +222,8 @@ impl Config {
         }
         self.also_nbd = file.export.also_nbd.unwrap_or(self.also_nbd);
         self.allow_md5 = file.chap.allow_md5.unwrap_or(self.allow_md5);
+        let short = file.chap.allow_short_secrets;
+        self.allow_short_secrets = short.unwrap_or(self.allow_short_secrets);
         self.link_local = file.discovery.link_local.unwrap_or(self.link_local);
         let seconds = |name: &str, value: Option<u64>, default: Duration| match value {
             None => Ok(default),
@@ -323,6 +329,7 @@ mod tests {
     #[test]
     fn flags_count_more_than_the_file() {
         let text = "state_dir = '/a'\nsocket = '/b/s'\n[export]\nmode = 'nbd'\n[chap]\nallow_md5 = false\n\
+                    allow_short_secrets = true\n\
                     [session]\nhold_seconds = 7\n[wait]\ntimeout_seconds = 9\n[limits]\nsessions = 3\n";
         let config = with_file(text, Overrides::default()).unwrap();
         assert_eq!(
@@ -330,6 +337,7 @@ mod tests {
             (Some("/a"), ExportMode::Nbd)
         );
         assert_eq!((config.allow_md5, config.max_sessions), (false, 3));
+        assert!(config.allow_short_secrets);
         assert_eq!(
             (config.hold.as_secs(), config.wait_timeout.as_secs()),
             (7, 9)

@@ -5659,8 +5659,8 @@ pub mod security_client {
             self
         }
         /// Sets the secret that targets must prove in mutual CHAP, for logins from now on. 1 to 16 bytes, or up to 255
-        /// if `allow_long`; else ISDSC_INVALID_INITIATOR_CHAP_SECRET. Under 12 bytes it is stored with the warning
-        /// ISDSC_SHORT_CHAP_SECRET and cannot be used without IPsec.
+        /// if `allow_long`; else ISDSC_INVALID_INITIATOR_CHAP_SECRET. Under 12 bytes it is refused with the same
+        /// status, or with `chap.allow_short_secrets` stored with the warning ISDSC_SHORT_CHAP_SECRET.
         pub async fn set_chap_secret(
             &mut self,
             request: impl tonic::IntoRequest<super::SetChapSecretRequest>,
@@ -5726,8 +5726,8 @@ pub mod security_server {
     #[async_trait]
     pub trait Security: std::marker::Send + std::marker::Sync + 'static {
         /// Sets the secret that targets must prove in mutual CHAP, for logins from now on. 1 to 16 bytes, or up to 255
-        /// if `allow_long`; else ISDSC_INVALID_INITIATOR_CHAP_SECRET. Under 12 bytes it is stored with the warning
-        /// ISDSC_SHORT_CHAP_SECRET and cannot be used without IPsec.
+        /// if `allow_long`; else ISDSC_INVALID_INITIATOR_CHAP_SECRET. Under 12 bytes it is refused with the same
+        /// status, or with `chap.allow_short_secrets` stored with the warning ISDSC_SHORT_CHAP_SECRET.
         async fn set_chap_secret(
             &self,
             request: tonic::Request<super::SetChapSecretRequest>,

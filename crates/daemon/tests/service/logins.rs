@@ -578,7 +578,6 @@ async fn the_target_must_prove_itself_in_mutual_chap() {
         Status::AUTHENTICATION_FAILURE,
         "the target does not prove itself"
     );
-    assert_eq!(set("short").await, Status::SHORT_CHAP_SECRET.code());
     assert_eq!(set(own).await, 0);
     daemon.login(mutual).await.unwrap();
     daemon.stop().await;
@@ -609,5 +608,43 @@ async fn the_target_must_prove_itself_in_mutual_chap() {
             assert!(!found, "{secret} is readable in {}", file.path().display());
         }
     }
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn short_chap_secrets_work_only_where_they_are_allowed() {
+    let (theirs, own) = ("short", "shorter");
+    let chap = ChapConfig::one_way(USER, theirs.into()).mutual("target-name", own.into());
+    let server = serve(target().chap(chap)).await;
+    let mut place = Place::new(ExportMode::None);
+    let mut mutual = with_secret(persistent(), theirs);
+    mutual.login_options.as_mut().unwrap().auth_type = Some(v1::AuthType::MutualChap.into());
+    let set = v1::SetChapSecretRequest {
+        secret: Some(v1::Secret::new(own)),
+        allow_long: false,
+    };
+    let daemon = place.start().await;
+    daemon.add_portal(server.local_addrs()[0]).await.unwrap();
+    let refused = daemon.login(mutual.clone()).await.unwrap_err();
+    assert_eq!(refused.status, Status::INVALID_TARGET_CHAP_SECRET);
+    assert!(refused.advice.contains("allow_short_secrets"), "{refused}");
+    let refused = daemon.client.security().set_chap_secret(set.clone()).await;
+    let refused = Failure::from(refused.unwrap_err());
+    assert_eq!(refused.status, Status::INVALID_INITIATOR_CHAP_SECRET);
+    assert!(refused.advice.contains("allow_short_secrets"), "{refused}");
+    daemon.stop().await;
+    place.config.allow_short_secrets = true;
+    let daemon = place.start().await;
+    let stored = daemon.client.security().set_chap_secret(set).await;
+    let warning = stored.unwrap().into_inner().warning;
+    assert_eq!(warning, Status::SHORT_CHAP_SECRET.code());
+    daemon.login(mutual).await.unwrap();
+    daemon.stop().await;
+    // Forbidden again, the login that was stored is refused, and told with the reason.
+    place.config.allow_short_secrets = false;
+    let daemon = place.start().await;
+    let told = daemon.event("login-not-restored", |_| true).await;
+    let status = told.detail.unwrap().status;
+    assert_eq!(status, Status::INVALID_TARGET_CHAP_SECRET.code());
     daemon.stop().await;
 }
