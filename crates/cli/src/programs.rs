@@ -120,11 +120,10 @@ fn absolute(path: &Path) -> Result<PathBuf, CliError> {
 
 /// How the program ends when the daemon fails so.
 fn exit_of(error: &hawser_daemon::RunError) -> Exit {
-    match error {
-        hawser_daemon::RunError::Instance(hawser_daemon::InstanceError::InUse { .. }) => {
-            Exit::InUse
-        }
-        _ => Exit::Failed,
+    if error.is_in_use() {
+        Exit::InUse
+    } else {
+        Exit::Failed
     }
 }
 
