@@ -3653,9 +3653,10 @@ pub struct Disk {
     /// The eight LUN bytes (SAM-5 section 4.7) in wire order, read as a big-endian number: LUN 1 is 0x0001000000000000.
     #[prost(fixed64, tag = "2")]
     pub lun: u64,
-    /// The number that people write for it: 1 in that example.
-    #[prost(uint64, tag = "3")]
-    pub lun_number: u64,
+    /// The number that people write for it: 1 in that example. Absent where it has none (a unit behind a bus, a well
+    /// known unit, a form that nobody defined).
+    #[prost(uint64, optional, tag = "3")]
+    pub lun_number: ::core::option::Option<u64>,
     /// Its session.
     #[prost(message, optional, tag = "4")]
     pub session_id: ::core::option::Option<SessionId>,

@@ -13,7 +13,7 @@ use super::Daemon;
 use super::reason::{ReasonView, some, whole};
 use crate::args::{BindArgs, OutputArgs, UnbindArgs};
 use crate::error::CliError;
-use crate::output::{self, Listing, to_json};
+use crate::output::{self, Listing, ShownLun, to_json};
 use crate::progress;
 
 /// `hawser bind`.
@@ -167,7 +167,7 @@ pub(crate) struct BoundView<'a> {
 #[derive(Debug, Serialize)]
 struct BoundDiskView<'a> {
     target: &'a str,
-    lun: String,
+    lun: ShownLun,
     identity: Option<String>,
 }
 
@@ -175,7 +175,7 @@ impl<'a> From<&'a BoundVolume> for BoundView<'a> {
     fn from(volume: &'a BoundVolume) -> Self {
         let disks = volume.disks.iter().map(|disk| BoundDiskView {
             target: &disk.target_name,
-            lun: lun_text(disk.lun),
+            lun: disk.lun.into(),
             identity: disk
                 .identity
                 .as_ref()
@@ -197,11 +197,6 @@ impl<'a> From<&'a BoundVolume> for BoundView<'a> {
             bound_at_ms: volume.bound_at_ms,
         }
     }
-}
-
-/// The LUN as people write it.
-pub(crate) fn lun_text(lun: u64) -> String {
-    hawser_engine::LunNumber::from(lun.to_be_bytes()).to_string()
 }
 
 fn state(state: BoundState) -> &'static str {
@@ -235,7 +230,7 @@ fn described(volume: &BoundVolume) -> String {
     let disks: Vec<String> = volume
         .disks
         .iter()
-        .map(|disk| format!("{} LUN {}", disk.target_name, lun_text(disk.lun)))
+        .map(|disk| format!("{} LUN {}", disk.target_name, ShownLun::from(disk.lun)))
         .collect();
     let what = match volume.kind() {
         BoundKind::Volume => format!("{} filesystem", output::or_dash(&volume.fs_type)),
@@ -270,7 +265,7 @@ pub(crate) fn table(volumes: &[BoundVolume]) -> String {
         let disks: Vec<String> = volume
             .disks
             .iter()
-            .map(|disk| format!("{}:{}", disk.target_name, lun_text(disk.lun)))
+            .map(|disk| format!("{}:{}", disk.target_name, ShownLun::from(disk.lun)))
             .collect();
         listing.row([
             volume.path.as_str(),

@@ -7,7 +7,7 @@ use super::Daemon;
 use super::reason::{ReasonView, short, some, whole};
 use crate::args::DiskCommand;
 use crate::error::CliError;
-use crate::output::{self, Listing, to_json};
+use crate::output::{self, Listing, ShownLun, to_json};
 
 /// `hawser disk`.
 ///
@@ -37,7 +37,7 @@ pub(crate) async fn run(daemon: &Daemon, command: DiskCommand) -> Result<(), Cli
 #[derive(Debug, Serialize)]
 struct DiskView<'a> {
     target: &'a str,
-    lun: u64,
+    lun: ShownLun,
     device: Option<String>,
     bytes: u64,
     identity: Option<String>,
@@ -66,7 +66,7 @@ impl<'a> From<&'a Disk> for DiskView<'a> {
     fn from(disk: &'a Disk) -> Self {
         Self {
             target: &disk.target_name,
-            lun: disk.lun_number,
+            lun: disk.lun.into(),
             device: some(&disk.device),
             bytes: disk.bytes,
             identity: disk
@@ -137,7 +137,7 @@ fn table(disks: &[Disk]) -> String {
             .map(|identity| identity.text.as_str());
         listing.row([
             disk.target_name.as_str(),
-            &disk.lun_number.to_string(),
+            &ShownLun::from(disk.lun).to_string(),
             &if disk.bytes == 0 {
                 String::new()
             } else {
@@ -156,7 +156,7 @@ fn table(disks: &[Disk]) -> String {
         let name = hawser_api::printable(&disk.target_name);
         Some(format!(
             "{name} LUN {}: {}\n",
-            disk.lun_number,
+            ShownLun::from(disk.lun),
             whole(reason)
         ))
     });
@@ -169,7 +169,8 @@ fn table(disks: &[Disk]) -> String {
 pub(crate) fn brief(disk: &Disk) -> String {
     let reason = short(disk.reason.as_ref());
     let device = output::or_dash(&disk.device);
-    let text = format!("LUN {} {} {device}", disk.lun_number, state(disk.state()));
+    let lun = ShownLun::from(disk.lun);
+    let text = format!("LUN {lun} {} {device}", state(disk.state()));
     if reason.is_empty() {
         text
     } else {

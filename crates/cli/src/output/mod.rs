@@ -2,6 +2,7 @@
 
 mod detail;
 mod json;
+mod lun;
 mod table;
 mod text;
 
@@ -9,6 +10,7 @@ use std::io::{self, Write};
 
 pub(crate) use detail::Details;
 pub(crate) use json::{to_json, to_json_line};
+pub(crate) use lun::ShownLun;
 pub(crate) use table::Listing;
 pub(crate) use text::{bytes, change, or_dash, time, warning};
 

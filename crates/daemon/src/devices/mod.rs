@@ -616,7 +616,7 @@ pub(crate) fn show_disk(disk: &Disk, around: Around<'_>) -> v1::Disk {
     v1::Disk {
         target_name: disk.target.clone(),
         lun: disk.lun.as_u64(),
-        lun_number: disk.lun.number().unwrap_or_default(),
+        lun_number: disk.lun.number(),
         session_id: Some(disk.session),
         bytes: geometry.map_or(0, |geometry| geometry.size),
         block_size: geometry.map_or(0, |geometry| geometry.block_size),

@@ -26,7 +26,10 @@ async fn a_disk_appears_after_portal_and_login() {
     let login = daemon.login(with_secret(now(), SECRET)).await.unwrap();
     assert!(!login.already_logged_in);
     let disk = daemon.ready_disk().await;
-    assert_eq!((disk.target_name.as_str(), disk.lun_number), (TARGET, 1));
+    assert_eq!(
+        (disk.target_name.as_str(), disk.lun_number),
+        (TARGET, Some(1))
+    );
     assert_eq!((disk.bytes, disk.block_size), (64 << 20, 512));
     assert_eq!(disk.export_kind(), v1::ExportKind::Nbd);
     assert!(
@@ -372,7 +375,7 @@ async fn a_new_lun_appears_and_a_removed_one_goes() {
         .iter()
         .map(|disk| disk.lun_number)
         .collect();
-    assert_eq!(left, [2]);
+    assert_eq!(left, [Some(2)]);
     daemon.stop().await;
 }
 

@@ -56,7 +56,7 @@ fn a_volume_that_is_missing_says_why() {
     assert_eq!(json[0]["path"], "/srv/data");
     assert_eq!(json[0]["state"], "waiting");
     assert_eq!(json[0]["reason"], "the target does not answer");
-    assert_eq!(json[0]["disks"][0]["lun"], "1");
+    assert_eq!(json[0]["disks"][0]["lun"], 1);
 }
 
 #[test]
