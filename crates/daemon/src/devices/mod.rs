@@ -361,11 +361,12 @@ async fn open(daemon: Arc<Daemon>, entry: Arc<Entry>, lun: LunNumber) -> bool {
         }
     };
     if let Some(wrong) = wrong_identity(&daemon, &disk) {
+        disk.facts_mut().trouble = Some(Trouble::Wrong(wrong.clone()));
+        // Whoever is told finds it in the list.
+        daemon.disks.entries().insert(disk.key(), Arc::clone(&disk));
         if !earlier.is_some_and(|earlier| earlier.is_wrong()) {
-            tell_wrong(&daemon, &disk, wrong.clone());
+            tell_wrong(&daemon, &disk, wrong);
         }
-        disk.facts_mut().trouble = Some(Trouble::Wrong(wrong));
-        daemon.disks.entries().insert(disk.key(), disk);
         return false;
     }
     let is_disk = disk.handle.as_ref().is_some_and(Lun::is_disk);
