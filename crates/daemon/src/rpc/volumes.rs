@@ -40,7 +40,12 @@ impl Volumes for Service {
             mount_options: request.mount_options,
         };
         let daemon = Arc::clone(&self.daemon);
-        let volume = to_its_end(async move { volumes::bind(&daemon, wanted).await }).await?;
+        let work = async move {
+            let volume = volumes::bind(&daemon, wanted).await?;
+            devices::settle_links(&daemon).await;
+            Ok(volume)
+        };
+        let volume = to_its_end(work).await?;
         Ok(tonic::Response::new(v1::BindResponse {
             volume: Some(volume),
         }))
@@ -49,7 +54,11 @@ impl Volumes for Service {
     async fn bind_all(&self, request: Request<v1::BindAllRequest>) -> Answer<v1::BindAllResponse> {
         may_change(&request)?;
         let daemon = Arc::clone(&self.daemon);
-        let work = async move { volumes::bind_all(&daemon).await };
+        let work = async move {
+            let bound = volumes::bind_all(&daemon).await?;
+            devices::settle_links(&daemon).await;
+            Ok(bound)
+        };
         let (volumes, skipped) = to_its_end(work).await?;
         Ok(tonic::Response::new(v1::BindAllResponse {
             volumes,

@@ -4,4 +4,5 @@ mod bound;
 mod instance;
 mod logins;
 mod mounted;
+mod showing;
 mod support;
