@@ -1,6 +1,7 @@
 //! What the daemon is told: the file `hawser.toml`, and the command line, which counts more.
 
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -49,6 +50,8 @@ pub struct Config {
     pub export: ExportMode,
     /// Serve NBD on a Unix socket also for disks that are shown in another way.
     pub also_nbd: bool,
+    /// Serve each disk over NBD on a free TCP port of this address too, without authentication.
+    pub nbd_tcp: Option<IpAddr>,
     /// Whether CHAP may fall back to MD5 alone for targets that cannot take a list.
     pub allow_md5: bool,
     /// Whether CHAP secrets under 12 bytes are taken, for targets that can do no better.
@@ -112,6 +115,7 @@ struct File {
 struct ExportSection {
     mode: Option<String>,
     also_nbd: Option<bool>,
+    nbd_tcp: Option<IpAddr>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -198,6 +202,7 @@ impl Config {
             socket,
             export: ExportMode::Auto,
             also_nbd: false,
+            nbd_tcp: None,
             allow_md5: true,
             allow_short_secrets: false,
             hold: Duration::from_secs(120),
@@ -221,6 +226,7 @@ impl Config {
                 .map_err(|e| wrong(format!("export.mode: {e}")))?;
         }
         self.also_nbd = file.export.also_nbd.unwrap_or(self.also_nbd);
+        self.nbd_tcp = file.export.nbd_tcp.or(self.nbd_tcp);
         self.allow_md5 = file.chap.allow_md5.unwrap_or(self.allow_md5);
         let short = file.chap.allow_short_secrets;
         self.allow_short_secrets = short.unwrap_or(self.allow_short_secrets);
@@ -360,6 +366,8 @@ mod tests {
         for (text, told) in [
             ("stat_dir = '/a'", "stat_dir"),
             ("[export]\nmode = 'lop'", "lop"),
+            ("[export]\nnbd_tcp = 'localhost'", "nbd_tcp"),
+            ("[export]\nnbd_tcp = '127.0.0.1:10809'", "nbd_tcp"),
             ("[session]\nhold_seconds = 90000", "86400"),
             ("[limits]\nsessions = 0", "limits.sessions"),
             ("x", "hawser.toml"),

@@ -3723,6 +3723,10 @@ pub struct Disk {
     /// Its login is persistent.
     #[prost(bool, tag = "25")]
     pub persistent: bool,
+    /// Address of its NBD export over TCP as a URI (`nbd://192.0.2.1:40123`), or empty. Without authentication and
+    /// encryption.
+    #[prost(string, tag = "26")]
+    pub nbd_tcp_address: ::prost::alloc::string::String,
 }
 /// Asks for the disks.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -57,6 +57,7 @@ struct DiskView<'a> {
     device_number: Option<String>,
     fuse_path: Option<String>,
     nbd: Option<String>,
+    nbd_tcp: Option<String>,
     links: &'a [String],
     holders: &'a [String],
     bound_paths: &'a [String],
@@ -89,6 +90,7 @@ impl<'a> From<&'a Disk> for DiskView<'a> {
             device_number: some(&disk.device_number),
             fuse_path: some(&disk.fuse_path),
             nbd: some(&disk.nbd_address),
+            nbd_tcp: some(&disk.nbd_tcp_address),
             links: &disk.links,
             holders: &disk.holders,
             bound_paths: &disk.bound_paths,
@@ -146,7 +148,7 @@ fn table(disks: &[Disk]) -> String {
             identity.unwrap_or_default(),
             state(disk.state()),
             &disk.device,
-            &disk.nbd_address,
+            &nbd(disk),
             &disk.holders.join(" "),
             &disk.bound_paths.join(" "),
         ]);
@@ -163,6 +165,13 @@ fn table(disks: &[Disk]) -> String {
     let reasons: String = reasons.collect();
     let gap = if reasons.is_empty() { "" } else { "\n" };
     format!("{}{gap}{reasons}", listing.into_text())
+}
+
+/// Where it is served over NBD: on its socket, over TCP, or both.
+fn nbd(disk: &Disk) -> String {
+    let both = [disk.nbd_address.as_str(), disk.nbd_tcp_address.as_str()];
+    let known = both.into_iter().filter(|address| !address.is_empty());
+    known.collect::<Vec<_>>().join(" ")
 }
 
 /// A disk in a few words, for the lists of other commands.

@@ -4,6 +4,7 @@ mod show;
 pub(crate) mod usage;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -70,6 +71,8 @@ pub(crate) struct Facts {
     /// The socket of its NBD server.
     pub(crate) nbd_socket: Option<PathBuf>,
     nbd_uri: String,
+    /// Where it is served over TCP.
+    nbd_tcp: Option<SocketAddr>,
     links: Vec<PathBuf>,
     trouble: Option<Trouble>,
 }
@@ -170,6 +173,7 @@ impl Facts {
             fuse_file: export.fuse_file.clone(),
             nbd_socket: export.nbd_socket.clone(),
             nbd_uri: export.nbd_uri.clone().unwrap_or_default(),
+            nbd_tcp: export.nbd_tcp,
             links: export.links.clone(),
             trouble: None,
         }
@@ -627,6 +631,10 @@ pub(crate) fn show_disk(disk: &Disk, around: Around<'_>) -> v1::Disk {
         holders: around.holders,
         bound_paths: around.bound_paths,
         persistent: around.persistent,
+        nbd_tcp_address: facts
+            .nbd_tcp
+            .map(|address| format!("nbd://{address}"))
+            .unwrap_or_default(),
     }
 }
 

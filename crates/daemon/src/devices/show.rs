@@ -1,12 +1,13 @@
 //! Shows disks: exports them, and decides which of two has the name of an identity.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hawser_api::{Failure, Status};
 use hawser_block::BlockDevice;
-use hawser_export::{ExportError, ExportRequest};
+use hawser_export::{Export, ExportError, ExportRequest};
 use hawser_store::BoundVolume;
 
 use super::{Disk, Facts};
@@ -14,17 +15,64 @@ use crate::daemon::Daemon;
 use crate::events::News;
 use crate::{logins, volumes};
 
+/// Makes the export. NBD over TCP is an extra: an address that this machine does not have (yet) must not
+/// keep the disk away from those who use it here.
+async fn export(
+    daemon: &Daemon,
+    disk: &Disk,
+    device: &Arc<dyn BlockDevice>,
+) -> Result<Export, ExportError> {
+    let request = |nbd_tcp| {
+        let number = disk.lun.number().unwrap_or(disk.lun.as_u64());
+        let mut request = ExportRequest::new(Arc::clone(device), disk.target.clone(), number);
+        request.identity = disk.identity().map(|identity| identity.as_str().to_owned());
+        request.also_nbd = daemon.config.also_nbd;
+        request.nbd_tcp = nbd_tcp;
+        request
+    };
+    // Any free port: each disk has a server of its own.
+    let address = daemon.config.nbd_tcp.map(|host| SocketAddr::new(host, 0));
+    let made = daemon.exporter.export(request(address)).await;
+    let (export, failure) = match (made, address) {
+        (Err(ExportError::Nbd(error)), Some(address)) => {
+            let export = daemon.exporter.export(request(None)).await?;
+            let message = format!(
+                "LUN {} of {} is not served over NBD on {}: {error}",
+                disk.lun,
+                disk.target,
+                address.ip()
+            );
+            let failure = Failure::new(Status::NON_SPECIFIC_ERROR, message)
+                .with_advice("set export.nbd_tcp in hawser.toml to an address of this machine");
+            (export, Some(failure))
+        }
+        (made, _) => (made?, None),
+    };
+    let open = export.nbd_tcp.map(|address| {
+        let message = format!(
+            "LUN {} of {} is served over NBD on {address} without authentication or encryption",
+            disk.lun, disk.target
+        );
+        Failure::new(Status::ERROR_SUCCESS, message).with_advice(
+            "whoever reaches that port can read and write the disk: see to it that only those who \
+             may can, or take export.nbd_tcp out of hawser.toml",
+        )
+    });
+    if let Some(failure) = failure.or(open) {
+        let news = News::warning("nbd-tcp", failure.with_target(&disk.target));
+        let news = news.session(disk.session).lun(disk.lun.as_u64());
+        daemon.events.tell(news);
+    }
+    Ok(export)
+}
+
 /// Exports a disk; gives what there is to tell of it.
 pub(super) async fn show(daemon: &Daemon, disk: &Disk) -> Result<Option<News>, Failure> {
     let Some(handle) = disk.handle.clone() else {
         return Ok(None);
     };
     let device: Arc<dyn BlockDevice> = Arc::new(handle);
-    let number = disk.lun.number().unwrap_or(disk.lun.as_u64());
-    let mut request = ExportRequest::new(device, disk.target.clone(), number);
-    request.identity = disk.identity().map(|identity| identity.as_str().to_owned());
-    request.also_nbd = daemon.config.also_nbd;
-    let export = match daemon.exporter.export(request).await {
+    let export = match export(daemon, disk, &device).await {
         Ok(export) => export,
         // Another session with the target shows it.
         Err(ExportError::AlreadyExported { .. }) => return Ok(None),

@@ -1,9 +1,11 @@
 //! How disks are shown: who has the name of an identity, NBD over TCP.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 use hawser_api::v1;
 use hawser_daemon::ExportMode;
+use tokio::io::AsyncReadExt;
 
 use super::support::{
     Asks, Place, Running, TARGET, in_time, now, path, persistent, serve, target, target_named,
@@ -86,4 +88,46 @@ async fn the_name_of_an_identity_goes_to_the_disk_that_the_operator_chose() {
     assert!(leads_to(&other));
     daemon.stop().await;
     assert!(!Path::new(&link).exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nbd_over_tcp_is_off_unless_asked_for_and_warned_of() {
+    let server = serve(target()).await;
+    let mut place = Place::new(ExportMode::Nbd);
+    let daemon = place.start().await;
+    let disk = daemon.persistent_disk(server.local_addrs()[0]).await;
+    assert_eq!(disk.nbd_tcp_address, "");
+    daemon.stop().await;
+
+    place.config.nbd_tcp = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let daemon = place.start().await;
+    let disk = daemon.ready_disk().await;
+    let address = disk.nbd_tcp_address.strip_prefix("nbd://").unwrap();
+    let mut stream = in_time(tokio::net::TcpStream::connect(address))
+        .await
+        .unwrap();
+    let mut greeting = [0; 8];
+    in_time(stream.read_exact(&mut greeting)).await.unwrap();
+    assert_eq!(&greeting, b"NBDMAGIC");
+    drop(stream);
+    let told = daemon.event("nbd-tcp", |_| true).await;
+    assert_eq!(told.severity(), v1::Severity::Warning);
+    let detail = told.detail.unwrap();
+    assert!(
+        detail.message.contains("without authentication"),
+        "{detail:?}"
+    );
+    assert!(detail.message.contains(address), "{detail:?}");
+    daemon.stop().await;
+
+    // An address of another machine (RFC 5737) is told, and the disk is there without it.
+    place.config.nbd_tcp = Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)));
+    let daemon = place.start().await;
+    let disk = daemon.ready_disk().await;
+    assert_eq!(disk.nbd_tcp_address, "");
+    assert!(!disk.nbd_address.is_empty());
+    let told = daemon.event("nbd-tcp", |_| true).await;
+    let message = told.detail.unwrap().message;
+    assert!(message.contains("192.0.2.1"), "{message}");
+    daemon.stop().await;
 }

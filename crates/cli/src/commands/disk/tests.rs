@@ -75,6 +75,20 @@ fn the_json_has_the_promised_keys() {
 }
 
 #[test]
+fn nbd_over_tcp_is_shown() {
+    let mut disk = disk();
+    disk.nbd_address = "nbd+unix:///?socket=/r/s".to_owned();
+    disk.nbd_tcp_address = "nbd://192.0.2.1:40123".to_owned();
+    let text = table(&[disk.clone()]);
+    assert!(
+        text.contains("  nbd+unix:///?socket=/r/s nbd://192.0.2.1:40123  "),
+        "{text}"
+    );
+    let json: serde_json::Value = serde_json::from_str(&json(&[disk])).expect("is JSON");
+    assert_eq!(json[0]["nbd_tcp"], "nbd://192.0.2.1:40123");
+}
+
+#[test]
 fn a_lun_without_a_number_is_not_shown_as_lun_0() {
     let disk = Disk {
         lun: 0x0203_0000_0000_0000,
