@@ -40,6 +40,9 @@ pub(crate) async fn bind(daemon: &Daemon, args: BindArgs) -> Result<(), CliError
         .await?
         .into_inner();
     let volume = answer.volume.unwrap_or_default();
+    if let Some(note) = made_safe(&volume) {
+        output::note(&note);
+    }
     if args.output.json {
         return output::print(&to_json(&BoundView::from(&volume)));
     }
@@ -57,6 +60,9 @@ async fn bind_all(daemon: &Daemon, output: OutputArgs) -> Result<(), CliError> {
     let answer = progress::during("binding all volumes", asked)
         .await?
         .into_inner();
+    for note in answer.volumes.iter().filter_map(made_safe) {
+        output::note(&note);
+    }
     for skipped in &answer.skipped {
         let why = skipped.reason.as_ref().map(whole).unwrap_or_default();
         output::note(&format!("left out: {}: {why}", skipped.path));
@@ -242,6 +248,33 @@ fn described(volume: &BoundVolume) -> String {
         MountedBy::Hawser => ", mounted by Hawser",
     };
     hawser_api::printable(&format!("{what} on {}{who}", disks.join(" and ")))
+}
+
+/// What changes when Hawser mounts a volume: nosuid and nodev, unless its options say suid or dev. A
+/// volume that was mounted by hand with the defaults comes back with less than it had.
+fn made_safe(volume: &BoundVolume) -> Option<String> {
+    if volume.mounted_by() != MountedBy::Hawser {
+        return None;
+    }
+    let said: Vec<&str> = volume.mount_options.split(',').collect();
+    let pairs = [("suid", "nosuid"), ("dev", "nodev")];
+    let (ask, added): (Vec<_>, Vec<_>) = pairs
+        .into_iter()
+        .filter(|(ask, safe)| !said.contains(ask) && !said.contains(safe))
+        .unzip();
+    if added.is_empty() {
+        return None;
+    }
+    let (path, added, ask) = (&volume.path, added.join(","), ask.join(","));
+    let kept = match volume.mount_options.as_str() {
+        "" => String::new(),
+        options => format!("{options},"),
+    };
+    Some(format!(
+        "note: from the next start on Hawser mounts {path} with {added}: programs with the set-user-ID \
+         bit and device files on it do not work then. If they must, unbind it and bind it with \
+         --options {kept}{ask}"
+    ))
 }
 
 /// The bound volumes as JSON.
