@@ -381,4 +381,79 @@ mod tests {
         };
         assert!(Config::load_in(&absent, &plain_user()).is_err());
     }
+
+    const PAGE: &str = include_str!("../../../docs/configuration.md");
+    const SAMPLE: &str = include_str!("../../../packaging/hawser.toml");
+
+    /// The keys that serde says it knows here: it lists them when it meets one it does not know.
+    fn known_keys(section: Option<&str>) -> Vec<String> {
+        let header = section.map_or(String::new(), |name| format!("[{name}]\n"));
+        let error = toml::from_str::<File>(&format!("{header}no_such_key = 1")).unwrap_err();
+        let Some((_, expected)) = error.message().split_once("expected") else {
+            return Vec::new();
+        };
+        if !error.message().starts_with("unknown field `no_such_key`") {
+            return Vec::new();
+        }
+        let words = expected.split('`').skip(1).step_by(2);
+        words.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_key_is_documented_and_in_the_sample() {
+        let (mut keys, mut sections) = (0, 0);
+        let mut check = |text: &str| {
+            assert!(
+                PAGE.contains(&format!("\n| `{text}` |")),
+                "{text} is not in the page"
+            );
+            let said = [format!("\n{text} = "), format!("\n# {text} = ")];
+            assert!(
+                said.iter().any(|said| SAMPLE.contains(said)),
+                "{text} is not in the sample"
+            );
+            keys += 1;
+        };
+        for name in known_keys(None) {
+            let below = known_keys(Some(&name));
+            if below.is_empty() {
+                check(&name);
+                continue;
+            }
+            sections += 1;
+            assert!(
+                PAGE.contains(&format!("\n## `[{name}]`")),
+                "{name} is not in the page"
+            );
+            assert!(
+                SAMPLE.contains(&format!("\n[{name}]\n")),
+                "{name} is not in the sample"
+            );
+            below.iter().for_each(|key| check(key));
+        }
+        assert!(
+            keys >= 14 && sections >= 6,
+            "{keys} keys, {sections} sections"
+        );
+    }
+
+    #[test]
+    fn the_sample_says_the_defaults() {
+        let root = Places::of(true, &|_| None);
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("hawser.toml");
+        let load = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            let config = Some(path.clone());
+            let overrides = Overrides {
+                config,
+                ..Overrides::default()
+            };
+            Config::load_in(&overrides, &root).unwrap()
+        };
+        assert_eq!(load(SAMPLE), load(""));
+        // What is commented out may be said.
+        let all = SAMPLE.replace("\n# nbd_tcp", "\nnbd_tcp");
+        assert!(load(&all).nbd_tcp.is_some());
+    }
 }
