@@ -16,7 +16,7 @@ use crate::commands::{self, Daemon};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output;
-use crate::{bench, demo, parent};
+use crate::{bench, demo, parent, progress};
 
 /// Environment variable with what is logged, such as `info,hawser_engine=debug`.
 const LOG_VARIABLE: &str = "HAWSER_LOG";
@@ -66,6 +66,7 @@ pub fn target() -> ExitCode {
 
 /// Says on stderr why it failed, and how the program ends.
 fn finish(program: &str, done: Result<(), CliError>) -> ExitCode {
+    progress::end();
     let Err(error) = done else {
         return Exit::Done.into();
     };

@@ -8,6 +8,7 @@ use super::reason::{ReasonView, some};
 use crate::args::{EventsArgs, SeverityChoice};
 use crate::error::CliError;
 use crate::output::{self, ShownLun, to_json_line};
+use crate::progress;
 
 /// `hawser events`.
 ///
@@ -27,6 +28,8 @@ pub(crate) async fn run(daemon: &Daemon, args: EventsArgs) -> Result<(), CliErro
     };
     let client = daemon.client().await?;
     let mut events = client.system().watch_events(request).await?.into_inner();
+    // It answers; whatever there is to say now are events.
+    progress::end();
     let mut last = None;
     while let Some(event) = events.message().await? {
         if let Some(lost) = gap(last, event.sequence, minimum) {
