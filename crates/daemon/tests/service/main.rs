@@ -1,6 +1,7 @@
 //! The daemon against the embedded target and tgt: the main job, and what can go wrong in it.
 
 mod bound;
+mod full_disk;
 mod instance;
 mod logins;
 mod mounted;
