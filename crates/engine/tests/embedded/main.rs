@@ -4,5 +4,6 @@
 mod disks;
 mod events;
 mod faults;
+mod once;
 mod redirects;
 mod support;
