@@ -89,6 +89,9 @@ impl Exit {
             Status::ERROR_FILE_NOT_FOUND
             | Status::ERROR_NOT_FOUND
             | Status::TARGET_NOT_FOUND
+            // What the portal says: it knows no such target, or no longer.
+            | Status::NOT_FOUND
+            | Status::TARGET_REMOVED
             | Status::PORTAL_NOT_FOUND
             | Status::INVALID_SESSION_ID
             | Status::DEVICE_NOT_FOUND => Self::NotFound,
@@ -128,6 +131,8 @@ mod tests {
             (Status::SERVICE_NOT_RUNNING, 3),
             (Status::ERROR_ACCESS_DENIED, 4),
             (Status::TARGET_NOT_FOUND, 5),
+            (Status::from_login_status(2, 3), 5),
+            (Status::from_login_status(2, 4), 5),
             (Status::DEVICE_NOT_FOUND, 5),
             (Status::PERSISTENT_LOGIN_TIMEOUT, 6),
             (Status::CONNECTION_FAILED, 7),

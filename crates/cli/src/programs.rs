@@ -16,7 +16,7 @@ use crate::commands::{self, Daemon};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output;
-use crate::{bench, demo, parent};
+use crate::{bench, demo, parent, progress};
 
 /// Environment variable with what is logged, such as `info,hawser_engine=debug`.
 const LOG_VARIABLE: &str = "HAWSER_LOG";
@@ -66,6 +66,7 @@ pub fn target() -> ExitCode {
 
 /// Says on stderr why it failed, and how the program ends.
 fn finish(program: &str, done: Result<(), CliError>) -> ExitCode {
+    progress::end();
     let Err(error) = done else {
         return Exit::Done.into();
     };
@@ -120,11 +121,10 @@ fn absolute(path: &Path) -> Result<PathBuf, CliError> {
 
 /// How the program ends when the daemon fails so.
 fn exit_of(error: &hawser_daemon::RunError) -> Exit {
-    match error {
-        hawser_daemon::RunError::Instance(hawser_daemon::InstanceError::InUse { .. }) => {
-            Exit::InUse
-        }
-        _ => Exit::Failed,
+    if error.is_in_use() {
+        Exit::InUse
+    } else {
+        Exit::Failed
     }
 }
 
@@ -184,7 +184,12 @@ fn completions(args: &CompletionsArgs) -> Result<(), CliError> {
     output::print(&String::from_utf8_lossy(&script))
 }
 
-/// `hawser man`: one page a command, and those of the other programs.
+/// Section of the manual for the commands of users.
+const USER_SECTION: &str = "1";
+/// Section of the manual for services. `hawser-target(1)` is the command `hawser target`.
+const SERVICE_SECTION: &str = "8";
+
+/// `hawser man`: one page a command, and those of the services, each in the directory of its section.
 fn manual_pages(directory: &Path) -> Result<(), CliError> {
     let failed = |error: &io::Error| {
         CliError::io(
@@ -192,15 +197,25 @@ fn manual_pages(directory: &Path) -> Result<(), CliError> {
             error,
         )
     };
-    clap_mangen::generate_to(Cli::command(), directory).map_err(|error| failed(&error))?;
+    let section = |number: &str| {
+        let section = directory.join(format!("man{number}"));
+        match std::fs::create_dir(&section) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed(&error)),
+            _ => Ok(section),
+        }
+    };
+    let commands = section(USER_SECTION)?;
+    clap_mangen::generate_to(Cli::command(), commands).map_err(|error| failed(&error))?;
+    let services = section(SERVICE_SECTION)?;
     let programs = [
         DaemonProgram::command(),
         hawser_target::program::Options::command(),
     ];
     for program in programs {
-        let path = directory.join(format!("{}.1", program.get_name()));
+        let path = services.join(format!("{}.{SERVICE_SECTION}", program.get_name()));
         let mut page = Vec::new();
         clap_mangen::Man::new(program)
+            .section(SERVICE_SECTION)
             .render(&mut page)
             .map_err(|error| failed(&error))?;
         let file = OpenOptions::new()
@@ -242,17 +257,48 @@ mod tests {
         let directory = tempfile::tempdir().expect("temp dir");
         manual_pages(directory.path()).expect("written");
         for page in [
-            "hawser",
-            "hawser-disk-list",
-            "hawser-target-add",
-            "hawserd",
-            "hawser-target",
+            "man1/hawser.1",
+            "man1/hawser-disk-list.1",
+            "man1/hawser-target.1",
+            "man1/hawser-target-add.1",
+            "man8/hawserd.8",
+            "man8/hawser-target.8",
         ] {
-            let path = directory.path().join(format!("{page}.1"));
-            let text = std::fs::read_to_string(&path).expect(page);
+            let text = std::fs::read_to_string(directory.path().join(page)).expect(page);
             assert!(text.contains(".SH SYNOPSIS"), "{page}: {text}");
+            let (_, section) = page.rsplit_once('.').expect("has one");
+            let title = text.lines().find(|line| line.starts_with(".TH "));
+            assert_eq!(
+                title.and_then(|line| line.split(' ').nth(2)),
+                Some(section),
+                "{page}"
+            );
         }
+        assert!(!directory.path().join("man1/hawserd.1").exists());
+        manual_pages(directory.path()).expect("written again");
         assert!(manual_pages(Path::new("/no/such/directory")).is_err());
+    }
+
+    #[test]
+    fn the_units_name_manual_pages_that_there_are() {
+        let directory = tempfile::tempdir().expect("temp dir");
+        manual_pages(directory.path()).expect("written");
+        let units = concat!(env!("CARGO_MANIFEST_DIR"), "/../../packaging/systemd");
+        let mut named = 0;
+        for unit in std::fs::read_dir(units).expect("is there") {
+            let text = std::fs::read_to_string(unit.expect("read").path()).expect("read");
+            let documented = text
+                .lines()
+                .filter_map(|l| l.strip_prefix("Documentation="));
+            for page in documented.flat_map(str::split_whitespace) {
+                let page = page.strip_prefix("man:").and_then(|p| p.strip_suffix(')'));
+                let (name, section) = page.and_then(|p| p.split_once('(')).expect("is a page");
+                let path = format!("man{section}/{name}.{section}");
+                assert!(directory.path().join(&path).exists(), "{path}");
+                named += 1;
+            }
+        }
+        assert!(named >= 3, "{named}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io::{self, IsTerminal};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hawser_api::printable;
@@ -23,16 +24,18 @@ pub(crate) async fn during<T>(what: &str, work: impl Future<Output = T>) -> T {
     done
 }
 
-/// A sign of life on stderr: it shows itself after a second, and is gone when dropped. Where stderr is
-/// no terminal it never shows.
-pub(crate) struct Spinner {
+/// The sign of life that is shown now: there is one at most.
+static SHOWN: Mutex<Option<Arc<Shown>>> = Mutex::new(None);
+
+/// A bar, and what makes it appear.
+#[derive(Debug)]
+struct Shown {
     bar: ProgressBar,
     appearing: Option<JoinHandle<()>>,
 }
 
-impl Spinner {
-    /// Begins with `what`. Must be called in a tokio runtime.
-    pub(crate) fn start(what: &str) -> Self {
+impl Shown {
+    fn start(what: &str) -> Arc<Self> {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         bar.set_message(printable(what));
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
@@ -45,17 +48,11 @@ impl Spinner {
             shown.enable_steady_tick(TICK);
         };
         let appearing = io::stderr().is_terminal().then(|| tokio::spawn(appear));
-        Self { bar, appearing }
+        Arc::new(Self { bar, appearing })
     }
 
-    /// Shows this from now on.
-    pub(crate) fn say(&self, what: &str) {
-        self.bar.set_message(printable(what));
-    }
-}
-
-impl Drop for Spinner {
-    fn drop(&mut self) {
+    /// Takes it away, for good.
+    fn end(&self) {
         if let Some(appearing) = &self.appearing {
             appearing.abort();
         }
@@ -63,17 +60,68 @@ impl Drop for Spinner {
     }
 }
 
+/// Shows this in the place of what was shown before.
+fn replace(shown: Option<Arc<Shown>>) {
+    let mut place = SHOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(before) = std::mem::replace(&mut *place, shown) {
+        before.end();
+    }
+}
+
+/// Begins to say `what`, until something is printed, something else is said, or [`end`]. Must be called
+/// in a tokio runtime.
+pub(crate) fn begin(what: &str) {
+    replace(Some(Shown::start(what)));
+}
+
+/// Ends what is shown, if anything is: somebody else wants the terminal.
+pub(crate) fn end() {
+    replace(None);
+}
+
+/// A sign of life on stderr: it shows itself after a second, and is gone when dropped, or when something
+/// is printed. Where stderr is no terminal it never shows.
+pub(crate) struct Spinner {
+    shown: Arc<Shown>,
+}
+
+impl Spinner {
+    /// Begins with `what`. Must be called in a tokio runtime.
+    pub(crate) fn start(what: &str) -> Self {
+        let shown = Shown::start(what);
+        replace(Some(Arc::clone(&shown)));
+        Self { shown }
+    }
+
+    /// Shows this from now on.
+    pub(crate) fn say(&self, what: &str) {
+        self.shown.bar.set_message(printable(what));
+    }
+}
+
+impl Drop for Spinner {
+    fn drop(&mut self) {
+        self.shown.end();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    // One test: what is shown is shared by the whole process.
     #[tokio::test]
-    async fn work_gives_its_result() {
+    async fn work_gives_its_result_and_one_thing_is_shown_at_a_time() {
         assert_eq!(during("work", async { 1 }).await, 1);
         let spinner = Spinner::start("hostile \x1b[2J");
-        assert_eq!(spinner.bar.message(), "hostile \\u{1b}[2J");
+        assert_eq!(spinner.shown.bar.message(), "hostile \\u{1b}[2J");
         spinner.say("more\r");
-        assert_eq!(spinner.bar.message(), "more\\u{d}");
-        assert!(spinner.bar.is_hidden());
+        assert_eq!(spinner.shown.bar.message(), "more\\u{d}");
+        assert!(spinner.shown.bar.is_hidden());
+        begin("something else");
+        assert!(spinner.shown.bar.is_finished());
+        let second = Spinner::start("a third thing");
+        end();
+        assert!(second.shown.bar.is_finished());
     }
 }

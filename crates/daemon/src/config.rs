@@ -1,6 +1,7 @@
 //! What the daemon is told: the file `hawser.toml`, and the command line, which counts more.
 
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -49,8 +50,12 @@ pub struct Config {
     pub export: ExportMode,
     /// Serve NBD on a Unix socket also for disks that are shown in another way.
     pub also_nbd: bool,
+    /// Serve each disk over NBD on a free TCP port of this address too, without authentication.
+    pub nbd_tcp: Option<IpAddr>,
     /// Whether CHAP may fall back to MD5 alone for targets that cannot take a list.
     pub allow_md5: bool,
+    /// Whether CHAP secrets under 12 bytes are taken, for targets that can do no better.
+    pub allow_short_secrets: bool,
     /// How long I/O of disks without bound volumes is held when their session is lost.
     pub hold: Duration,
     /// How long `wait` waits if it is not said.
@@ -110,12 +115,14 @@ struct File {
 struct ExportSection {
     mode: Option<String>,
     also_nbd: Option<bool>,
+    nbd_tcp: Option<IpAddr>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct ChapSection {
     allow_md5: Option<bool>,
+    allow_short_secrets: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -195,7 +202,9 @@ impl Config {
             socket,
             export: ExportMode::Auto,
             also_nbd: false,
+            nbd_tcp: None,
             allow_md5: true,
+            allow_short_secrets: false,
             hold: Duration::from_secs(120),
             wait_timeout: Duration::from_secs(60),
             link_local: false,
@@ -217,7 +226,10 @@ impl Config {
                 .map_err(|e| wrong(format!("export.mode: {e}")))?;
         }
         self.also_nbd = file.export.also_nbd.unwrap_or(self.also_nbd);
+        self.nbd_tcp = file.export.nbd_tcp.or(self.nbd_tcp);
         self.allow_md5 = file.chap.allow_md5.unwrap_or(self.allow_md5);
+        let short = file.chap.allow_short_secrets;
+        self.allow_short_secrets = short.unwrap_or(self.allow_short_secrets);
         self.link_local = file.discovery.link_local.unwrap_or(self.link_local);
         let seconds = |name: &str, value: Option<u64>, default: Duration| match value {
             None => Ok(default),
@@ -323,6 +335,7 @@ mod tests {
     #[test]
     fn flags_count_more_than_the_file() {
         let text = "state_dir = '/a'\nsocket = '/b/s'\n[export]\nmode = 'nbd'\n[chap]\nallow_md5 = false\n\
+                    allow_short_secrets = true\n\
                     [session]\nhold_seconds = 7\n[wait]\ntimeout_seconds = 9\n[limits]\nsessions = 3\n";
         let config = with_file(text, Overrides::default()).unwrap();
         assert_eq!(
@@ -330,6 +343,7 @@ mod tests {
             (Some("/a"), ExportMode::Nbd)
         );
         assert_eq!((config.allow_md5, config.max_sessions), (false, 3));
+        assert!(config.allow_short_secrets);
         assert_eq!(
             (config.hold.as_secs(), config.wait_timeout.as_secs()),
             (7, 9)
@@ -352,6 +366,8 @@ mod tests {
         for (text, told) in [
             ("stat_dir = '/a'", "stat_dir"),
             ("[export]\nmode = 'lop'", "lop"),
+            ("[export]\nnbd_tcp = 'localhost'", "nbd_tcp"),
+            ("[export]\nnbd_tcp = '127.0.0.1:10809'", "nbd_tcp"),
             ("[session]\nhold_seconds = 90000", "86400"),
             ("[limits]\nsessions = 0", "limits.sessions"),
             ("x", "hawser.toml"),
@@ -364,5 +380,80 @@ mod tests {
             ..Overrides::default()
         };
         assert!(Config::load_in(&absent, &plain_user()).is_err());
+    }
+
+    const PAGE: &str = include_str!("../../../docs/configuration.md");
+    const SAMPLE: &str = include_str!("../../../packaging/hawser.toml");
+
+    /// The keys that serde says it knows here: it lists them when it meets one it does not know.
+    fn known_keys(section: Option<&str>) -> Vec<String> {
+        let header = section.map_or(String::new(), |name| format!("[{name}]\n"));
+        let error = toml::from_str::<File>(&format!("{header}no_such_key = 1")).unwrap_err();
+        let Some((_, expected)) = error.message().split_once("expected") else {
+            return Vec::new();
+        };
+        if !error.message().starts_with("unknown field `no_such_key`") {
+            return Vec::new();
+        }
+        let words = expected.split('`').skip(1).step_by(2);
+        words.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_key_is_documented_and_in_the_sample() {
+        let (mut keys, mut sections) = (0, 0);
+        let mut check = |text: &str| {
+            assert!(
+                PAGE.contains(&format!("\n| `{text}` |")),
+                "{text} is not in the page"
+            );
+            let said = [format!("\n{text} = "), format!("\n# {text} = ")];
+            assert!(
+                said.iter().any(|said| SAMPLE.contains(said)),
+                "{text} is not in the sample"
+            );
+            keys += 1;
+        };
+        for name in known_keys(None) {
+            let below = known_keys(Some(&name));
+            if below.is_empty() {
+                check(&name);
+                continue;
+            }
+            sections += 1;
+            assert!(
+                PAGE.contains(&format!("\n## `[{name}]`")),
+                "{name} is not in the page"
+            );
+            assert!(
+                SAMPLE.contains(&format!("\n[{name}]\n")),
+                "{name} is not in the sample"
+            );
+            below.iter().for_each(|key| check(key));
+        }
+        assert!(
+            keys >= 14 && sections >= 6,
+            "{keys} keys, {sections} sections"
+        );
+    }
+
+    #[test]
+    fn the_sample_says_the_defaults() {
+        let root = Places::of(true, &|_| None);
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("hawser.toml");
+        let load = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            let config = Some(path.clone());
+            let overrides = Overrides {
+                config,
+                ..Overrides::default()
+            };
+            Config::load_in(&overrides, &root).unwrap()
+        };
+        assert_eq!(load(SAMPLE), load(""));
+        // What is commented out may be said.
+        let all = SAMPLE.replace("\n# nbd_tcp", "\nnbd_tcp");
+        assert!(load(&all).nbd_tcp.is_some());
     }
 }

@@ -485,27 +485,30 @@ fn chap(
         Some(user) => text(user)?,
         None => name.as_str().to_owned(),
     };
-    let secret = options
-        .secret
-        .as_ref()
-        .filter(|secret| is_long_enough(secret));
-    let secret = secret.ok_or_else(|| {
-        let what = "CHAP needs the target's secret, of 12 bytes at least";
-        Failure::new(Status::INVALID_TARGET_CHAP_SECRET, what)
-            .with_advice("give it with --chap-secret-file")
+    let secret = options.secret.as_ref().ok_or_else(|| {
+        Failure::new(
+            Status::INVALID_TARGET_CHAP_SECRET,
+            "CHAP needs the target's secret",
+        )
+        .with_advice("give it with --chap-secret-file")
     })?;
+    let short = daemon.config.allow_short_secrets;
+    let status = Status::INVALID_TARGET_CHAP_SECRET;
+    security::check_length(secret, short, "the target's", status)?;
     let mut chap = ChapCredentials::one_way(user, Secret::new(secret.expose().to_vec()));
     chap.allow_md5 = daemon.config.allow_md5;
+    chap.allow_short_secrets = short;
     if kind == store::AuthType::MutualChap {
         let own = match &options.mutual_secret {
             Some(own) => Some(own.clone()),
             None => security::chap_secret(&daemon.records)?,
         };
-        let own = own.filter(is_long_enough).ok_or_else(|| {
-            let what = "mutual CHAP needs the initiator's secret, of 12 bytes at least";
-            Failure::new(Status::INVALID_INITIATOR_CHAP_SECRET, what)
+        let status = Status::INVALID_INITIATOR_CHAP_SECRET;
+        let own = own.ok_or_else(|| {
+            Failure::new(status, "mutual CHAP needs the initiator's secret")
                 .with_advice("set it with `hawser chap-secret set`")
         })?;
+        security::check_length(&own, short, "the initiator's", status)?;
         if own == *secret {
             let what = "the secrets of the two directions must differ (RFC 7143 section 9.2.1)";
             return Err(Failure::new(Status::INVALID_CHAP_SECRET, what));
@@ -514,10 +517,6 @@ fn chap(
         chap.mutual = Some((peer, Secret::new(own.expose().to_vec())));
     }
     Ok(Some(chap))
-}
-
-fn is_long_enough(secret: &store::Secret) -> bool {
-    secret.expose().len() >= security::MIN_CHAP_SECRET_LEN
 }
 
 /// The time limits as the engine takes them.

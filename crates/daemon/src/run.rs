@@ -55,6 +55,17 @@ pub enum RunError {
     },
 }
 
+impl RunError {
+    /// Another daemon has what this one needs: the runtime directory, the socket, or the state.
+    #[must_use]
+    pub fn is_in_use(&self) -> bool {
+        matches!(
+            self,
+            Self::Instance(InstanceError::InUse { .. }) | Self::Store(StoreError::InUse { .. })
+        )
+    }
+}
+
 fn advice(error: &StoreError) -> String {
     match error.advice() {
         "" => String::new(),

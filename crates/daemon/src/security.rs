@@ -15,7 +15,7 @@ const MAX_HOST_LEN: usize = 100;
 /// `MAX_ISCSI_NAME_LEN`.
 const MAX_NAME_LEN: usize = 223;
 /// RFC 7143 §9.2.1: the shortest CHAP secret to be used without IPsec, in bytes.
-pub(crate) const MIN_CHAP_SECRET_LEN: usize = 12;
+const MIN_CHAP_SECRET_LEN: usize = 12;
 /// Longest initiator secret of the Discovery Library, in bytes.
 const MAX_CHAP_SECRET_LEN: usize = 16;
 /// Longest initiator secret when long ones are allowed, in bytes.
@@ -108,21 +108,57 @@ fn host_part(host: &str) -> String {
     }
 }
 
-/// Stores the secret that targets must prove in mutual CHAP; gives a warning status or success.
+/// Which lengths of secrets are taken.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Lengths {
+    /// Under 12 bytes too (`chap.allow_short_secrets`).
+    pub(crate) short: bool,
+    /// Over the 16 bytes of the Discovery Library too.
+    pub(crate) long: bool,
+}
+
+/// Refuses a CHAP secret that a login must not use: an empty one, and without IPsec one of fewer than
+/// 96 bits unless short ones are allowed. `whose` begins the sentence, `status` says which secret it is.
+pub(crate) fn check_length(
+    secret: &Secret,
+    allow_short: bool,
+    whose: &str,
+    status: Status,
+) -> Result<(), Failure> {
+    let least = if allow_short { 1 } else { MIN_CHAP_SECRET_LEN };
+    if secret.expose().len() >= least {
+        return Ok(());
+    }
+    let what = format!(
+        "{whose} CHAP secret is too short: without IPsec it needs {MIN_CHAP_SECRET_LEN} bytes at least \
+         (RFC 7143 section 9.2.1)"
+    );
+    Err(Failure::new(status, what).with_advice(
+        "set a longer secret on both sides; chap.allow_short_secrets = true in hawser.toml takes it as \
+         it is, and whoever records a login can then guess it",
+    ))
+}
+
+/// Stores the secret that targets must prove in mutual CHAP; gives a warning status or success. What no
+/// login would use is refused.
 pub(crate) async fn set_chap_secret(
     records: &Records,
     secret: Option<Secret>,
-    allow_long: bool,
+    lengths: Lengths,
 ) -> Result<(Change, Status), Failure> {
-    let longest = if allow_long {
+    let longest = if lengths.long {
         MAX_LONG_CHAP_SECRET_LEN
     } else {
         MAX_CHAP_SECRET_LEN
     };
     let length = secret.as_ref().map_or(0, |secret| secret.expose().len());
+    let status = Status::INVALID_INITIATOR_CHAP_SECRET;
     if length == 0 || length > longest {
         let what = format!("the initiator's CHAP secret has 1 to {longest} bytes");
-        return Err(Failure::new(Status::INVALID_INITIATOR_CHAP_SECRET, what));
+        return Err(Failure::new(status, what));
+    }
+    if let Some(secret) = &secret {
+        check_length(secret, lengths.short, "the initiator's", status)?;
     }
     let stored = StoredSecret {
         name: SecretName::InitiatorChap,
@@ -228,30 +264,40 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn chap_secrets_are_bounded_and_short_ones_warned_of() {
+    async fn chap_secrets_are_bounded_and_short_ones_refused_unless_allowed() {
         let directory = tempfile::tempdir().unwrap();
         let records = records(directory.path());
-        let set = async |bytes: &[u8], long| {
-            set_chap_secret(&records, Some(Secret::new(bytes)), long).await
+        let set = async |bytes: &[u8], short, long| {
+            let lengths = Lengths { short, long };
+            set_chap_secret(&records, Some(Secret::new(bytes)), lengths).await
         };
         assert_eq!(
-            set(b"0123456789ab", false).await.unwrap(),
+            set(b"0123456789ab", false, false).await.unwrap(),
             (Change::Created, Status::ERROR_SUCCESS)
         );
+        let refused = set(b"0123456789a", false, false).await.unwrap_err();
+        assert_eq!(refused.status, Status::INVALID_INITIATOR_CHAP_SECRET);
+        assert!(refused.advice.contains("allow_short_secrets"), "{refused}");
+        let kept = chap_secret(&records).unwrap().unwrap();
         assert_eq!(
-            set(b"short", false).await.unwrap(),
+            kept.expose(),
+            b"0123456789ab",
+            "what is refused changes nothing"
+        );
+        assert_eq!(
+            set(b"short", true, false).await.unwrap(),
             (Change::Updated, Status::SHORT_CHAP_SECRET)
         );
         assert_eq!(
-            set(b"short", false).await.unwrap().0,
+            set(b"short", true, false).await.unwrap().0,
             Change::Updated,
             "never says it is the same"
         );
         for (bytes, long) in [(&b""[..], true), (&[b'x'; 17], false), (&[b'x'; 256], true)] {
-            let failure = set(bytes, long).await.unwrap_err();
+            let failure = set(bytes, true, long).await.unwrap_err();
             assert_eq!(failure.status, Status::INVALID_INITIATOR_CHAP_SECRET);
         }
-        set(&[b'x'; 255], true).await.unwrap();
+        set(&[b'x'; 255], false, true).await.unwrap();
         assert_eq!(chap_secret(&records).unwrap().unwrap().expose().len(), 255);
     }
 }

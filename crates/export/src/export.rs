@@ -39,7 +39,8 @@ pub struct Export {
     pub nbd_tcp: Option<SocketAddr>,
     /// What NBD clients take as an address: the Unix socket's, as an NBD URI.
     pub nbd_uri: Option<String>,
-    /// The stable links to the node, the file or the socket, the best there is.
+    /// The stable links to the node, the file or the socket, the best there is. One of them may have been
+    /// taken over by another export since ([`take_over_by_id`](Self::take_over_by_id)).
     pub links: Vec<PathBuf>,
     /// The way the disk is shown; never [`ExportMode::Auto`].
     pub mode: ExportMode,
@@ -78,7 +79,7 @@ impl Export {
         let journal = match Journal::create(path.clone(), &request.target, request.lun) {
             Ok(journal) => journal,
             Err(source) => {
-                shared.give_name_back(Path::new(&id));
+                shared.give_id_back(&id);
                 return Err(ExportError::Runtime { path, source });
             }
         };
@@ -229,26 +230,36 @@ impl Export {
             wanted.push(self.shared.layout.by_id(identity));
         }
         for link in wanted {
-            if !self.shared.take_name(&link) {
-                // Another disk says it has the same identity. A target can say anything, so whoever
-                // came first keeps the name.
-                self.decline(
-                    self.mode,
-                    format!("{} belongs to another export", link.display()),
-                );
-                continue;
-            }
-            match links::make(&link, &target) {
-                Ok(()) => self.links.push(link),
-                Err(error) => {
-                    self.shared.give_name_back(&link);
-                    self.decline(
-                        self.mode,
-                        format!("cannot make the link {}: {error}", link.display()),
-                    );
+            let reason = match self.shared.make_link(&link, &self.id, &target, false) {
+                Ok(true) => {
+                    self.links.push(link);
+                    continue;
                 }
-            }
+                // Another disk says it has the same identity. A target can say anything, so whoever
+                // came first keeps the name, until `take_over_by_id` says otherwise.
+                Ok(false) => format!("{} belongs to another export", link.display()),
+                Err(error) => format!("cannot make the link {}: {error}", link.display()),
+            };
+            self.decline(self.mode, reason);
         }
+    }
+
+    /// Takes the link `disk/by-id/…` of this identity over, whichever export has it: for the caller who
+    /// knows which of two disks with one identity is meant. Gives the link, or `None` if there is
+    /// nothing it could lead to.
+    ///
+    /// # Errors
+    /// The link cannot be made; whoever had it keeps it.
+    pub fn take_over_by_id(&mut self, identity: &str) -> io::Result<Option<PathBuf>> {
+        let Some(target) = self.best_path().map(Path::to_owned) else {
+            return Ok(None);
+        };
+        let link = self.shared.layout.by_id(identity);
+        self.shared.make_link(&link, &self.id, &target, true)?;
+        if !self.links.contains(&link) {
+            self.links.push(link.clone());
+        }
+        Ok(Some(link))
     }
 
     fn decline(&mut self, mode: ExportMode, reason: String) {
@@ -300,12 +311,11 @@ impl Export {
     pub async fn remove(mut self) -> Removal {
         let mut removal = Removal::default();
         for link in std::mem::take(&mut self.links) {
-            if let Err(error) = links::remove(&link) {
+            if let Err(error) = self.shared.remove_link(&link, &self.id) {
                 removal
                     .left_behind
                     .push(format!("the link {}: {error}", link.display()));
             }
-            self.shared.give_name_back(&link);
         }
         let nbd = self.nbd.take();
         let handle = self.shared.handle.clone();
@@ -354,10 +364,8 @@ impl Export {
 
 impl Drop for Export {
     fn drop(&mut self) {
-        self.shared.give_name_back(Path::new(&self.id));
-        for link in &self.links {
-            self.shared.give_name_back(link);
-        }
+        self.shared.give_links_back(&self.id);
+        self.shared.give_id_back(&self.id);
     }
 }
 

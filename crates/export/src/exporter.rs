@@ -1,16 +1,17 @@
 //! The one entry of the daemon: shows disks in the best way there is, and takes them away again.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hawser_block::BlockDevice;
 use tokio::runtime::Handle;
 
 use crate::export::Export;
 use crate::layout::{Layout, export_id};
+use crate::links;
 use crate::mode::{Declined, ExportMode};
 use crate::nbd::NbdServerError;
 
@@ -101,24 +102,61 @@ pub(crate) struct Shared {
     pub(crate) layout: Layout,
     mode: ExportMode,
     pub(crate) handle: Handle,
-    /// What is taken: export ids and links.
-    taken: Mutex<HashSet<PathBuf>>,
+    /// Export ids that are taken.
+    taken: Mutex<HashSet<String>>,
+    /// Links, and the id of the export that each belongs to. Links change on disk under this lock, so
+    /// that who has a link here has it there.
+    links: Mutex<HashMap<PathBuf, String>>,
 }
 
 impl Shared {
-    /// Takes a name; false when another export has it.
-    pub(crate) fn take_name(&self, name: &Path) -> bool {
-        self.taken
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(name.to_owned())
+    /// Takes an export id; false when another export has it.
+    fn take_id(&self, id: &str) -> bool {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.insert(id.to_owned())
     }
 
-    pub(crate) fn give_name_back(&self, name: &Path) {
-        self.taken
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(name);
+    pub(crate) fn give_id_back(&self, id: &str) {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.remove(id);
+    }
+
+    fn links(&self) -> MutexGuard<'_, HashMap<PathBuf, String>> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a link for the export `id`. One that another export has is left to it, and false given,
+    /// unless `anyway`.
+    pub(crate) fn make_link(
+        &self,
+        link: &Path,
+        id: &str,
+        target: &Path,
+        anyway: bool,
+    ) -> io::Result<bool> {
+        let mut owners = self.links();
+        if !anyway && owners.get(link).is_some_and(|owner| owner != id) {
+            return Ok(false);
+        }
+        links::make(link, target)?;
+        owners.insert(link.to_owned(), id.to_owned());
+        Ok(true)
+    }
+
+    /// Removes a link of the export `id`, unless another has taken it over. It is given back even if it
+    /// cannot be removed.
+    pub(crate) fn remove_link(&self, link: &Path, id: &str) -> io::Result<()> {
+        let mut owners = self.links();
+        if owners.get(link).is_none_or(|owner| owner != id) {
+            return Ok(());
+        }
+        owners.remove(link);
+        links::remove(link)
+    }
+
+    /// Gives the links of the export `id` back; they stay where they are.
+    pub(crate) fn give_links_back(&self, id: &str) {
+        self.links().retain(|_, owner| owner != id);
     }
 }
 
@@ -136,13 +174,13 @@ impl Exporter {
         };
         let layout = Layout::open(runtime_dir).map_err(failed)?;
         layout.make_private_directories().map_err(failed)?;
-        let taken = Mutex::default();
         Ok(Self {
             shared: Arc::new(Shared {
                 layout,
                 mode,
                 handle,
-                taken,
+                taken: Mutex::default(),
+                links: Mutex::default(),
             }),
         })
     }
@@ -158,7 +196,7 @@ impl Exporter {
     /// Not cancel safe: what was made so far stays until the next clean-up.
     pub async fn export(&self, request: ExportRequest) -> Result<Export, ExportError> {
         let id = export_id(&request.target, request.lun);
-        if !self.shared.take_name(Path::new(&id)) {
+        if !self.shared.take_id(&id) {
             let (target, lun) = (request.target, request.lun);
             return Err(ExportError::AlreadyExported { target, lun });
         }

@@ -221,3 +221,30 @@ async fn a_disk_that_claims_anothers_identity_does_not_get_its_link() {
     assert_eq!(third.links.len(), 2);
     third.remove().await;
 }
+
+#[tokio::test]
+async fn the_link_of_an_identity_can_be_taken_over_and_stays_with_who_took_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let exporter = Exporter::new(directory.path(), ExportMode::Nbd, Handle::current()).unwrap();
+    let request = |target: &str| {
+        let mut request = ExportRequest::new(Queued::new(MIB, 512), target, 0);
+        request.identity = Some("naa.1".into());
+        request
+    };
+    let first = exporter.export(request("iqn.first")).await.unwrap();
+    let mut second = exporter.export(request("iqn.second")).await.unwrap();
+    let link = second.take_over_by_id("naa.1").unwrap().unwrap();
+    assert_eq!(link, first.links[1]);
+    assert_eq!(second.links.last(), Some(&link));
+    let leads_to = || std::fs::read_link(&link).unwrap();
+    assert_eq!(leads_to(), second.nbd_socket.clone().unwrap());
+    first.remove().await;
+    assert_eq!(leads_to(), second.nbd_socket.clone().unwrap());
+    second.remove().await;
+    assert!(std::fs::symlink_metadata(&link).is_err());
+    let mut none = request("iqn.third");
+    none.mode = Some(ExportMode::None);
+    let mut none = exporter.export(none).await.unwrap();
+    assert_eq!(none.take_over_by_id("naa.1").unwrap(), None);
+    none.remove().await;
+}

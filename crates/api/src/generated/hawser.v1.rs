@@ -3682,9 +3682,10 @@ pub struct Disk {
     /// The eight LUN bytes (SAM-5 section 4.7) in wire order, read as a big-endian number: LUN 1 is 0x0001000000000000.
     #[prost(fixed64, tag = "2")]
     pub lun: u64,
-    /// The number that people write for it: 1 in that example.
-    #[prost(uint64, tag = "3")]
-    pub lun_number: u64,
+    /// The number that people write for it: 1 in that example. Absent where it has none (a unit behind a bus, a well
+    /// known unit, a form that nobody defined).
+    #[prost(uint64, optional, tag = "3")]
+    pub lun_number: ::core::option::Option<u64>,
     /// Its session.
     #[prost(message, optional, tag = "4")]
     pub session_id: ::core::option::Option<SessionId>,
@@ -3751,6 +3752,10 @@ pub struct Disk {
     /// Its login is persistent.
     #[prost(bool, tag = "25")]
     pub persistent: bool,
+    /// Address of its NBD export over TCP as a URI (`nbd://192.0.2.1:40123`), or empty. Without authentication and
+    /// encryption.
+    #[prost(string, tag = "26")]
+    pub nbd_tcp_address: ::prost::alloc::string::String,
 }
 /// Asks for the disks.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -5696,8 +5701,8 @@ pub mod security_client {
             self
         }
         /// Sets the secret that targets must prove in mutual CHAP, for logins from now on. 1 to 16 bytes, or up to 255
-        /// if `allow_long`; else ISDSC_INVALID_INITIATOR_CHAP_SECRET. Under 12 bytes it is stored with the warning
-        /// ISDSC_SHORT_CHAP_SECRET and cannot be used without IPsec.
+        /// if `allow_long`; else ISDSC_INVALID_INITIATOR_CHAP_SECRET. Under 12 bytes it is refused with the same
+        /// status, or with `chap.allow_short_secrets` stored with the warning ISDSC_SHORT_CHAP_SECRET.
         pub async fn set_chap_secret(
             &mut self,
             request: impl tonic::IntoRequest<super::SetChapSecretRequest>,
@@ -5763,8 +5768,8 @@ pub mod security_server {
     #[async_trait]
     pub trait Security: std::marker::Send + std::marker::Sync + 'static {
         /// Sets the secret that targets must prove in mutual CHAP, for logins from now on. 1 to 16 bytes, or up to 255
-        /// if `allow_long`; else ISDSC_INVALID_INITIATOR_CHAP_SECRET. Under 12 bytes it is stored with the warning
-        /// ISDSC_SHORT_CHAP_SECRET and cannot be used without IPsec.
+        /// if `allow_long`; else ISDSC_INVALID_INITIATOR_CHAP_SECRET. Under 12 bytes it is refused with the same
+        /// status, or with `chap.allow_short_secrets` stored with the warning ISDSC_SHORT_CHAP_SECRET.
         async fn set_chap_secret(
             &self,
             request: tonic::Request<super::SetChapSecretRequest>,

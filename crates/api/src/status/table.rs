@@ -114,7 +114,7 @@ statuses! {
     DISCOVERY_MECHANISM_NOT_FOUND, "ISDSC_DISCOVERY_MECHANISM_NOT_FOUND", 0xEFFF_0045, "There is no such discovery mechanism.";
     IPSEC_NOT_SUPPORTED_ON_OS, "ISDSC_IPSEC_NOT_SUPPORTED_ON_OS", 0xEFFF_0046, "This system has no IPsec for iSCSI.";
     PERSISTENT_LOGIN_TIMEOUT, "ISDSC_PERSISTENT_LOGIN_TIMEOUT", 0xEFFF_0047, "The time to wait for persistent logins and bound volumes is over.";
-    SHORT_CHAP_SECRET, "ISDSC_SHORT_CHAP_SECRET", 0xAFFF_0048, "Done, but the CHAP secret has fewer than 96 bits and is not usable without IPsec.";
+    SHORT_CHAP_SECRET, "ISDSC_SHORT_CHAP_SECRET", 0xAFFF_0048, "Done, but the CHAP secret has fewer than 96 bits: without IPsec it can be guessed from a recorded login.";
     EVALUATION_PEROID_EXPIRED, "ISDSC_EVALUATION_PEROID_EXPIRED", 0xEFFF_0049, "The evaluation period is over.";
     INVALID_CHAP_SECRET, "ISDSC_INVALID_CHAP_SECRET", 0xEFFF_004A, "The CHAP secret breaks the CHAP rules.";
     INVALID_TARGET_CHAP_SECRET, "ISDSC_INVALID_TARGET_CHAP_SECRET", 0xEFFF_004B, "The target CHAP secret is invalid.";

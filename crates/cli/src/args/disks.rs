@@ -44,7 +44,8 @@ pub(crate) struct BindArgs {
     /// Filesystem type to mount it with [default: as it is found]
     #[arg(long, value_name = "TYPE")]
     pub(crate) fs_type: Option<String>,
-    /// Mount options [default: those of the present mount]
+    /// Mount options [default: those of the present mount]. Where Hawser mounts, nosuid and nodev are
+    /// added unless they say suid or dev
     #[arg(long, short, value_name = "OPTIONS")]
     pub(crate) options: Option<String>,
     #[command(flatten)]

@@ -151,7 +151,7 @@ fn report(args: &BenchArgs, latencies: &Histogram, elapsed: Duration, cpu: Durat
     Report {
         target: args.target.to_string(),
         portal: args.portal.to_string(),
-        lun: args.lun.to_string(),
+        lun: args.lun.into(),
         rw: args.rw.name(),
         bs: args.bs,
         qd: args.qd,

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::output::{self, to_json};
+use crate::output::{self, ShownLun, to_json};
 
 /// What was measured. `ios`, `iops`, `bytes_per_s`, `cpu_s`, `p50_us` and `p99_us` are promised to
 /// scripts.
@@ -10,7 +10,7 @@ use crate::output::{self, to_json};
 pub(super) struct Report {
     pub(super) target: String,
     pub(super) portal: String,
-    pub(super) lun: String,
+    pub(super) lun: ShownLun,
     pub(super) rw: &'static str,
     /// Bytes an access.
     pub(super) bs: u32,
@@ -76,7 +76,7 @@ mod tests {
         Report {
             target: "iqn.2026-01.example:a".to_owned(),
             portal: "192.0.2.10:3260".to_owned(),
-            lun: "1".to_owned(),
+            lun: ShownLun::from(1_u64 << 48),
             rw: "randread",
             bs: 4096,
             qd: 32,

@@ -13,7 +13,7 @@ use super::Daemon;
 use super::reason::{ReasonView, some, whole};
 use crate::args::{BindArgs, OutputArgs, UnbindArgs};
 use crate::error::CliError;
-use crate::output::{self, Listing, to_json};
+use crate::output::{self, Listing, ShownLun, to_json};
 use crate::progress;
 
 /// `hawser bind`.
@@ -40,6 +40,9 @@ pub(crate) async fn bind(daemon: &Daemon, args: BindArgs) -> Result<(), CliError
         .await?
         .into_inner();
     let volume = answer.volume.unwrap_or_default();
+    if let Some(note) = made_safe(&volume) {
+        output::note(&note);
+    }
     if args.output.json {
         return output::print(&to_json(&BoundView::from(&volume)));
     }
@@ -57,6 +60,9 @@ async fn bind_all(daemon: &Daemon, drop_absent: bool, output: OutputArgs) -> Res
     let answer = progress::during("binding all volumes", asked)
         .await?
         .into_inner();
+    for note in answer.volumes.iter().filter_map(made_safe) {
+        output::note(&note);
+    }
     for skipped in &answer.skipped {
         let why = skipped.reason.as_ref().map(whole).unwrap_or_default();
         output::note(&format!("left out: {}: {why}", skipped.path));
@@ -171,7 +177,7 @@ pub(crate) struct BoundView<'a> {
 #[derive(Debug, Serialize)]
 struct BoundDiskView<'a> {
     target: &'a str,
-    lun: String,
+    lun: ShownLun,
     identity: Option<String>,
 }
 
@@ -179,7 +185,7 @@ impl<'a> From<&'a BoundVolume> for BoundView<'a> {
     fn from(volume: &'a BoundVolume) -> Self {
         let disks = volume.disks.iter().map(|disk| BoundDiskView {
             target: &disk.target_name,
-            lun: lun_text(disk.lun),
+            lun: disk.lun.into(),
             identity: disk
                 .identity
                 .as_ref()
@@ -201,11 +207,6 @@ impl<'a> From<&'a BoundVolume> for BoundView<'a> {
             bound_at_ms: volume.bound_at_ms,
         }
     }
-}
-
-/// The LUN as people write it.
-pub(crate) fn lun_text(lun: u64) -> String {
-    hawser_engine::LunNumber::from(lun.to_be_bytes()).to_string()
 }
 
 fn state(state: BoundState) -> &'static str {
@@ -239,7 +240,7 @@ fn described(volume: &BoundVolume) -> String {
     let disks: Vec<String> = volume
         .disks
         .iter()
-        .map(|disk| format!("{} LUN {}", disk.target_name, lun_text(disk.lun)))
+        .map(|disk| format!("{} LUN {}", disk.target_name, ShownLun::from(disk.lun)))
         .collect();
     let what = match volume.kind() {
         BoundKind::Volume => format!("{} filesystem", output::or_dash(&volume.fs_type)),
@@ -251,6 +252,33 @@ fn described(volume: &BoundVolume) -> String {
         MountedBy::Hawser => ", mounted by Hawser",
     };
     hawser_api::printable(&format!("{what} on {}{who}", disks.join(" and ")))
+}
+
+/// What changes when Hawser mounts a volume: nosuid and nodev, unless its options say suid or dev. A
+/// volume that was mounted by hand with the defaults comes back with less than it had.
+fn made_safe(volume: &BoundVolume) -> Option<String> {
+    if volume.mounted_by() != MountedBy::Hawser {
+        return None;
+    }
+    let said: Vec<&str> = volume.mount_options.split(',').collect();
+    let pairs = [("suid", "nosuid"), ("dev", "nodev")];
+    let (ask, added): (Vec<_>, Vec<_>) = pairs
+        .into_iter()
+        .filter(|(ask, safe)| !said.contains(ask) && !said.contains(safe))
+        .unzip();
+    if added.is_empty() {
+        return None;
+    }
+    let (path, added, ask) = (&volume.path, added.join(","), ask.join(","));
+    let kept = match volume.mount_options.as_str() {
+        "" => String::new(),
+        options => format!("{options},"),
+    };
+    Some(format!(
+        "note: from the next start on Hawser mounts {path} with {added}: programs with the set-user-ID \
+         bit and device files on it do not work then. If they must, unbind it and bind it with \
+         --options {kept}{ask}"
+    ))
 }
 
 /// The bound volumes as JSON.
@@ -274,7 +302,7 @@ pub(crate) fn table(volumes: &[BoundVolume]) -> String {
         let disks: Vec<String> = volume
             .disks
             .iter()
-            .map(|disk| format!("{}:{}", disk.target_name, lun_text(disk.lun)))
+            .map(|disk| format!("{}:{}", disk.target_name, ShownLun::from(disk.lun)))
             .collect();
         listing.row([
             volume.path.as_str(),

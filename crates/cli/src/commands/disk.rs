@@ -7,7 +7,7 @@ use super::Daemon;
 use super::reason::{ReasonView, short, some, whole};
 use crate::args::DiskCommand;
 use crate::error::CliError;
-use crate::output::{self, Listing, to_json};
+use crate::output::{self, Listing, ShownLun, to_json};
 
 /// `hawser disk`.
 ///
@@ -37,7 +37,7 @@ pub(crate) async fn run(daemon: &Daemon, command: DiskCommand) -> Result<(), Cli
 #[derive(Debug, Serialize)]
 struct DiskView<'a> {
     target: &'a str,
-    lun: u64,
+    lun: ShownLun,
     device: Option<String>,
     bytes: u64,
     identity: Option<String>,
@@ -57,6 +57,7 @@ struct DiskView<'a> {
     device_number: Option<String>,
     fuse_path: Option<String>,
     nbd: Option<String>,
+    nbd_tcp: Option<String>,
     links: &'a [String],
     holders: &'a [String],
     bound_paths: &'a [String],
@@ -66,7 +67,7 @@ impl<'a> From<&'a Disk> for DiskView<'a> {
     fn from(disk: &'a Disk) -> Self {
         Self {
             target: &disk.target_name,
-            lun: disk.lun_number,
+            lun: disk.lun.into(),
             device: some(&disk.device),
             bytes: disk.bytes,
             identity: disk
@@ -89,6 +90,7 @@ impl<'a> From<&'a Disk> for DiskView<'a> {
             device_number: some(&disk.device_number),
             fuse_path: some(&disk.fuse_path),
             nbd: some(&disk.nbd_address),
+            nbd_tcp: some(&disk.nbd_tcp_address),
             links: &disk.links,
             holders: &disk.holders,
             bound_paths: &disk.bound_paths,
@@ -137,7 +139,7 @@ fn table(disks: &[Disk]) -> String {
             .map(|identity| identity.text.as_str());
         listing.row([
             disk.target_name.as_str(),
-            &disk.lun_number.to_string(),
+            &ShownLun::from(disk.lun).to_string(),
             &if disk.bytes == 0 {
                 String::new()
             } else {
@@ -146,7 +148,7 @@ fn table(disks: &[Disk]) -> String {
             identity.unwrap_or_default(),
             state(disk.state()),
             &disk.device,
-            &disk.nbd_address,
+            &nbd(disk),
             &disk.holders.join(" "),
             &disk.bound_paths.join(" "),
         ]);
@@ -156,7 +158,7 @@ fn table(disks: &[Disk]) -> String {
         let name = hawser_api::printable(&disk.target_name);
         Some(format!(
             "{name} LUN {}: {}\n",
-            disk.lun_number,
+            ShownLun::from(disk.lun),
             whole(reason)
         ))
     });
@@ -165,11 +167,19 @@ fn table(disks: &[Disk]) -> String {
     format!("{}{gap}{reasons}", listing.into_text())
 }
 
+/// Where it is served over NBD: on its socket, over TCP, or both.
+fn nbd(disk: &Disk) -> String {
+    let both = [disk.nbd_address.as_str(), disk.nbd_tcp_address.as_str()];
+    let known = both.into_iter().filter(|address| !address.is_empty());
+    known.collect::<Vec<_>>().join(" ")
+}
+
 /// A disk in a few words, for the lists of other commands.
 pub(crate) fn brief(disk: &Disk) -> String {
     let reason = short(disk.reason.as_ref());
     let device = output::or_dash(&disk.device);
-    let text = format!("LUN {} {} {device}", disk.lun_number, state(disk.state()));
+    let lun = ShownLun::from(disk.lun);
+    let text = format!("LUN {lun} {} {device}", state(disk.state()));
     if reason.is_empty() {
         text
     } else {

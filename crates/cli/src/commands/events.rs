@@ -4,11 +4,11 @@ use hawser_api::v1::{Event, Severity, WatchEventsRequest};
 use serde::Serialize;
 
 use super::Daemon;
-use super::bound::lun_text;
 use super::reason::{ReasonView, some};
 use crate::args::{EventsArgs, SeverityChoice};
 use crate::error::CliError;
-use crate::output::{self, to_json_line};
+use crate::output::{self, ShownLun, to_json_line};
+use crate::progress;
 
 /// `hawser events`.
 ///
@@ -28,6 +28,8 @@ pub(crate) async fn run(daemon: &Daemon, args: EventsArgs) -> Result<(), CliErro
     };
     let client = daemon.client().await?;
     let mut events = client.system().watch_events(request).await?.into_inner();
+    // It answers; whatever there is to say now are events.
+    progress::end();
     let mut last = None;
     while let Some(event) = events.message().await? {
         if let Some(lost) = gap(last, event.sequence, minimum) {
@@ -62,7 +64,7 @@ struct EventView<'a> {
     kind: &'a str,
     detail: Option<ReasonView>,
     session: Option<String>,
-    lun: Option<String>,
+    lun: Option<ShownLun>,
     path: Option<String>,
 }
 
@@ -75,7 +77,7 @@ impl<'a> From<&'a Event> for EventView<'a> {
             kind: &event.kind,
             detail: event.detail.as_ref().map(Into::into),
             session: event.session_id.as_ref().map(ToString::to_string),
-            lun: event.lun.map(lun_text),
+            lun: event.lun.map(Into::into),
             path: some(&event.path),
         }
     }
@@ -100,7 +102,8 @@ fn line(event: &Event) -> String {
     );
     let detail = event.detail.clone().unwrap_or_default();
     text += &detail.message;
-    let lun = event.lun.map(lun_text).unwrap_or_default();
+    let lun = event.lun.map(|lun| ShownLun::from(lun).to_string());
+    let lun = lun.unwrap_or_default();
     let labelled = [
         ("target", &detail.target),
         ("LUN", &lun),
@@ -155,7 +158,7 @@ mod tests {
         let json: serde_json::Value = serde_json::from_str(&text).expect("is JSON");
         assert_eq!(json["kind"], "session-lost");
         assert_eq!(json["severity"], "warning");
-        assert_eq!(json["lun"], "1");
+        assert_eq!(json["lun"], 1);
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub(crate) use target::run as target;
 
 use crate::args::AskCommand;
 use crate::error::CliError;
+use crate::progress;
 
 /// Where the daemon is to be found.
 #[derive(Debug)]
@@ -38,12 +39,14 @@ impl Daemon {
         }
     }
 
-    /// Connects to it.
+    /// Connects to it. From here on until something is printed, a terminal shows that the command waits:
+    /// so no command needs to say it, unless it can say more.
     ///
     /// # Errors
     /// It does not answer, or this user may not talk to it.
     pub(crate) async fn client(&self) -> Result<Client, CliError> {
         let socket = find_socket(self.socket.as_deref())?;
+        progress::begin("waiting for the daemon");
         Ok(Client::connect(&socket).await?)
     }
 }

@@ -11,7 +11,7 @@ use super::reason::some;
 use crate::args::{ScsiCommand, ScsiNexus, SessionOrTarget};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::output::{self, Details, to_json};
+use crate::output::{self, Details, ShownLun, to_json};
 
 /// SAM-5 status GOOD.
 const GOOD: u32 = 0x00;
@@ -232,7 +232,7 @@ impl CapacityView {
 }
 
 /// Reads the answer to REPORT LUNS (SPC-4 section 6.33), each LUN as people write it.
-fn luns(data: &[u8]) -> Result<Vec<String>, CliError> {
+fn luns(data: &[u8]) -> Result<Vec<ShownLun>, CliError> {
     let wrong = || unreadable("REPORT LUNS", data);
     let (length, rest) = data.split_first_chunk::<4>().ok_or_else(wrong)?;
     let list = rest.get(4..).ok_or_else(wrong)?;
@@ -241,7 +241,7 @@ fn luns(data: &[u8]) -> Result<Vec<String>, CliError> {
     let (luns, _) = listed.as_chunks::<8>();
     Ok(luns
         .iter()
-        .map(|lun| LunNumber::from(*lun).to_string())
+        .map(|lun| LunNumber::from(*lun).into())
         .collect())
 }
 

@@ -7,14 +7,13 @@ use hawser_api::v1::{
 };
 use serde::Serialize;
 
-use super::bound::lun_text;
 use super::login_options::{auth_name, digest_name, on_lost_name};
 use super::portal::shown;
 use super::reason::{ReasonView, short, some, whole};
 use super::{Daemon, disk, login_options};
 use crate::args::{SessionCommand, SessionShowArgs};
 use crate::error::CliError;
-use crate::output::{self, Details, Listing, to_json};
+use crate::output::{self, Details, Listing, ShownLun, to_json};
 
 /// `hawser session`.
 ///
@@ -84,7 +83,7 @@ struct SessionView<'a> {
     lost_at_ms: Option<i64>,
     last_error: Option<ReasonView>,
     notes: &'a [String],
-    luns: Vec<String>,
+    luns: Vec<ShownLun>,
     connections: Vec<ConnectionView>,
     authentication: Option<AuthenticationView>,
     negotiated: Option<NegotiatedView>,
@@ -193,7 +192,7 @@ impl<'a> From<&'a Session> for SessionView<'a> {
             lost_at_ms: session.lost_at_ms,
             last_error: session.last_error.as_ref().map(Into::into),
             notes: &session.notes,
-            luns: session.luns.iter().copied().map(lun_text).collect(),
+            luns: session.luns.iter().copied().map(Into::into).collect(),
             connections: session.connections.iter().map(Into::into).collect(),
             authentication: authentication.map(|proof| AuthenticationView {
                 kind: auth_name(proof.r#type()),

@@ -2,6 +2,7 @@
 
 mod detail;
 mod json;
+mod lun;
 mod table;
 mod text;
 
@@ -9,11 +10,13 @@ use std::io::{self, Write};
 
 pub(crate) use detail::Details;
 pub(crate) use json::{to_json, to_json_line};
+pub(crate) use lun::ShownLun;
 pub(crate) use table::Listing;
 pub(crate) use text::{bytes, change, or_dash, time, warning};
 
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::progress;
 
 /// Writes a text to stdout, with a line end if it has none. A reader that has gone, as `head` does,
 /// is no failure.
@@ -21,6 +24,7 @@ use crate::exit::Exit;
 /// # Errors
 /// stdout cannot be written to.
 pub(crate) fn print(text: &str) -> Result<(), CliError> {
+    progress::end();
     let mut out = io::stdout().lock();
     let line_end = if text.is_empty() || text.ends_with('\n') {
         ""
@@ -41,6 +45,7 @@ fn reader_gone() -> CliError {
 
 /// Writes a note to stderr, which people see and programs do not read.
 pub(crate) fn note(text: &str) {
+    progress::end();
     // A stderr that cannot be written to leaves nobody to tell.
     drop(writeln!(
         io::stderr().lock(),

@@ -82,7 +82,7 @@ fn scsi_commands_and_their_failures() {
     let login = daemon.json(&["login", TARGET]);
     let session = login["session"].as_str().expect("there is one").to_owned();
 
-    assert_eq!(daemon.json(&["scsi", "luns", TARGET]), json!(["0", "1"]));
+    assert_eq!(daemon.json(&["scsi", "luns", TARGET]), json!([0, 1]));
     let capacity = daemon.json(&["scsi", "capacity", &session, "--lun", "1"]);
     assert_eq!(capacity["bytes"], 2 << 20, "{capacity}");
     assert_eq!(capacity["block_size"], 4096, "{capacity}");

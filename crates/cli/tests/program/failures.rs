@@ -64,7 +64,7 @@ fn an_unknown_target() {
     let embedded = Embedded::with_chap(TARGET, daemon.directory());
     let other = "iqn.2026-01.example:other";
     daemon.ok(&["target", "add", other, &embedded.portal()]);
-    let said = daemon.fails(1, &["login", other]);
+    let said = daemon.fails(5, &["login", other]);
     assert!(said.contains("0x0203") && said.contains(other), "{said}");
 }
 
@@ -101,6 +101,17 @@ fn a_second_daemon_on_the_same_state() {
     assert_eq!(second.status.code(), Some(9));
     let said = String::from_utf8_lossy(&second.stderr);
     assert!(said.contains("another daemon uses"), "{said}");
+    let elsewhere = std::process::Command::new(PROGRAM)
+        .arg("daemon")
+        .arg("--state-dir")
+        .arg(daemon.path("state"))
+        .arg("--runtime-dir")
+        .arg(daemon.path("elsewhere"))
+        .output()
+        .expect("ended");
+    let said = String::from_utf8_lossy(&elsewhere.stderr);
+    assert_eq!(elsewhere.status.code(), Some(9), "{said}");
+    assert!(said.contains("in use by another daemon"), "{said}");
     daemon.ok(&["status"]);
     daemon.stop();
 }

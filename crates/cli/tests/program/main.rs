@@ -10,4 +10,5 @@ mod hawser;
 mod machine;
 mod main_job;
 mod targets;
+mod terminal;
 mod without_daemon;

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use hawser_testkit::peers::{TgtConfig, TgtTarget, Tgtd, Tool};
 
-use crate::hawser::Daemon;
+use crate::hawser::{Daemon, code};
 use crate::targets::{Embedded, SECRET, USER};
 
 /// A target to do the job on.
@@ -62,7 +62,18 @@ fn main_job(daemon: &mut Daemon, place: &Place<'_>) {
     let mount_point = volume.to_str().expect("is UTF-8");
     run("mkfs.ext4", &["-q", "-F", &device]);
     run("mount", &[&device, mount_point]);
-    daemon.ok(&["bind", mount_point]);
+    // With its defaults it comes back nosuid,nodev; the note says how it does not.
+    let bind = daemon.run(&["bind", mount_point]);
+    assert_eq!(code(&bind), 0, "{}", bind.stderr);
+    assert!(bind.stderr.contains("nosuid,nodev"), "{}", bind.stderr);
+    let (_, options) = bind
+        .stderr
+        .trim_end()
+        .rsplit_once("--options ")
+        .expect("is advised");
+    daemon.ok(&["unbind", mount_point]);
+    let bind = daemon.run(&["bind", mount_point, "--options", options]);
+    assert_eq!((code(&bind), bind.stderr.as_str()), (0, ""));
     let bound = daemon.json(&["bound"]);
     assert_eq!(bound[0]["path"], mount_point, "{bound}");
     assert_eq!(bound[0]["state"], "usable", "{bound}");
@@ -81,6 +92,15 @@ fn main_job(daemon: &mut Daemon, place: &Place<'_>) {
     assert!(
         is_mount_point(&volume),
         "the data lies on an empty directory"
+    );
+
+    let mounted = run(
+        "findmnt",
+        &["--noheadings", "--output", "OPTIONS", mount_point],
+    );
+    assert!(
+        !mounted.contains("nosuid") && !mounted.contains("nodev"),
+        "{mounted}"
     );
 
     take_down(daemon, place, mount_point);
@@ -139,9 +159,9 @@ fn take_down(daemon: &mut Daemon, place: &Place<'_>, mount_point: &str) {
     daemon.stop();
 }
 
-fn run(program: &str, words: &[&str]) {
+fn run(program: &str, words: &[&str]) -> String {
     let tool = Tool::new(program).expect("it is installed");
-    tool.args(words).run_ok().expect("it works");
+    tool.args(words).run_ok().expect("it works").stdout
 }
 
 /// Bytes that no two places share.

@@ -1,8 +1,10 @@
 //! The disks of the sessions: found, checked, shown, and taken away again.
 
+mod show;
 pub(crate) mod usage;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,8 +13,9 @@ use hawser_api::v1::{self, SessionId};
 use hawser_api::{Failure, Status};
 use hawser_block::BlockDevice;
 use hawser_engine::{DiskIdentity, Lun, LunNumber};
-use hawser_export::{Export, ExportError, ExportMode, ExportRequest};
+use hawser_export::{Export, ExportMode};
 use hawser_store::BoundVolume;
+pub(crate) use show::settle_links;
 use tokio::task::JoinSet;
 
 use crate::daemon::Daemon;
@@ -34,6 +37,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub(crate) struct Disks {
     entries: Mutex<BTreeMap<DiskKey, Arc<Disk>>>,
+    /// Held while links go from one disk to another.
+    settling: tokio::sync::Mutex<()>,
 }
 
 /// Sorts disks by target, LUN and session.
@@ -66,6 +71,8 @@ pub(crate) struct Facts {
     /// The socket of its NBD server.
     pub(crate) nbd_socket: Option<PathBuf>,
     nbd_uri: String,
+    /// Where it is served over TCP.
+    nbd_tcp: Option<SocketAddr>,
     links: Vec<PathBuf>,
     trouble: Option<Trouble>,
 }
@@ -175,6 +182,7 @@ impl Facts {
             fuse_file: export.fuse_file.clone(),
             nbd_socket: export.nbd_socket.clone(),
             nbd_uri: export.nbd_uri.clone().unwrap_or_default(),
+            nbd_tcp: export.nbd_tcp,
             links: export.links.clone(),
             trouble: None,
         }
@@ -264,6 +272,7 @@ pub(crate) async fn keep_scanned(daemon: Arc<Daemon>, entry: Arc<Entry>) {
                 true
             }
         };
+        settle_links(&daemon).await;
         sessions::apply_holds(&daemon);
         daemon.volumes.look_again();
     }
@@ -384,16 +393,17 @@ async fn open(daemon: Arc<Daemon>, entry: Arc<Entry>, lun: LunNumber) -> bool {
         }
     };
     if let Some(wrong) = wrong_identity(&daemon, &disk) {
+        disk.facts_mut().trouble = Some(Trouble::Wrong(wrong.clone()));
+        // Whoever is told finds it in the list.
+        daemon.disks.entries().insert(disk.key(), Arc::clone(&disk));
         if !earlier.is_some_and(|earlier| earlier.is_wrong()) {
-            tell_wrong(&daemon, &disk, wrong.clone());
+            tell_wrong(&daemon, &disk, wrong);
         }
-        disk.facts_mut().trouble = Some(Trouble::Wrong(wrong));
-        daemon.disks.entries().insert(disk.key(), disk);
         return false;
     }
     let is_disk = disk.handle.as_ref().is_some_and(Lun::is_disk);
     let shown = if is_disk {
-        show(&daemon, &disk).await
+        show::show(&daemon, &disk).await
     } else {
         Ok(None)
     };
@@ -463,44 +473,6 @@ fn wrong_disk_failure(target: &str, lun: u64, expected: &str, found: Option<&str
 fn tell_wrong(daemon: &Daemon, disk: &Disk, failure: Failure) {
     let news = News::error("wrong-disk", failure).session(disk.session);
     daemon.events.tell(news.lun(disk.lun.as_u64()));
-}
-
-/// Exports a disk; gives what there is to tell of it.
-async fn show(daemon: &Daemon, disk: &Disk) -> Result<Option<News>, Failure> {
-    let Some(handle) = disk.handle.clone() else {
-        return Ok(None);
-    };
-    let number = disk.lun.number().unwrap_or(disk.lun.as_u64());
-    let device: Arc<dyn BlockDevice> = Arc::new(handle);
-    let mut request = ExportRequest::new(device, disk.target.clone(), number);
-    request.identity = disk.identity().map(|identity| identity.as_str().to_owned());
-    request.also_nbd = daemon.config.also_nbd;
-    let export = match daemon.exporter.export(request).await {
-        Ok(export) => export,
-        // Another session with the target shows it.
-        Err(ExportError::AlreadyExported { .. }) => return Ok(None),
-        Err(error) => {
-            let message = format!(
-                "LUN {} of {} cannot be shown: {error}",
-                disk.lun, disk.target
-            );
-            return Err(Failure::new(Status::NON_SPECIFIC_ERROR, message)
-                .with_target(&disk.target)
-                .with_advice("see `hawser status` for the ways that work here"));
-        }
-    };
-    let facts = Facts::of(&export, daemon);
-    let place = facts
-        .paths()
-        .first()
-        .map_or("nowhere".to_owned(), |path| path.display().to_string());
-    let message = format!("LUN {} of {} is at {place}", disk.lun, disk.target);
-    *disk.facts_mut() = facts;
-    *disk.export.lock().await = Some(export);
-    let news = News::info("disk-ready", message)
-        .target(&disk.target)
-        .session(disk.session);
-    Ok(Some(news.lun(disk.lun.as_u64())))
 }
 
 /// Takes one disk away: our mounts, what shows it, then the entry.
@@ -639,7 +611,7 @@ pub(crate) fn show_disk(disk: &Disk, around: Around<'_>) -> v1::Disk {
     v1::Disk {
         target_name: disk.target.clone(),
         lun: disk.lun.as_u64(),
-        lun_number: disk.lun.number().unwrap_or_default(),
+        lun_number: disk.lun.number(),
         session_id: Some(disk.session),
         bytes: geometry.map_or(0, |geometry| geometry.size),
         block_size: geometry.map_or(0, |geometry| geometry.block_size),
@@ -682,6 +654,10 @@ pub(crate) fn show_disk(disk: &Disk, around: Around<'_>) -> v1::Disk {
         holders: around.holders,
         bound_paths: around.bound_paths,
         persistent: around.persistent,
+        nbd_tcp_address: facts
+            .nbd_tcp
+            .map(|address| format!("nbd://{address}"))
+            .unwrap_or_default(),
     }
 }
 

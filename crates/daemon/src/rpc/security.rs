@@ -8,7 +8,7 @@ use tonic::Request;
 use super::{Answer, Service};
 use crate::convert;
 use crate::records::api_change;
-use crate::security::{self, may_change};
+use crate::security::{self, Lengths, may_change};
 
 #[tonic::async_trait]
 impl Security for Service {
@@ -19,9 +19,12 @@ impl Security for Service {
         may_change(&request)?;
         let request = request.into_inner();
         let secret = convert::secret_in(request.secret)?;
+        let lengths = Lengths {
+            short: self.daemon.config.allow_short_secrets,
+            long: request.allow_long,
+        };
         let records = &self.daemon.records;
-        let (change, warning) =
-            security::set_chap_secret(records, secret, request.allow_long).await?;
+        let (change, warning) = security::set_chap_secret(records, secret, lengths).await?;
         let response = v1::SetChapSecretResponse {
             change: api_change(change).into(),
             warning: warning.code(),

@@ -11,6 +11,7 @@ use tonic::Request;
 use super::{Answer, Service};
 use crate::convert;
 use crate::daemon::{Daemon, to_its_end};
+use crate::devices;
 use crate::logins::{self, Wanted};
 use crate::records::api_change;
 use crate::security::may_change;
@@ -37,7 +38,14 @@ impl Sessions for Service {
             preshared_key: convert::secret_in(request.preshared_key)?,
         };
         let daemon = Arc::clone(&self.daemon);
-        let done = to_its_end(async move { logins::login(&daemon, wanted, mode).await }).await?;
+        let work = async move {
+            let done = logins::login(&daemon, wanted, mode).await?;
+            if done.stored.is_some() {
+                devices::settle_links(&daemon).await;
+            }
+            Ok(done)
+        };
+        let done = to_its_end(work).await?;
         let view = done.entry.as_ref().and_then(|entry| entry.view());
         Ok(tonic::Response::new(v1::LoginResponse {
             session_id: done.entry.as_ref().map(|entry| entry.id),

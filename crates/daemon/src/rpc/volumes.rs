@@ -40,7 +40,12 @@ impl Volumes for Service {
             mount_options: request.mount_options,
         };
         let daemon = Arc::clone(&self.daemon);
-        let volume = to_its_end(async move { volumes::bind(&daemon, wanted).await }).await?;
+        let work = async move {
+            let volume = volumes::bind(&daemon, wanted).await?;
+            devices::settle_links(&daemon).await;
+            Ok(volume)
+        };
+        let volume = to_its_end(work).await?;
         Ok(tonic::Response::new(v1::BindResponse {
             volume: Some(volume),
         }))
@@ -50,7 +55,11 @@ impl Volumes for Service {
         may_change(&request)?;
         let drop_absent = request.into_inner().drop_absent;
         let daemon = Arc::clone(&self.daemon);
-        let work = async move { volumes::bind_all(&daemon, drop_absent).await };
+        let work = async move {
+            let bound = volumes::bind_all(&daemon, drop_absent).await?;
+            devices::settle_links(&daemon).await;
+            Ok(bound)
+        };
         Ok(tonic::Response::new(to_its_end(work).await?))
     }
 

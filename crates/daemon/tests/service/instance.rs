@@ -27,6 +27,7 @@ async fn a_second_daemon_is_told_and_the_first_goes_on() {
     other.socket = other.runtime_dir.join("s");
     let error = second(other.clone()).await;
     assert!(matches!(&error, RunError::Store(_)), "{error}");
+    assert!(error.is_in_use(), "{error}");
     assert!(
         error.to_string().contains("in use by another daemon"),
         "{error}"

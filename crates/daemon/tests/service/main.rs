@@ -1,8 +1,10 @@
 //! The daemon against the embedded target and tgt: the main job, and what can go wrong in it.
 
 mod bound;
+mod full_disk;
 mod instance;
 mod logins;
 mod mounted;
 mod secrets;
+mod showing;
 mod support;

@@ -8,6 +8,7 @@ mod disks;
 mod events;
 mod failures;
 mod faults;
+mod once;
 mod redirects;
 mod support;
 mod waiting;

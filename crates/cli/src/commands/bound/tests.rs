@@ -56,7 +56,7 @@ fn a_volume_that_is_missing_says_why() {
     assert_eq!(json[0]["path"], "/srv/data");
     assert_eq!(json[0]["state"], "waiting");
     assert_eq!(json[0]["reason"], "the target does not answer");
-    assert_eq!(json[0]["disks"][0]["lun"], "1");
+    assert_eq!(json[0]["disks"][0]["lun"], 1);
 }
 
 #[test]
@@ -85,4 +85,30 @@ fn paths_are_made_absolute_and_links_are_kept() {
     assert!(absolute(Path::new("")).is_err());
     assert!(view(Path::new("/")).is_some_and(|view| view.st_ino != 0));
     assert!(view(Path::new("/no/such/path")).is_none());
+}
+
+#[test]
+fn options_that_hawser_adds_are_told() {
+    let told = |who: MountedBy, options: &str| {
+        let mut volume = BoundVolume {
+            path: "/srv/data".to_owned(),
+            mount_options: options.to_owned(),
+            ..BoundVolume::default()
+        };
+        volume.set_mounted_by(who);
+        made_safe(&volume)
+    };
+    let note = told(MountedBy::Hawser, "rw,relatime").expect("is told");
+    assert!(note.contains("/srv/data with nosuid,nodev:"), "{note}");
+    assert!(note.ends_with("--options rw,relatime,suid,dev"), "{note}");
+    let note = told(MountedBy::Hawser, "").expect("is told");
+    assert!(note.ends_with("--options suid,dev"), "{note}");
+    let note = told(MountedBy::Hawser, "rw,suid").expect("is told");
+    assert!(note.contains(" with nodev:"), "{note}");
+    assert!(note.ends_with("--options rw,suid,dev"), "{note}");
+    for options in ["suid,dev", "nosuid,nodev", "rw,nosuid,dev"] {
+        assert_eq!(told(MountedBy::Hawser, options), None, "{options}");
+    }
+    assert_eq!(told(MountedBy::System, "rw"), None);
+    assert_eq!(told(MountedBy::Nobody, ""), None);
 }

@@ -9,7 +9,7 @@ fn disk() -> Disk {
     let mut disk = Disk {
         target_name: "iqn.2026-01.example:a".to_owned(),
         lun: 0x0001_0000_0000_0000,
-        lun_number: 1,
+        lun_number: Some(1),
         bytes: 64 << 20,
         block_size: 512,
         identity: Some(DiskIdentity {
@@ -72,4 +72,32 @@ fn the_json_has_the_promised_keys() {
     assert_eq!(disk["nbd"], serde_json::Value::Null);
     assert_eq!(disk["serial"], "\x1b]0;owned\x07");
     assert_eq!(super::json(&[]), "[]\n");
+}
+
+#[test]
+fn nbd_over_tcp_is_shown() {
+    let mut disk = disk();
+    disk.nbd_address = "nbd+unix:///?socket=/r/s".to_owned();
+    disk.nbd_tcp_address = "nbd://192.0.2.1:40123".to_owned();
+    let text = table(&[disk.clone()]);
+    assert!(
+        text.contains("  nbd+unix:///?socket=/r/s nbd://192.0.2.1:40123  "),
+        "{text}"
+    );
+    let json: serde_json::Value = serde_json::from_str(&json(&[disk])).expect("is JSON");
+    assert_eq!(json[0]["nbd_tcp"], "nbd://192.0.2.1:40123");
+}
+
+#[test]
+fn a_lun_without_a_number_is_not_shown_as_lun_0() {
+    let disk = Disk {
+        lun: 0x0203_0000_0000_0000,
+        lun_number: None,
+        ..disk()
+    };
+    let json: serde_json::Value =
+        serde_json::from_str(&json(std::slice::from_ref(&disk))).expect("is JSON");
+    assert_eq!(json[0]["lun"], "0x0203000000000000");
+    assert!(table(std::slice::from_ref(&disk)).contains("  0x0203000000000000  "));
+    assert!(brief(&disk).starts_with("LUN 0x0203000000000000 "));
 }

@@ -58,7 +58,8 @@ fn luns_are_read_as_far_as_they_came() {
     let mut data = vec![0, 0, 0, 24, 0, 0, 0, 0];
     data.extend_from_slice(&[0, 0, 0, 0, 0, 0, 0, 0]);
     data.extend_from_slice(&[0x41, 0x2c, 0, 0, 0, 0, 0, 0]);
-    assert_eq!(luns(&data).expect("is one"), ["0", "300"]);
+    let expected = [0, 300].map(|number| LunNumber::from_number(number).into());
+    assert_eq!(luns(&data).expect("is one"), expected);
     assert!(luns(&[0, 0, 0, 8]).is_err());
 }
 

@@ -97,7 +97,7 @@ fn the_json_has_names_for_states() {
     let json: serde_json::Value = serde_json::from_str(&json(&[session()])).expect("is JSON");
     assert_eq!(json[0]["state"], "logged-in");
     assert_eq!(json[0]["type"], "data");
-    assert_eq!(json[0]["luns"][1], "1");
+    assert_eq!(json[0]["luns"][1], 1);
     assert_eq!(json[0]["counters"]["reconnects"], 3);
     assert_eq!(json[0]["counters"]["wire_bytes_received"], 4528);
     assert_eq!(json[0]["connections"][0]["state"], "full-feature");
