@@ -1,5 +1,6 @@
 //! A target of our own, a daemon in this process or in one of its own, and a client.
 
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use hawser_api::{Client, Failure, v1};
 use hawser_daemon::{Config, ExportMode, RunError};
 use hawser_target::disk::{Backend, LogicalUnit, RamBackend, UnitIdentity};
-use hawser_target::{ChapConfig, TargetConfig, TargetHandle, TargetServer};
+use hawser_target::{ChapConfig, StartError, TargetConfig, TargetHandle, TargetServer};
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
@@ -65,9 +66,22 @@ pub(crate) async fn serve(target: TargetConfig) -> TargetHandle {
     serve_at(anywhere(), target).await
 }
 
+/// Serves at this address, as soon as it is free: a child that another test of this process is just
+/// starting holds a copy of the listening socket of a killed target until its exec.
 pub(crate) async fn serve_at(address: SocketAddr, target: TargetConfig) -> TargetHandle {
-    let server = TargetServer::builder().portal(address).target(target);
-    in_time(server.start()).await.expect("the target starts")
+    in_time(async {
+        loop {
+            let server = TargetServer::builder().portal(address);
+            match server.target(target.clone()).start().await {
+                Ok(handle) => return handle,
+                Err(StartError::Bind { source, .. }) if source.kind() == ErrorKind::AddrInUse => {}
+                Err(error) => panic!("the target does not start: {error}"),
+            }
+            // There is nothing to wait on but the address itself.
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
 }
 
 /// A portal that takes connections and never says a word.
