@@ -1,0 +1,1 @@
+//! The C ABI of the library: the only place of this crate with `unsafe` in it.
