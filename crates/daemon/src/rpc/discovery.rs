@@ -94,6 +94,7 @@ impl Discovery for Service {
         Ok(tonic::Response::new(v1::ListTargetsResponse {
             targets,
             refreshed,
+            refreshed_isns: Vec::new(),
         }))
     }
 
@@ -158,6 +159,37 @@ impl Discovery for Service {
         let daemon = Arc::clone(&self.daemon);
         to_its_end(async move { discovery::remove_static(&daemon, &name).await }).await?;
         Ok(tonic::Response::new(v1::RemoveStaticTargetResponse {}))
+    }
+
+    async fn add_isns_server(
+        &self,
+        request: Request<v1::AddIsnsServerRequest>,
+    ) -> Answer<v1::AddIsnsServerResponse> {
+        may_change(&request)?;
+        Err(super::not_built("AddIsnsServer"))
+    }
+
+    async fn remove_isns_server(
+        &self,
+        request: Request<v1::RemoveIsnsServerRequest>,
+    ) -> Answer<v1::RemoveIsnsServerResponse> {
+        may_change(&request)?;
+        Err(super::not_built("RemoveIsnsServer"))
+    }
+
+    async fn refresh_isns_servers(
+        &self,
+        request: Request<v1::RefreshIsnsServersRequest>,
+    ) -> Answer<v1::RefreshIsnsServersResponse> {
+        may_change(&request)?;
+        Err(super::not_built("RefreshIsnsServers"))
+    }
+
+    async fn list_isns_servers(
+        &self,
+        _: Request<v1::ListIsnsServersRequest>,
+    ) -> Answer<v1::ListIsnsServersResponse> {
+        Err(super::not_built("ListIsnsServers"))
     }
 }
 

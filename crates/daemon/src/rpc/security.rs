@@ -20,7 +20,7 @@ impl Security for Service {
         let request = request.into_inner();
         let secret = convert::secret_in(request.secret)?;
         let lengths = Lengths {
-            short: self.daemon.config.allow_short_secrets,
+            short: self.daemon.config.allow_short_secrets || request.store_short,
             long: request.allow_long,
         };
         let records = &self.daemon.records;
@@ -44,5 +44,81 @@ impl Security for Service {
             .await?;
         let change = api_change(change).into();
         Ok(tonic::Response::new(v1::ClearChapSecretResponse { change }))
+    }
+
+    async fn add_radius_server(
+        &self,
+        request: Request<v1::AddRadiusServerRequest>,
+    ) -> Answer<v1::AddRadiusServerResponse> {
+        may_change(&request)?;
+        Err(super::not_built("AddRadiusServer"))
+    }
+
+    async fn remove_radius_server(
+        &self,
+        request: Request<v1::RemoveRadiusServerRequest>,
+    ) -> Answer<v1::RemoveRadiusServerResponse> {
+        may_change(&request)?;
+        Err(super::not_built("RemoveRadiusServer"))
+    }
+
+    async fn list_radius_servers(
+        &self,
+        _: Request<v1::ListRadiusServersRequest>,
+    ) -> Answer<v1::ListRadiusServersResponse> {
+        Err(super::not_built("ListRadiusServers"))
+    }
+
+    async fn set_radius_secret(
+        &self,
+        request: Request<v1::SetRadiusSecretRequest>,
+    ) -> Answer<v1::SetRadiusSecretResponse> {
+        may_change(&request)?;
+        Err(super::not_built("SetRadiusSecret"))
+    }
+
+    async fn set_group_preshared_key(
+        &self,
+        request: Request<v1::SetGroupPresharedKeyRequest>,
+    ) -> Answer<v1::SetGroupPresharedKeyResponse> {
+        may_change(&request)?;
+        Err(super::not_built("SetGroupPresharedKey"))
+    }
+
+    async fn set_ike_info(
+        &self,
+        request: Request<v1::SetIkeInfoRequest>,
+    ) -> Answer<v1::SetIkeInfoResponse> {
+        may_change(&request)?;
+        Err(super::not_built("SetIkeInfo"))
+    }
+
+    async fn get_ike_info(
+        &self,
+        _: Request<v1::GetIkeInfoRequest>,
+    ) -> Answer<v1::GetIkeInfoResponse> {
+        Err(super::not_built("GetIkeInfo"))
+    }
+
+    async fn list_ike_info(
+        &self,
+        _: Request<v1::ListIkeInfoRequest>,
+    ) -> Answer<v1::ListIkeInfoResponse> {
+        Err(super::not_built("ListIkeInfo"))
+    }
+
+    async fn set_tunnel_address(
+        &self,
+        request: Request<v1::SetTunnelAddressRequest>,
+    ) -> Answer<v1::SetTunnelAddressResponse> {
+        may_change(&request)?;
+        Err(super::not_built("SetTunnelAddress"))
+    }
+
+    async fn list_tunnel_addresses(
+        &self,
+        _: Request<v1::ListTunnelAddressesRequest>,
+    ) -> Answer<v1::ListTunnelAddressesResponse> {
+        Err(super::not_built("ListTunnelAddresses"))
     }
 }

@@ -128,6 +128,29 @@ impl Sessions for Service {
         };
         Ok(tonic::Response::new(response))
     }
+
+    async fn add_connection(
+        &self,
+        request: Request<v1::AddConnectionRequest>,
+    ) -> Answer<v1::AddConnectionResponse> {
+        may_change(&request)?;
+        Err(super::not_built("AddConnection"))
+    }
+
+    async fn remove_connection(
+        &self,
+        request: Request<v1::RemoveConnectionRequest>,
+    ) -> Answer<v1::RemoveConnectionResponse> {
+        may_change(&request)?;
+        Err(super::not_built("RemoveConnection"))
+    }
+
+    async fn list_mappings(
+        &self,
+        _: Request<v1::ListMappingsRequest>,
+    ) -> Answer<v1::ListMappingsResponse> {
+        Err(super::not_built("ListMappings"))
+    }
 }
 
 /// The sessions that a logout means, all of one target.
@@ -187,6 +210,7 @@ fn show_login(daemon: &Daemon, login: PersistentLogin) -> v1::PersistentLogin {
         portal: login.portal.as_ref().map(convert::portal_out),
         moved_to: login.moved_to.as_ref().map(convert::portal_out),
         security_flags: login.security_flags,
+        preshared_key_set: login.preshared_key.is_some(),
         mapping: login.mapping.as_ref().map(convert::mapping_out),
         login_options: Some(convert::options_out(&login.login_options)),
         session_id: entry.map(|entry| entry.id),

@@ -199,6 +199,7 @@ fn status(daemon: &Daemon, node_name: String) -> v1::GetStatusResponse {
                 reason: damage.reason,
             })
             .collect(),
+        ..v1::GetStatusResponse::default()
     }
 }
 

@@ -100,6 +100,13 @@ impl Volumes for Service {
         ));
         Ok(tonic::Response::new(ReceiverStream::new(receiver)))
     }
+
+    async fn list_devices(
+        &self,
+        _: Request<v1::ListDevicesRequest>,
+    ) -> Answer<v1::ListDevicesResponse> {
+        Err(super::not_built("ListDevices"))
+    }
 }
 
 fn view(seen: Option<v1::PathView>) -> Option<(u64, u64)> {
