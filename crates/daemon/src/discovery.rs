@@ -200,15 +200,26 @@ fn portal_keys(
     initiator: &store::InitiatorPort,
     portal: &store::Portal,
 ) -> Result<Vec<SendTargetsPortalKey>, Failure> {
+    initiators::check_instance(initiator)?;
     let any = initiators::is_any(initiator);
     let wanted = SendTargetsPortalKey {
         portal: portal.key(),
         initiator: initiators::named(initiator).for_comparison(),
     };
+    // Added without naming an initiator, it is with the one there is, which callers may name.
+    let unnamed = SendTargetsPortalKey {
+        initiator: store::InitiatorPort {
+            instance: String::new(),
+            ..wanted.initiator.clone()
+        },
+        portal: wanted.portal.clone(),
+    };
     let stored = daemon.records.all::<SendTargetsPortal>();
     let mut keys: Vec<_> = stored.iter().map(Record::key).collect();
-    if keys.contains(&wanted) {
-        return Ok(vec![wanted]);
+    for exact in [&wanted, &unnamed] {
+        if keys.contains(exact) {
+            return Ok(vec![exact.clone()]);
+        }
     }
     keys.retain(|key| any && key.portal == wanted.portal);
     if keys.is_empty() {
@@ -386,7 +397,12 @@ fn groups(portals: impl Iterator<Item = (Option<u16>, store::Portal)>) -> Vec<Po
 
 /// The stored portals as the RPC shows them.
 pub(crate) fn show_portals(daemon: &Daemon) -> Vec<v1::StoredPortal> {
-    let discovered = daemon.records.all::<DiscoveredTarget>();
+    let discovered = daemon.records.shared::<DiscoveredTarget>();
+    let mut told: HashMap<&DiscoverySource, Vec<String>> = HashMap::new();
+    for target in discovered.iter() {
+        let names = told.entry(&target.source).or_default();
+        names.push(target.target_name.clone());
+    }
     let asked = daemon.discovery.asked().clone();
     let stored = daemon.records.all::<SendTargetsPortal>().into_iter();
     stored
@@ -396,7 +412,6 @@ pub(crate) fn show_portals(daemon: &Daemon) -> Vec<v1::StoredPortal> {
                 .get(&asked_key(&record.key()))
                 .cloned()
                 .unwrap_or_default();
-            let told = discovered.iter().filter(|target| target.source == source);
             v1::StoredPortal {
                 initiator: Some(convert::initiator_out(&record.initiator)),
                 portal: Some(convert::portal_out(&record.portal)),
@@ -404,7 +419,7 @@ pub(crate) fn show_portals(daemon: &Daemon) -> Vec<v1::StoredPortal> {
                 security_flags: record.security_flags,
                 last_answer_ms: asked.answered_at_ms,
                 last_error: asked.error.map(Into::into),
-                targets: told.map(|target| target.target_name.clone()).collect(),
+                targets: told.remove(&source).unwrap_or_default(),
             }
         })
         .collect()

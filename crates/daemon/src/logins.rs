@@ -704,10 +704,11 @@ pub(crate) async fn remove_stored(
     portal: Option<&store::Portal>,
 ) -> Result<(u32, Vec<String>), Failure> {
     let _lock = daemon.lock_target(target).await;
+    initiators::check_instance(initiator)?;
     let wanted = initiators::named(initiator).for_comparison();
+    // A login that names no initiator is held by the one there is, which callers may name.
     let matches = |key: &PersistentLoginKey| {
         key.target_name == target
-            && (wanted.instance.is_empty() || key.initiator.instance == wanted.instance)
             && (wanted.port_number.is_none() || key.initiator.port_number == wanted.port_number)
             && (wanted.source.is_none() || key.initiator.source == wanted.source)
             && portal.is_none_or(|portal| key.portal.as_ref() == Some(&portal.key()))

@@ -397,3 +397,50 @@ async fn a_mechanism_names_the_address_that_its_portal_is_asked_from() {
     assert_eq!(listed, [told]);
     daemon.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_added_without_an_initiator_is_also_that_of_the_one_there_is() {
+    let server = serve(target()).await;
+    let address = server.local_addrs()[0];
+    let place = Place::new(ExportMode::None);
+    let daemon = place.start().await;
+    daemon.add_portal(address).await.unwrap();
+    let stored = v1::LoginRequest {
+        mode: v1::LoginMode::Store.into(),
+        ..now()
+    };
+    daemon.login(stored).await.unwrap();
+    let initiator = |instance: &str| {
+        Some(v1::InitiatorPort {
+            instance: instance.to_owned(),
+            ..v1::InitiatorPort::default()
+        })
+    };
+    let forget = async |instance: &str| {
+        let request = v1::RemovePersistentLoginRequest {
+            initiator: initiator(instance),
+            target_name: TARGET.into(),
+            portal: None,
+        };
+        let mut sessions = daemon.client.sessions();
+        let removed = sessions.remove_persistent_login(request).await;
+        removed.map_err(Failure::from)
+    };
+    let remove = async |instance: &str| {
+        let request = v1::RemovePortalRequest {
+            initiator: initiator(instance),
+            portal: Some(portal(address)),
+        };
+        let mut discovery = daemon.client.discovery();
+        let removed = discovery.remove_portal(request).await;
+        removed.map_err(Failure::from)
+    };
+    assert_eq!(status(forget("other").await), Status::INITIATOR_NOT_FOUND);
+    assert_eq!(status(remove("other").await), Status::INITIATOR_NOT_FOUND);
+    let ours = "Root\\HAWSER\\0000_0";
+    assert_eq!(forget(ours).await.unwrap().into_inner().removed, 1);
+    assert_eq!(status(forget(ours).await), Status::TARGET_NOT_FOUND);
+    remove(ours).await.unwrap();
+    assert_eq!(status(remove(ours).await), Status::PORTAL_NOT_FOUND);
+    daemon.stop().await;
+}
