@@ -22,7 +22,7 @@ pub struct SendTargetsPortal {
 }
 
 /// What identifies a send-targets portal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SendTargetsPortalKey {
     /// The portal.
@@ -74,7 +74,7 @@ impl Record for IsnsServer {
 }
 
 /// What told of a target.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DiscoverySource {
     /// A stored send-targets portal; its targets are removed with it.
