@@ -10,12 +10,12 @@ use super::constants::{
 };
 use super::strings::{Limit, Unit, read_text, text_of_array};
 use super::types::{
-    ISCSI_LOGIN_OPTIONS, ISCSI_TARGET_MAPPING, ISCSI_TARGET_PORTAL, ISCSI_TARGET_PORTAL_GROUP,
-    ISCSI_UNIQUE_SESSION_ID, SCSI_LUN_LIST,
+    IKE_AUTHENTICATION_INFORMATION, ISCSI_LOGIN_OPTIONS, ISCSI_TARGET_MAPPING, ISCSI_TARGET_PORTAL,
+    ISCSI_TARGET_PORTAL_GROUP, ISCSI_UNIQUE_SESSION_ID, SCSI_LUN_LIST,
 };
 use crate::api::{
-    ConnectionId, InitiatorPort, LoginOptions, LunMapping, Portal, PortalGroup, RawLoginOptions,
-    Secret, SessionId, TargetMapping,
+    ConnectionId, IkeIdentity, InitiatorPort, LoginOptions, LunMapping, Portal, PortalGroup,
+    RawLoginOptions, Secret, SessionId, TargetMapping,
 };
 
 /// Longest CHAP name: RFC 7143 section 6.1 has no longer text value.
@@ -241,6 +241,31 @@ pub(crate) unsafe fn mapping<C: Unit>(
         os_target_number,
         luns: luns.collect(),
     }))
+}
+
+/// Reads the method of IKE authentication information and whom it is for, and nothing else of it: where it is asked
+/// for, the caller fills no more (§2.7). NULL is `ERROR_INVALID_PARAMETER`.
+///
+/// # Safety
+/// Method, type, id and length of the struct can be read and are filled; the id as [`blob`] asks.
+pub(crate) unsafe fn ike_identity(
+    info: *const IKE_AUTHENTICATION_INFORMATION,
+) -> Result<(u32, IkeIdentity), Status> {
+    if info.is_null() {
+        return Err(Status::ERROR_INVALID_PARAMETER);
+    }
+    // SAFETY: not NULL, so the caller vouches for these fields and the id.
+    unsafe {
+        let key = &raw const (*info).PsKey;
+        let id = (&raw const (*key).Id).read_unaligned();
+        let length = (&raw const (*key).IdLengthInBytes).read_unaligned();
+        let identity = IkeIdentity {
+            id_type: (&raw const (*key).IdType).read(),
+            id: blob(id, length, Blob::IKE_ID)?,
+        };
+        let method = (&raw const (*info).AuthMethod).read_unaligned();
+        Ok((method.cast_unsigned(), identity))
+    }
 }
 
 /// Reads login options; NULL is `None`. User name and password are read only if their bits are set.

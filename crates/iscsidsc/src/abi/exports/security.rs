@@ -1,13 +1,11 @@
 //! §2.7: CHAP secret, IKE keys, tunnels.
 
-use hawser_api::Status;
-
 use super::{Answer, DONE, LIBRARY, export, export_pairs};
 use crate::abi::input::{self, Blob};
-use crate::abi::pack::{Place, reports};
+use crate::abi::pack::reports;
 use crate::abi::strings::{Limit, Unit, read_text};
 use crate::abi::types::{BOOLEAN, IKE_AUTHENTICATION_INFORMATION};
-use crate::api::{IkeIdentity, IkeInfo};
+use crate::api::IkeInfo;
 
 export! {
     /// `SetIScsiInitiatorCHAPSharedSecret` (§2.7): a length of 0 clears it. `ISDSC_SHORT_CHAP_SECRET` is a warning.
@@ -59,19 +57,6 @@ unsafe fn group_key(length: u32, key: *const u8, persist: BOOLEAN) -> Answer {
     DONE
 }
 
-/// Whom the key is for.
-///
-/// # Safety
-/// As [`input::blob`] for the id in the struct.
-unsafe fn identity(of: &IKE_AUTHENTICATION_INFORMATION) -> Result<IkeIdentity, Status> {
-    let (id, length) = (of.PsKey.Id, of.PsKey.IdLengthInBytes);
-    Ok(IkeIdentity {
-        id_type: of.PsKey.IdType,
-        // SAFETY: the caller vouches for it.
-        id: unsafe { input::blob(id, length, Blob::IKE_ID) }?,
-    })
-}
-
 unsafe fn set_ike_info<C: Unit>(
     instance: *const C,
     port_number: u32,
@@ -80,12 +65,12 @@ unsafe fn set_ike_info<C: Unit>(
 ) -> Answer {
     // SAFETY: the caller vouches for the text, the struct, and the id and key in it.
     let (initiator, info) = unsafe {
-        let of = input::required(info)?;
-        let key = &of.PsKey;
+        let (auth_method, identity) = input::ike_identity(info)?;
+        let key = input::required(info)?.PsKey;
         let info = IkeInfo {
-            auth_method: of.AuthMethod.cast_unsigned(),
+            auth_method,
             security_flags: key.SecurityFlags,
-            identity: identity(&of)?,
+            identity,
             key: input::secret(key.Key, key.KeyLengthInBytes, Blob::IKE_KEY)?,
         };
         (input::initiator(instance, port_number)?, info)
@@ -101,18 +86,15 @@ unsafe fn ike_info<C: Unit>(
     info: *mut IKE_AUTHENTICATION_INFORMATION,
 ) -> Answer {
     // SAFETY: the caller vouches for the text, the struct, and the id in it.
-    let (initiator, place, identity) = unsafe {
-        let place = Place::at(info)?;
+    let (initiator, (method, identity)) = unsafe {
         (
             input::initiator(instance, port_number)?,
-            place,
-            identity(&place.get())?,
+            input::ike_identity(info)?,
         )
     };
-    let mut info = place.get();
-    let flags = LIBRARY.ike_info(&initiator, info.AuthMethod.cast_unsigned(), identity)?;
-    reports::ike_answer(&mut info, flags);
-    place.set(info);
+    let flags = LIBRARY.ike_info(&initiator, method, identity)?;
+    // SAFETY: `ike_identity` refuses NULL, and the caller vouches for the struct.
+    unsafe { reports::answer_ike(info, flags) };
     DONE
 }
 

@@ -145,7 +145,7 @@ unsafe fn add_connection<C: Unit>(
         NewConnection {
             session_id: input::session_id(session)?,
             port_number,
-            portal: input::portal(portal)?,
+            portal: input::portal_identity(portal)?,
             security_flags,
             login_options: input::login_options(options)?,
             key: input::secret(key, key_size, Blob::IKE_KEY)?,

@@ -198,3 +198,35 @@ fn ids_must_be_given() {
     assert_eq!(session, Err(INVALID));
     assert_eq!(connection, Err(INVALID));
 }
+
+#[test]
+fn of_an_ike_question_only_the_question_is_read_and_the_answer_leaves_it() {
+    let mut address = [192, 0, 2, 1];
+    let mut given = MaybeUninit::<IKE_AUTHENTICATION_INFORMATION>::uninit();
+    let place = given.as_mut_ptr();
+    // SAFETY: the fields are those of `given`; the rest of it stays uninitialised until it is answered.
+    let (asked, flags, key, length) = unsafe {
+        (&raw mut (*place).AuthMethod).write(1);
+        (&raw mut (*place).PsKey.IdType).write(1);
+        (&raw mut (*place).PsKey.Id).write(address.as_mut_ptr());
+        (&raw mut (*place).PsKey.IdLengthInBytes).write(4);
+        let asked = ike_identity(place).unwrap();
+        crate::abi::pack::reports::answer_ike(place, 0x23);
+        assert_eq!(ike_identity(place).unwrap(), asked);
+        let answer = &raw const (*place).PsKey;
+        let key = (&raw const (*answer).Key).read();
+        let length = (&raw const (*answer).KeyLengthInBytes).read();
+        (
+            asked,
+            (&raw const (*answer).SecurityFlags).read(),
+            key,
+            length,
+        )
+    };
+    let identity = IkeIdentity {
+        id_type: 1,
+        id: address.to_vec(),
+    };
+    assert_eq!(asked, (1, identity));
+    assert_eq!((flags, key, length), (0x23, null_mut(), 0));
+}

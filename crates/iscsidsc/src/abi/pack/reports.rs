@@ -1,9 +1,7 @@
 //! The structs of reports, from the types of [`crate::api`] (§3.3): first the array, then what it points to (§1.5).
 
 use super::image::{Image, point, put};
-use crate::abi::constants::{
-    IKE_AUTHENTICATION_PRESHARED_KEY_METHOD, ISCSI_LOGIN_OPTIONS_VERSION, device_interface,
-};
+use crate::abi::constants::{ISCSI_LOGIN_OPTIONS_VERSION, device_interface};
 use crate::abi::strings::{Unit, array_of_text};
 use crate::abi::types::{
     BOOLEAN, IKE_AUTHENTICATION_INFORMATION, ISCSI_CONNECTION_INFO, ISCSI_CONNECTION_INFO_EX,
@@ -375,10 +373,17 @@ fn portal_groups<C: Unit>(image: &mut Image, groups: &[PortalGroup]) {
     }
 }
 
-/// What `GetIScsiIKEInfo` writes over the caller's struct: the flags, and that there is no key (§2.7).
-pub(crate) fn ike_answer(of: &mut IKE_AUTHENTICATION_INFORMATION, security_flags: u64) {
-    of.AuthMethod = IKE_AUTHENTICATION_PRESHARED_KEY_METHOD;
-    of.PsKey.SecurityFlags = security_flags;
-    of.PsKey.KeyLengthInBytes = 0;
-    of.PsKey.Key = std::ptr::null_mut();
+/// Writes what `GetIScsiIKEInfo` gives into the caller's struct: the flags, and that there is no key (§2.7). The rest
+/// of it is the caller's question and stays.
+///
+/// # Safety
+/// The struct can be written. It need not be aligned.
+pub(crate) unsafe fn answer_ike(info: *mut IKE_AUTHENTICATION_INFORMATION, security_flags: u64) {
+    // SAFETY: the caller vouches for the struct.
+    unsafe {
+        let key = &raw mut (*info).PsKey;
+        (&raw mut (*key).SecurityFlags).write_unaligned(security_flags);
+        (&raw mut (*key).KeyLengthInBytes).write_unaligned(0);
+        (&raw mut (*key).Key).write_unaligned(std::ptr::null_mut());
+    }
 }
