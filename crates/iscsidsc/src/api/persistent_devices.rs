@@ -1,14 +1,18 @@
 //! §2.5 and §5: the devices and volumes that must be there before the services on them start.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use hawser_api::v1;
 
 use super::{Library, Status, ask, calls};
+use crate::client::given_up_after;
 
 /// Longest path in bytes (`PATH_MAX` less the NUL).
 const MAX_PATH_LEN: usize = 4095;
+/// How long the system may take to say what is at a path: on a device that is lost it may never say.
+const LOOK_LIMIT: Duration = Duration::from_secs(5);
 
 impl Library {
     /// `SetupPersistentIScsiDevices` and `SetupPersistentIScsiVolumes`: binds all that is now on devices of
@@ -81,12 +85,17 @@ fn place(path: &str) -> Result<(String, Option<v1::PathView>), Status> {
     if text.len() > MAX_PATH_LEN {
         return Err(Status::DEVICE_NOT_FOUND);
     }
-    let seen = std::fs::metadata(Path::new(&text)).ok();
-    let seen = seen.map(|seen| v1::PathView {
+    let seen = view(text.clone());
+    Ok((text, seen))
+}
+
+fn view(path: String) -> Option<v1::PathView> {
+    let seen = given_up_after(LOOK_LIMIT, move || std::fs::metadata(path));
+    let seen = seen?.ok()?;
+    Some(v1::PathView {
         st_dev: seen.dev(),
         st_ino: seen.ino(),
-    });
-    Ok((text, seen))
+    })
 }
 
 /// Only the directory that this process is in can be what is not UTF-8 here.
@@ -97,6 +106,8 @@ fn text_of(path: PathBuf) -> Result<String, Status> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]

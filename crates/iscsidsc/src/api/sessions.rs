@@ -208,7 +208,7 @@ fn session_ex(session: v1::Session) -> SessionInfoEx {
     };
     let proved = session.authentication.unwrap_or_default();
     let auth_type = u32::try_from(proved.r#type).unwrap_or_default();
-    let connections = session.connections.into_iter();
+    let connections = session.connections.iter();
     SessionInfoEx {
         id: session.id.unwrap_or_default().into(),
         initial_r2t: agreed.initial_r2t,
@@ -227,7 +227,7 @@ fn session_ex(session: v1::Session) -> SessionInfoEx {
     }
 }
 
-fn connection_ex(connection: v1::Connection, auth_type: u32) -> ConnectionInfoEx {
+fn connection_ex(connection: &v1::Connection, auth_type: u32) -> ConnectionInfoEx {
     let digest = |digest| u8::from(digest != v1::Digest::None);
     let state = match connection.state() {
         v1::ConnectionState::FullFeature => 1,

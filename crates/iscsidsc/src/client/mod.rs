@@ -26,6 +26,7 @@ use hawser_api::{Client, ConnectError, Failure, Status, default_deadline};
 use fate::Fate;
 use slots::Slots;
 use worker::Worker;
+pub(crate) use worker::given_up_after;
 
 /// Time for a call that only looks at the daemon's memory.
 const LOOK_DEADLINE: Duration = Duration::from_secs(10);

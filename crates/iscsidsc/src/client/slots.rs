@@ -22,10 +22,12 @@ struct Place<T> {
 }
 
 impl<T> Place<T> {
-    const FREE: Self = Self {
-        owner: AtomicU32::new(0),
-        value: Mutex::new(None),
-    };
+    const fn free() -> Self {
+        Self {
+            owner: AtomicU32::new(0),
+            value: Mutex::new(None),
+        }
+    }
 
     fn claim(&self, process: u32) -> bool {
         let claimed = self
@@ -52,7 +54,7 @@ impl<T> Place<T> {
 impl<T> Slots<T> {
     pub(super) const fn new() -> Self {
         Self {
-            places: [const { Place::FREE }; PLACES],
+            places: [const { Place::free() }; PLACES],
         }
     }
 

@@ -132,6 +132,25 @@ async fn connect(socket: &Path) -> Result<Client, ConnectError> {
     }
 }
 
+/// Does on a thread of its own what the system may never finish, and gives it up after `longest`.
+pub(crate) fn given_up_after<T: Send + 'static>(
+    longest: Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let (answer, answered) = mpsc::sync_channel(1);
+    let thread = std::thread::Builder::new()
+        .name("iscsidsc".into())
+        .stack_size(STACK_SIZE);
+    let spawned = without_signals(|| {
+        thread.spawn(move || {
+            // Nobody waits any more if this fails.
+            let _ = answer.try_send(work());
+        })
+    });
+    drop(spawned.ok()?.ok()?);
+    answered.recv_timeout(longest).ok()
+}
+
 /// Runs `start` with all signals blocked but faults: a thread takes its mask from the one that starts it. Signals
 /// are the program's, and a SIGPIPE of our thread stays pending on it and harms nobody.
 fn without_signals<T>(start: impl FnOnce() -> T) -> io::Result<T> {
@@ -169,6 +188,14 @@ mod tests {
             !own.contains(Signal::SIGTERM),
             "the caller's mask is as it was"
         );
+    }
+
+    #[test]
+    fn work_without_an_end_is_given_up() {
+        let (_open, never) = mpsc::channel::<()>();
+        let given = given_up_after(Duration::from_millis(10), move || never.recv());
+        assert_eq!(given, None);
+        assert_eq!(given_up_after(Duration::from_secs(10), || 7), Some(7));
     }
 
     #[test]

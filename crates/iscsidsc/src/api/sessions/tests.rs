@@ -51,7 +51,7 @@ fn states_and_types_have_the_numbers_of_the_driver() {
             header_digest: v1::Digest::Crc32c.into(),
             ..v1::Connection::default()
         };
-        let shown = connection_ex(wire, 2);
+        let shown = connection_ex(&wire, 2);
         assert_eq!((shown.state, shown.protocol), (number, 6));
         assert_eq!((shown.header_digest, shown.data_digest), (1, 0));
         assert_eq!(shown.auth_type, 2);
