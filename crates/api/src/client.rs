@@ -48,8 +48,11 @@ pub type Transport = InterceptedService<Channel, Deadlines>;
 #[must_use]
 pub fn default_deadline(service: &str, method: &str) -> Duration {
     match (service, method) {
-        ("hawser.v1.Discovery", "AddPortal" | "RefreshPortals" | "ListTargets")
-        | ("hawser.v1.Sessions", "Login" | "Logout")
+        (
+            "hawser.v1.Discovery",
+            "AddPortal" | "RefreshPortals" | "ListTargets" | "AddIsnsServer" | "RefreshIsnsServers",
+        )
+        | ("hawser.v1.Sessions", "Login" | "Logout" | "AddConnection" | "RemoveConnection")
         | ("hawser.v1.Volumes", "Bind" | "BindAll" | "Unbind" | "UnbindAll")
         | ("hawser.v1.Scsi", _) => NETWORK_DEADLINE,
         (_, "WatchEvents" | "Wait") => LOOK_DEADLINE,

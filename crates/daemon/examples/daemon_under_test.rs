@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::path::PathBuf;
 
-use hawser_api::{Client, Failure, v1};
+use hawser_api::{Client, Failure, Status, v1};
 use hawser_daemon::Config;
 
 #[tokio::main]
@@ -39,5 +39,30 @@ async fn call(socket: &std::path::Path) -> Result<(), Box<dyn Error>> {
     println!("change {}", change.map_or_else(status, |_| 0));
     let raw = client.scsi().inquiry(v1::InquiryRequest::default()).await;
     println!("raw {}", raw.map_or_else(status, |_| 0));
+    // Without arguments none of these does anything that another test could miss.
+    macro_rules! statuses {
+        ($($service:ident.$call:ident($request:ident);)*) => {
+            [$({
+                let answer = client.$service().$call(v1::$request::default()).await;
+                answer.map_or_else(status, |_| 0)
+            }),*]
+        };
+    }
+    let settings = statuses! {
+        discovery.add_isns_server(AddIsnsServerRequest);
+        discovery.remove_isns_server(RemoveIsnsServerRequest);
+        discovery.refresh_isns_servers(RefreshIsnsServersRequest);
+        security.add_radius_server(AddRadiusServerRequest);
+        security.remove_radius_server(RemoveRadiusServerRequest);
+        security.set_radius_secret(SetRadiusSecretRequest);
+        security.set_group_preshared_key(SetGroupPresharedKeyRequest);
+        security.set_ike_info(SetIkeInfoRequest);
+        security.set_tunnel_address(SetTunnelAddressRequest);
+        sessions.add_connection(AddConnectionRequest);
+        sessions.remove_connection(RemoveConnectionRequest);
+    };
+    let denied = |status: &&u32| **status == Status::ERROR_ACCESS_DENIED.code();
+    let count = settings.iter().filter(denied).count();
+    println!("settings denied {count} of {}", settings.len());
     Ok(())
 }

@@ -4,15 +4,21 @@
 //! change when addresses come and go, so what is stored keeps to the address that a number meant.
 
 use std::net::{IpAddr, UdpSocket};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use hawser_api::v1;
 use hawser_api::{Failure, Status};
 use hawser_store::InitiatorPort;
 
+use crate::convert;
+
 /// Name of our one initiator instance.
 pub(crate) const INSTANCE: &str = "Root\\HAWSER\\0000_0";
 /// Addresses that an error lists; a machine with more has tools of its own for it.
 const MAX_LISTED: usize = 8;
+/// How long listings take the machine's addresses to be as they were.
+const RECENT_FOR: Duration = Duration::from_secs(1);
 
 /// The IP addresses of this machine, loopback last. The order is that of the kernel's list.
 pub(crate) fn source_addresses() -> Vec<v1::SourceAddress> {
@@ -42,11 +48,8 @@ pub(crate) fn source_addresses() -> Vec<v1::SourceAddress> {
 /// Checks an initiator and source address of a request against what this machine has, and finds the
 /// address that a number means.
 pub(crate) fn resolve(initiator: InitiatorPort) -> Result<InitiatorPort, Failure> {
+    check_instance(&initiator)?;
     let instance = &initiator.instance;
-    if !instance.is_empty() && !instance.eq_ignore_ascii_case(INSTANCE) {
-        let message = format!("there is no initiator {instance}");
-        return Err(Failure::new(Status::INITIATOR_NOT_FOUND, message));
-    }
     match (&initiator.source, initiator.port_number) {
         (None, None) => Ok(initiator),
         (None, Some(_)) if instance.is_empty() => {
@@ -62,6 +65,17 @@ pub(crate) fn resolve(initiator: InitiatorPort) -> Result<InitiatorPort, Failure
         }
         (Some(text), number) => by_address(text, number),
     }
+}
+
+/// Refuses an initiator that is not ours.
+pub(crate) fn check_instance(initiator: &InitiatorPort) -> Result<(), Failure> {
+    let instance = &initiator.instance;
+    if instance.is_empty() || instance.eq_ignore_ascii_case(INSTANCE) {
+        return Ok(());
+    }
+    let message = format!("there is no initiator {}", convert::excerpt(instance));
+    Err(Failure::new(Status::INITIATOR_NOT_FOUND, message)
+        .with_advice(format!("name none, or {INSTANCE}")))
 }
 
 fn by_address(text: &str, number: Option<u32>) -> Result<InitiatorPort, Failure> {
@@ -101,8 +115,25 @@ pub(crate) fn is_any(initiator: &InitiatorPort) -> bool {
 /// The number that its address has now, if it has one.
 pub(crate) fn number_now(initiator: &InitiatorPort) -> Option<u32> {
     match &initiator.source {
-        Some(source) => number_of(source.parse().ok()?),
+        Some(source) => {
+            let address: IpAddr = source.parse().ok()?;
+            number_in(&recent_addresses(), address)
+        }
         None => initiator.port_number,
+    }
+}
+
+/// The addresses as they were a moment ago: a listing asks for those of hundreds of records.
+fn recent_addresses() -> Arc<Vec<v1::SourceAddress>> {
+    static RECENT: Mutex<Option<(Instant, Arc<Vec<v1::SourceAddress>>)>> = Mutex::new(None);
+    let mut recent = RECENT.lock().unwrap_or_else(PoisonError::into_inner);
+    match &*recent {
+        Some((seen, addresses)) if seen.elapsed() < RECENT_FOR => Arc::clone(addresses),
+        _ => {
+            let addresses = Arc::new(source_addresses());
+            *recent = Some((Instant::now(), Arc::clone(&addresses)));
+            addresses
+        }
     }
 }
 
@@ -132,8 +163,11 @@ fn address_of(number: u32) -> Option<IpAddr> {
 }
 
 fn number_of(address: IpAddr) -> Option<u32> {
+    number_in(&source_addresses(), address)
+}
+
+fn number_in(all: &[v1::SourceAddress], address: IpAddr) -> Option<u32> {
     let text = address.to_string();
-    let all = source_addresses();
     let port = all.iter().find(|port| port.address == text)?;
     Some(port.port_number)
 }

@@ -418,6 +418,18 @@ pub struct GetStatusResponse {
     /// Stored records that failed their checksum: refused, kept for inspection, named here.
     #[prost(message, repeated, tag = "20")]
     pub damaged_records: ::prost::alloc::vec::Vec<DamagedRecord>,
+    /// Number of iSNS servers.
+    #[prost(uint32, tag = "21")]
+    pub isns_servers: u32,
+    /// Number of RADIUS servers.
+    #[prost(uint32, tag = "22")]
+    pub radius_servers: u32,
+    /// The secret that proves us to RADIUS servers is set.
+    #[prost(bool, tag = "23")]
+    pub radius_secret_set: bool,
+    /// The default IKE preshared key is set.
+    #[prost(bool, tag = "24")]
+    pub group_preshared_key_set: bool,
 }
 /// One way to show a disk to programs.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1416,6 +1428,9 @@ pub struct ListTargetsResponse {
     /// With `refresh`: how each portal answered.
     #[prost(message, repeated, tag = "2")]
     pub refreshed: ::prost::alloc::vec::Vec<PortalRefresh>,
+    /// With `refresh`: how each iSNS server answered.
+    #[prost(message, repeated, tag = "3")]
+    pub refreshed_isns: ::prost::alloc::vec::Vec<IsnsRefresh>,
 }
 /// Asks for one target.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1457,7 +1472,8 @@ pub struct TargetInstance {
     #[prost(enumeration = "DiscoveryMechanism", tag = "1")]
     pub mechanism: i32,
     /// Text form of the mechanism as the Discovery Library gives it:
-    /// `SendTargets:*ADDRESS 0003260 INSTANCE`, `Static:`, `iSNS:SERVER`.
+    /// `SendTargets:*ADDRESS 0003260 INSTANCE` (then, if it is asked from a chosen address, a blank and that address),
+    /// `Static:`, `iSNS:SERVER`. To be compared without regard to case and trailing blanks.
     #[prost(string, tag = "2")]
     pub mechanism_text: ::prost::alloc::string::String,
     /// The portal or server that told it; absent for static targets.
@@ -1527,6 +1543,86 @@ pub struct RemoveStaticTargetRequest {
 /// The static target is forgotten.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RemoveStaticTargetResponse {}
+/// Stores an iSNS server.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AddIsnsServerRequest {
+    /// IP literal or DNS name, at most 255 bytes.
+    #[prost(string, tag = "1")]
+    pub address: ::prost::alloc::string::String,
+}
+/// The server is stored and was asked.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AddIsnsServerResponse {
+    /// Whether it was stored before.
+    #[prost(enumeration = "Change", tag = "1")]
+    pub change: i32,
+    /// Names of the targets that it told.
+    #[prost(string, repeated, tag = "2")]
+    pub targets: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// Forgets an iSNS server.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemoveIsnsServerRequest {
+    /// As it was added; compared without regard to case.
+    #[prost(string, tag = "1")]
+    pub address: ::prost::alloc::string::String,
+}
+/// The server is forgotten.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemoveIsnsServerResponse {}
+/// Asks iSNS servers again.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RefreshIsnsServersRequest {
+    /// As it was added. Empty: all of them.
+    #[prost(string, tag = "1")]
+    pub address: ::prost::alloc::string::String,
+}
+/// The servers were asked. With one server in the request its failure is the call's failure.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RefreshIsnsServersResponse {
+    /// One entry a server.
+    #[prost(message, repeated, tag = "1")]
+    pub servers: ::prost::alloc::vec::Vec<IsnsRefresh>,
+}
+/// Outcome of asking one iSNS server.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct IsnsRefresh {
+    /// The server.
+    #[prost(string, tag = "1")]
+    pub address: ::prost::alloc::string::String,
+    /// Names of the targets that it told.
+    #[prost(string, repeated, tag = "2")]
+    pub targets: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Why it could not be asked; absent on success.
+    #[prost(message, optional, tag = "3")]
+    pub error: ::core::option::Option<ErrorDetail>,
+}
+/// Asks for the stored iSNS servers.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListIsnsServersRequest {}
+/// The stored iSNS servers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListIsnsServersResponse {
+    /// In the order of their adding.
+    #[prost(message, repeated, tag = "1")]
+    pub servers: ::prost::alloc::vec::Vec<IsnsServer>,
+}
+/// A stored iSNS server.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct IsnsServer {
+    /// As given.
+    #[prost(string, tag = "1")]
+    pub address: ::prost::alloc::string::String,
+    /// When it last answered; absent: not since the daemon started.
+    #[prost(int64, optional, tag = "2")]
+    pub last_answer_ms: ::core::option::Option<i64>,
+    /// Why the last attempt failed; absent: it did not.
+    #[prost(message, optional, tag = "3")]
+    pub last_error: ::core::option::Option<ErrorDetail>,
+    /// Names of the targets that it told.
+    #[prost(string, repeated, tag = "4")]
+    pub targets: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
 /// By what a target became known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -1862,6 +1958,115 @@ pub mod discovery_client {
                 .insert(GrpcMethod::new("hawser.v1.Discovery", "RemoveStaticTarget"));
             self.inner.unary(req, path, codec).await
         }
+        /// Stores an iSNS server and asks it at once for its targets. Adding it again asks again. If it cannot be asked
+        /// the call fails with the reason (ISDSC_ISNS_SERVER_NOT_FOUND, ISDSC_INCOMPATIBLE_ISNS_VERSION,
+        /// ISDSC_ISNS_FIREWALL_BLOCKED) and the server **stays stored**. ERROR_INVALID_PARAMETER for what can be neither an
+        /// IP address nor a DNS name; then nothing is stored.
+        ///
+        /// This version has no iSNS client yet: every server counts as one that cannot be reached, so that this call stores
+        /// and then fails with ISDSC_ISNS_SERVER_NOT_FOUND. Callers need not change when it has one.
+        pub async fn add_isns_server(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AddIsnsServerRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AddIsnsServerResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hawser.v1.Discovery/AddIsnsServer",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("hawser.v1.Discovery", "AddIsnsServer"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Forgets an iSNS server. The targets that it told **stay** (unlike those of a portal), and so do sessions and
+        /// persistent logins. ISDSC_ISNS_SERVER_NOT_FOUND if it is not stored.
+        pub async fn remove_isns_server(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RemoveIsnsServerRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RemoveIsnsServerResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hawser.v1.Discovery/RemoveIsnsServer",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("hawser.v1.Discovery", "RemoveIsnsServer"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Asks an iSNS server (or all) again; its answer replaces the earlier one, a failure leaves that as it was.
+        /// ISDSC_ISNS_SERVER_NOT_FOUND for a server that is not stored, or that was named and cannot be reached: in this
+        /// version, any. Asking all of them does not fail the call: each has its own outcome.
+        pub async fn refresh_isns_servers(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RefreshIsnsServersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RefreshIsnsServersResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hawser.v1.Discovery/RefreshIsnsServers",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("hawser.v1.Discovery", "RefreshIsnsServers"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The stored iSNS servers.
+        pub async fn list_isns_servers(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListIsnsServersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListIsnsServersResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hawser.v1.Discovery/ListIsnsServers",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("hawser.v1.Discovery", "ListIsnsServers"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -1945,6 +2150,47 @@ pub mod discovery_server {
             request: tonic::Request<super::RemoveStaticTargetRequest>,
         ) -> std::result::Result<
             tonic::Response<super::RemoveStaticTargetResponse>,
+            tonic::Status,
+        >;
+        /// Stores an iSNS server and asks it at once for its targets. Adding it again asks again. If it cannot be asked
+        /// the call fails with the reason (ISDSC_ISNS_SERVER_NOT_FOUND, ISDSC_INCOMPATIBLE_ISNS_VERSION,
+        /// ISDSC_ISNS_FIREWALL_BLOCKED) and the server **stays stored**. ERROR_INVALID_PARAMETER for what can be neither an
+        /// IP address nor a DNS name; then nothing is stored.
+        ///
+        /// This version has no iSNS client yet: every server counts as one that cannot be reached, so that this call stores
+        /// and then fails with ISDSC_ISNS_SERVER_NOT_FOUND. Callers need not change when it has one.
+        async fn add_isns_server(
+            &self,
+            request: tonic::Request<super::AddIsnsServerRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AddIsnsServerResponse>,
+            tonic::Status,
+        >;
+        /// Forgets an iSNS server. The targets that it told **stay** (unlike those of a portal), and so do sessions and
+        /// persistent logins. ISDSC_ISNS_SERVER_NOT_FOUND if it is not stored.
+        async fn remove_isns_server(
+            &self,
+            request: tonic::Request<super::RemoveIsnsServerRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RemoveIsnsServerResponse>,
+            tonic::Status,
+        >;
+        /// Asks an iSNS server (or all) again; its answer replaces the earlier one, a failure leaves that as it was.
+        /// ISDSC_ISNS_SERVER_NOT_FOUND for a server that is not stored, or that was named and cannot be reached: in this
+        /// version, any. Asking all of them does not fail the call: each has its own outcome.
+        async fn refresh_isns_servers(
+            &self,
+            request: tonic::Request<super::RefreshIsnsServersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RefreshIsnsServersResponse>,
+            tonic::Status,
+        >;
+        /// The stored iSNS servers.
+        async fn list_isns_servers(
+            &self,
+            request: tonic::Request<super::ListIsnsServersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListIsnsServersResponse>,
             tonic::Status,
         >;
     }
@@ -2386,6 +2632,187 @@ pub mod discovery_server {
                     };
                     Box::pin(fut)
                 }
+                "/hawser.v1.Discovery/AddIsnsServer" => {
+                    #[allow(non_camel_case_types)]
+                    struct AddIsnsServerSvc<T: Discovery>(pub Arc<T>);
+                    impl<
+                        T: Discovery,
+                    > tonic::server::UnaryService<super::AddIsnsServerRequest>
+                    for AddIsnsServerSvc<T> {
+                        type Response = super::AddIsnsServerResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AddIsnsServerRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Discovery>::add_isns_server(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AddIsnsServerSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hawser.v1.Discovery/RemoveIsnsServer" => {
+                    #[allow(non_camel_case_types)]
+                    struct RemoveIsnsServerSvc<T: Discovery>(pub Arc<T>);
+                    impl<
+                        T: Discovery,
+                    > tonic::server::UnaryService<super::RemoveIsnsServerRequest>
+                    for RemoveIsnsServerSvc<T> {
+                        type Response = super::RemoveIsnsServerResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RemoveIsnsServerRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Discovery>::remove_isns_server(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RemoveIsnsServerSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hawser.v1.Discovery/RefreshIsnsServers" => {
+                    #[allow(non_camel_case_types)]
+                    struct RefreshIsnsServersSvc<T: Discovery>(pub Arc<T>);
+                    impl<
+                        T: Discovery,
+                    > tonic::server::UnaryService<super::RefreshIsnsServersRequest>
+                    for RefreshIsnsServersSvc<T> {
+                        type Response = super::RefreshIsnsServersResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RefreshIsnsServersRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Discovery>::refresh_isns_servers(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RefreshIsnsServersSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hawser.v1.Discovery/ListIsnsServers" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListIsnsServersSvc<T: Discovery>(pub Arc<T>);
+                    impl<
+                        T: Discovery,
+                    > tonic::server::UnaryService<super::ListIsnsServersRequest>
+                    for ListIsnsServersSvc<T> {
+                        type Response = super::ListIsnsServersResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListIsnsServersRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Discovery>::list_isns_servers(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListIsnsServersSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 _ => {
                     Box::pin(async move {
                         let mut response = http::Response::new(
@@ -2444,7 +2871,9 @@ pub struct LoginRequest {
     /// ISCSI_SECURITY_FLAGS.
     #[prost(uint64, tag = "5")]
     pub security_flags: u64,
-    /// Numbers to use for its LUNs.
+    /// Numbers to use for its LUNs. Absent: the target's stored ones, else free ones.
+    /// ISDSC_TARGET_MAPPING_OUT_OF_RANGE: bus or target above 255. ISDSC_TARGET_MAPPING_UNAVAILABLE: another session has
+    /// that bus and target.
     #[prost(message, optional, tag = "6")]
     pub mapping: ::core::option::Option<TargetMapping>,
     /// Options. Absent: the target's stored defaults.
@@ -2798,6 +3227,9 @@ pub struct PersistentLogin {
     /// the known ones. A login with a `portal` has the new one there instead.
     #[prost(message, optional, tag = "10")]
     pub moved_to: ::core::option::Option<Portal>,
+    /// An IKE preshared key is stored with it.
+    #[prost(bool, tag = "11")]
+    pub preshared_key_set: bool,
 }
 /// Removes persistent logins.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2821,6 +3253,84 @@ pub struct RemovePersistentLoginResponse {
     /// Bound paths that no persistent login brings back now.
     #[prost(string, repeated, tag = "2")]
     pub orphaned_paths: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// Adds a connection to a session.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AddConnectionRequest {
+    /// Which session.
+    #[prost(message, optional, tag = "1")]
+    pub session_id: ::core::option::Option<SessionId>,
+    /// Source address to connect from; its instance is not needed.
+    #[prost(message, optional, tag = "2")]
+    pub initiator: ::core::option::Option<InitiatorPort>,
+    /// Where to. Absent: where the leading connection goes.
+    #[prost(message, optional, tag = "3")]
+    pub portal: ::core::option::Option<Portal>,
+    /// ISCSI_SECURITY_FLAGS.
+    #[prost(uint64, tag = "4")]
+    pub security_flags: u64,
+    /// Options of this connection (CHAP, digests); those of the session as a whole do not count. Absent: those of the
+    /// session.
+    #[prost(message, optional, tag = "5")]
+    pub login_options: ::core::option::Option<LoginOptions>,
+    /// IKE preshared key.
+    #[prost(message, optional, tag = "6")]
+    pub preshared_key: ::core::option::Option<Secret>,
+}
+/// The connection is added.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AddConnectionResponse {
+    /// Its id.
+    #[prost(message, optional, tag = "1")]
+    pub connection_id: ::core::option::Option<ConnectionId>,
+}
+/// Removes a connection from a session.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemoveConnectionRequest {
+    /// Which session.
+    #[prost(message, optional, tag = "1")]
+    pub session_id: ::core::option::Option<SessionId>,
+    /// Which connection of it.
+    #[prost(message, optional, tag = "2")]
+    pub connection_id: ::core::option::Option<ConnectionId>,
+}
+/// The connection is removed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemoveConnectionResponse {}
+/// Asks for the mappings.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListMappingsRequest {}
+/// The mappings.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListMappingsResponse {
+    /// In the order of the sessions' login.
+    #[prost(message, repeated, tag = "1")]
+    pub mappings: ::prost::alloc::vec::Vec<ActiveMapping>,
+}
+/// Where the operating system's side has the LUNs of a data session. A session without LUNs has none.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ActiveMapping {
+    /// The session.
+    #[prost(message, optional, tag = "1")]
+    pub session_id: ::core::option::Option<SessionId>,
+    /// Initiator instance.
+    #[prost(string, tag = "2")]
+    pub initiator_instance: ::prost::alloc::string::String,
+    /// iSCSI name of the target.
+    #[prost(string, tag = "3")]
+    pub target_name: ::prost::alloc::string::String,
+    /// The adapter's device in the Discovery Library's form, such as `\\.\Scsi0:`.
+    #[prost(string, tag = "4")]
+    pub os_device_name: ::prost::alloc::string::String,
+    /// Bus number, 0 to 255.
+    #[prost(uint32, tag = "5")]
+    pub os_bus_number: u32,
+    /// Target number on that bus, 0 to 255.
+    #[prost(uint32, tag = "6")]
+    pub os_target_number: u32,
+    /// Its LUNs, by the number on the operating system's side.
+    #[prost(message, repeated, tag = "7")]
+    pub luns: ::prost::alloc::vec::Vec<LunMapping>,
 }
 /// What a login shall do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -3214,6 +3724,88 @@ pub mod sessions_client {
                 .insert(GrpcMethod::new("hawser.v1.Sessions", "RemovePersistentLogin"));
             self.inner.unary(req, path, codec).await
         }
+        /// Adds a connection to a session. ISDSC_INVALID_SESSION_ID: no such session. ISDSC_SESSION_BUSY: it is being logged
+        /// out. ISDSC_TOO_MANY_CONNECTIONS: it has as many as its login agreed on.
+        ///
+        /// This version agrees on one connection a session (MaxConnections=1), so that a call whose arguments are right always
+        /// ends with ISDSC_TOO_MANY_CONNECTIONS. Nothing is sent, and the session is left as it is.
+        pub async fn add_connection(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AddConnectionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AddConnectionResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hawser.v1.Sessions/AddConnection",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("hawser.v1.Sessions", "AddConnection"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Removes a connection from a session. Checked in this order: ISDSC_INVALID_SESSION_ID,
+        /// ISDSC_INVALID_CONNECTION_ID, ISDSC_REMOVE_CONNECTION_IN_PROGRESS, ISDSC_CANT_REMOVE_LAST_CONNECTION (log out
+        /// instead), ISDSC_CANNOT_REMOVE_LEADING_CONNECTION.
+        pub async fn remove_connection(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RemoveConnectionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RemoveConnectionResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hawser.v1.Sessions/RemoveConnection",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("hawser.v1.Sessions", "RemoveConnection"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The numbers by which the operating system's side knows the LUNs of the data sessions
+        /// (ReportActiveIScsiTargetMappings). They stay as they are for as long as a session lives, across reconnects.
+        pub async fn list_mappings(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListMappingsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListMappingsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hawser.v1.Sessions/ListMappings",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("hawser.v1.Sessions", "ListMappings"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -3272,6 +3864,37 @@ pub mod sessions_server {
             request: tonic::Request<super::RemovePersistentLoginRequest>,
         ) -> std::result::Result<
             tonic::Response<super::RemovePersistentLoginResponse>,
+            tonic::Status,
+        >;
+        /// Adds a connection to a session. ISDSC_INVALID_SESSION_ID: no such session. ISDSC_SESSION_BUSY: it is being logged
+        /// out. ISDSC_TOO_MANY_CONNECTIONS: it has as many as its login agreed on.
+        ///
+        /// This version agrees on one connection a session (MaxConnections=1), so that a call whose arguments are right always
+        /// ends with ISDSC_TOO_MANY_CONNECTIONS. Nothing is sent, and the session is left as it is.
+        async fn add_connection(
+            &self,
+            request: tonic::Request<super::AddConnectionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AddConnectionResponse>,
+            tonic::Status,
+        >;
+        /// Removes a connection from a session. Checked in this order: ISDSC_INVALID_SESSION_ID,
+        /// ISDSC_INVALID_CONNECTION_ID, ISDSC_REMOVE_CONNECTION_IN_PROGRESS, ISDSC_CANT_REMOVE_LAST_CONNECTION (log out
+        /// instead), ISDSC_CANNOT_REMOVE_LEADING_CONNECTION.
+        async fn remove_connection(
+            &self,
+            request: tonic::Request<super::RemoveConnectionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RemoveConnectionResponse>,
+            tonic::Status,
+        >;
+        /// The numbers by which the operating system's side knows the LUNs of the data sessions
+        /// (ReportActiveIScsiTargetMappings). They stay as they are for as long as a session lives, across reconnects.
+        async fn list_mappings(
+            &self,
+            request: tonic::Request<super::ListMappingsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListMappingsResponse>,
             tonic::Status,
         >;
     }
@@ -3605,6 +4228,141 @@ pub mod sessions_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RemovePersistentLoginSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hawser.v1.Sessions/AddConnection" => {
+                    #[allow(non_camel_case_types)]
+                    struct AddConnectionSvc<T: Sessions>(pub Arc<T>);
+                    impl<
+                        T: Sessions,
+                    > tonic::server::UnaryService<super::AddConnectionRequest>
+                    for AddConnectionSvc<T> {
+                        type Response = super::AddConnectionResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AddConnectionRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Sessions>::add_connection(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AddConnectionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hawser.v1.Sessions/RemoveConnection" => {
+                    #[allow(non_camel_case_types)]
+                    struct RemoveConnectionSvc<T: Sessions>(pub Arc<T>);
+                    impl<
+                        T: Sessions,
+                    > tonic::server::UnaryService<super::RemoveConnectionRequest>
+                    for RemoveConnectionSvc<T> {
+                        type Response = super::RemoveConnectionResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RemoveConnectionRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Sessions>::remove_connection(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RemoveConnectionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hawser.v1.Sessions/ListMappings" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListMappingsSvc<T: Sessions>(pub Arc<T>);
+                    impl<
+                        T: Sessions,
+                    > tonic::server::UnaryService<super::ListMappingsRequest>
+                    for ListMappingsSvc<T> {
+                        type Response = super::ListMappingsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListMappingsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Sessions>::list_mappings(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListMappingsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -3955,6 +4713,80 @@ pub struct WaitUpdate {
     /// Milliseconds left; 0 when it is over.
     #[prost(uint64, tag = "4")]
     pub remaining_ms: u64,
+}
+/// Asks for the devices of a session.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListDevicesRequest {
+    /// Which session.
+    #[prost(message, optional, tag = "1")]
+    pub session_id: ::core::option::Option<SessionId>,
+}
+/// The devices of a session.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListDevicesResponse {
+    /// Sorted by LUN.
+    #[prost(message, repeated, tag = "1")]
+    pub devices: ::prost::alloc::vec::Vec<Device>,
+}
+/// A LUN as a device (ISCSI_DEVICE_ON_SESSION).
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Device {
+    /// Its session.
+    #[prost(message, optional, tag = "1")]
+    pub session_id: ::core::option::Option<SessionId>,
+    /// Initiator instance.
+    #[prost(string, tag = "2")]
+    pub initiator_instance: ::prost::alloc::string::String,
+    /// iSCSI name of the target.
+    #[prost(string, tag = "3")]
+    pub target_name: ::prost::alloc::string::String,
+    /// LUN on the target, in the form of `Disk.lun`.
+    #[prost(fixed64, tag = "4")]
+    pub lun: u64,
+    /// Where the operating system's side has it; the same numbers as in `Sessions.ListMappings`.
+    #[prost(message, optional, tag = "5")]
+    pub scsi_address: ::core::option::Option<ScsiAddress>,
+    /// Peripheral device type of INQUIRY: 0 disk, 1 tape, 4 write-once, 5 CD-ROM, 7 optical, 8 changer, 14 simple disk.
+    #[prost(uint32, tag = "6")]
+    pub device_type: u32,
+    /// A path that leads to it after a restart too (a link of Hawser's), or empty: it is not shown.
+    #[prost(string, tag = "7")]
+    pub interface_name: ::prost::alloc::string::String,
+    /// Path of the device: block device, else FUSE file, else NBD socket; empty: it is not shown.
+    #[prost(string, tag = "8")]
+    pub legacy_name: ::prost::alloc::string::String,
+    /// Its number, which no other device has as long as its session lives. Absent: not ready yet.
+    #[prost(message, optional, tag = "9")]
+    pub storage_device_number: ::core::option::Option<StorageDeviceNumber>,
+}
+/// SCSI_ADDRESS.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ScsiAddress {
+    /// Number of the adapter.
+    #[prost(uint32, tag = "1")]
+    pub port_number: u32,
+    /// Bus.
+    #[prost(uint32, tag = "2")]
+    pub path_id: u32,
+    /// Target.
+    #[prost(uint32, tag = "3")]
+    pub target_id: u32,
+    /// LUN on the operating system's side.
+    #[prost(uint32, tag = "4")]
+    pub lun: u32,
+}
+/// STORAGE_DEVICE_NUMBER.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StorageDeviceNumber {
+    /// FILE_DEVICE\_\*: 7 disk, 2 CD-ROM, 31 tape, 48 changer.
+    #[prost(uint32, tag = "1")]
+    pub device_type: u32,
+    /// The number.
+    #[prost(uint32, tag = "2")]
+    pub device_number: u32,
+    /// 0 for a whole disk, 0xFFFFFFFF for what has no partitions.
+    #[prost(uint32, tag = "3")]
+    pub partition_number: u32,
 }
 /// Kind of designator that a disk is known by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -4489,6 +5321,33 @@ pub mod volumes_client {
             req.extensions_mut().insert(GrpcMethod::new("hawser.v1.Volumes", "Wait"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// The devices that a session's LUNs are, in the form of GetDevicesForIScsiSession: only LUNs that have been opened and
+        /// are of a kind that has devices. None for an informational session, and none while the session reconnects.
+        /// ISDSC_INVALID_SESSION_ID: no such session. Unlike `ListDisks` it looks at nothing but the daemon's memory.
+        pub async fn list_devices(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListDevicesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListDevicesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hawser.v1.Volumes/ListDevices",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("hawser.v1.Volumes", "ListDevices"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -4557,6 +5416,16 @@ pub mod volumes_server {
             &self,
             request: tonic::Request<super::WaitRequest>,
         ) -> std::result::Result<tonic::Response<Self::WaitStream>, tonic::Status>;
+        /// The devices that a session's LUNs are, in the form of GetDevicesForIScsiSession: only LUNs that have been opened and
+        /// are of a kind that has devices. None for an informational session, and none while the session reconnects.
+        /// ISDSC_INVALID_SESSION_ID: no such session. Unlike `ListDisks` it looks at nothing but the daemon's memory.
+        async fn list_devices(
+            &self,
+            request: tonic::Request<super::ListDevicesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListDevicesResponse>,
+            tonic::Status,
+        >;
     }
     /// Disks and bound volumes.
     #[derive(Debug)]
@@ -4935,6 +5804,51 @@ pub mod volumes_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hawser.v1.Volumes/ListDevices" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListDevicesSvc<T: Volumes>(pub Arc<T>);
+                    impl<
+                        T: Volumes,
+                    > tonic::server::UnaryService<super::ListDevicesRequest>
+                    for ListDevicesSvc<T> {
+                        type Response = super::ListDevicesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListDevicesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Volumes>::list_devices(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListDevicesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)
@@ -5587,6 +6501,10 @@ pub struct SetChapSecretRequest {
     /// Take more than the 16 bytes that the Discovery Library allows.
     #[prost(bool, tag = "2")]
     pub allow_long: bool,
+    /// Store one under 12 bytes too, as the Discovery Library does. A login still refuses to use it, unless
+    /// `chap.allow_short_secrets` is set.
+    #[prost(bool, tag = "3")]
+    pub store_short: bool,
 }
 /// The secret is stored.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -5608,6 +6526,208 @@ pub struct ClearChapSecretResponse {
     #[prost(enumeration = "Change", tag = "1")]
     pub change: i32,
 }
+/// Stores a RADIUS server.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AddRadiusServerRequest {
+    /// IP literal or DNS name.
+    #[prost(string, tag = "1")]
+    pub address: ::prost::alloc::string::String,
+}
+/// The server is stored.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AddRadiusServerResponse {
+    /// Whether it was stored before.
+    #[prost(enumeration = "Change", tag = "1")]
+    pub change: i32,
+}
+/// Forgets a RADIUS server.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemoveRadiusServerRequest {
+    /// As it was added; compared without regard to case.
+    #[prost(string, tag = "1")]
+    pub address: ::prost::alloc::string::String,
+}
+/// The server is forgotten.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemoveRadiusServerResponse {}
+/// Asks for the stored RADIUS servers.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListRadiusServersRequest {}
+/// The stored RADIUS servers.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListRadiusServersResponse {
+    /// Their addresses as given, in the order of their adding.
+    #[prost(string, repeated, tag = "1")]
+    pub addresses: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The secret that proves us to them is stored.
+    #[prost(bool, tag = "2")]
+    pub secret_set: bool,
+}
+/// Sets the RADIUS secret.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetRadiusSecretRequest {
+    /// The secret. Absent or empty: clear it.
+    #[prost(message, optional, tag = "1")]
+    pub secret: ::core::option::Option<Secret>,
+}
+/// The RADIUS secret is stored or cleared.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetRadiusSecretResponse {
+    /// What became of it. Never says that it was the same.
+    #[prost(enumeration = "Change", tag = "1")]
+    pub change: i32,
+}
+/// Sets the default IKE preshared key.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetGroupPresharedKeyRequest {
+    /// The key. Absent or empty: clear it.
+    #[prost(message, optional, tag = "1")]
+    pub key: ::core::option::Option<Secret>,
+    /// Keep the change over a restart of the daemon.
+    #[prost(bool, tag = "2")]
+    pub persist: bool,
+}
+/// The default IKE preshared key is set or cleared.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetGroupPresharedKeyResponse {
+    /// What became of it. Never says that it was the same.
+    #[prost(enumeration = "Change", tag = "1")]
+    pub change: i32,
+}
+/// Who an IKE peer says it is. Both fields as in the Discovery Library.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct IkeIdentity {
+    /// IKE_IDENTIFICATION_PAYLOAD_TYPE: 1 IPv4 address, 2 domain name, 3 name at a domain, 5 IPv6 address.
+    #[prost(uint32, tag = "1")]
+    pub id_type: u32,
+    /// 4 or 16 address bytes in network order, or 1 to 255 bytes of text without NUL.
+    #[prost(bytes = "vec", tag = "2")]
+    pub id: ::prost::alloc::vec::Vec<u8>,
+}
+/// Sets an IKE identity.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetIkeInfoRequest {
+    /// Initiator and port. Neither: all of them. A port does not need the instance here.
+    #[prost(message, optional, tag = "1")]
+    pub initiator: ::core::option::Option<InitiatorPort>,
+    /// IKE_AUTHENTICATION_METHOD: 1, preshared key.
+    #[prost(uint32, tag = "2")]
+    pub auth_method: u32,
+    /// The identity.
+    #[prost(message, optional, tag = "3")]
+    pub identity: ::core::option::Option<IkeIdentity>,
+    /// ISCSI_SECURITY_FLAGS, stored and reported as given.
+    #[prost(uint64, tag = "4")]
+    pub security_flags: u64,
+    /// The preshared key. Absent or empty: remove the identity.
+    #[prost(message, optional, tag = "5")]
+    pub key: ::core::option::Option<Secret>,
+    /// Keep the change over a restart of the daemon.
+    #[prost(bool, tag = "6")]
+    pub persist: bool,
+}
+/// The identity is set or removed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetIkeInfoResponse {
+    /// What became of it. Never says that the key was the same.
+    #[prost(enumeration = "Change", tag = "1")]
+    pub change: i32,
+}
+/// Asks for the flags of an IKE identity.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetIkeInfoRequest {
+    /// Initiator and port, as in `SetIkeInfoRequest`.
+    #[prost(message, optional, tag = "1")]
+    pub initiator: ::core::option::Option<InitiatorPort>,
+    /// IKE_AUTHENTICATION_METHOD: 1, preshared key.
+    #[prost(uint32, tag = "2")]
+    pub auth_method: u32,
+    /// The identity.
+    #[prost(message, optional, tag = "3")]
+    pub identity: ::core::option::Option<IkeIdentity>,
+}
+/// The flags of an IKE identity.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetIkeInfoResponse {
+    /// ISCSI_SECURITY_FLAGS as given.
+    #[prost(uint64, tag = "1")]
+    pub security_flags: u64,
+}
+/// Asks for all IKE identities.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListIkeInfoRequest {}
+/// All IKE identities.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListIkeInfoResponse {
+    /// In the order of their adding, those that are stored first.
+    #[prost(message, repeated, tag = "1")]
+    pub infos: ::prost::alloc::vec::Vec<IkeInfo>,
+}
+/// An IKE identity. It has a key.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct IkeInfo {
+    /// Initiator and port.
+    #[prost(message, optional, tag = "1")]
+    pub initiator: ::core::option::Option<InitiatorPort>,
+    /// The identity.
+    #[prost(message, optional, tag = "2")]
+    pub identity: ::core::option::Option<IkeIdentity>,
+    /// ISCSI_SECURITY_FLAGS as given.
+    #[prost(uint64, tag = "3")]
+    pub security_flags: u64,
+    /// It survives a restart.
+    #[prost(bool, tag = "4")]
+    pub persisted: bool,
+}
+/// Sets the outer address of tunnels.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetTunnelAddressRequest {
+    /// Initiator and port, as in `SetIkeInfoRequest`.
+    #[prost(message, optional, tag = "1")]
+    pub initiator: ::core::option::Option<InitiatorPort>,
+    /// Whom the tunnel leads to: IP literal or DNS name. Empty: every destination that has no setting of its own.
+    #[prost(string, tag = "2")]
+    pub destination_address: ::prost::alloc::string::String,
+    /// IP literal of the tunnel's other end. Empty: remove the setting.
+    #[prost(string, tag = "3")]
+    pub outer_address: ::prost::alloc::string::String,
+    /// Keep the change over a restart of the daemon.
+    #[prost(bool, tag = "4")]
+    pub persist: bool,
+}
+/// The outer address is set or removed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetTunnelAddressResponse {
+    /// What became of it.
+    #[prost(enumeration = "Change", tag = "1")]
+    pub change: i32,
+}
+/// Asks for the outer addresses of tunnels.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListTunnelAddressesRequest {}
+/// The outer addresses of tunnels.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListTunnelAddressesResponse {
+    /// In the order of their adding, those that are stored first.
+    #[prost(message, repeated, tag = "1")]
+    pub addresses: ::prost::alloc::vec::Vec<TunnelAddress>,
+}
+/// The outer address of tunnels to a destination.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TunnelAddress {
+    /// Initiator and port.
+    #[prost(message, optional, tag = "1")]
+    pub initiator: ::core::option::Option<InitiatorPort>,
+    /// Whom the tunnel leads to, or empty for every destination.
+    #[prost(string, tag = "2")]
+    pub destination_address: ::prost::alloc::string::String,
+    /// The tunnel's other end.
+    #[prost(string, tag = "3")]
+    pub outer_address: ::prost::alloc::string::String,
+    /// It survives a restart.
+    #[prost(bool, tag = "4")]
+    pub persisted: bool,
+}
 /// Generated client implementations.
 pub mod security_client {
     #![allow(
@@ -5619,7 +6739,13 @@ pub mod security_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// Secrets of the initiator itself.
+    /// Secrets of the initiator itself, RADIUS servers, IKE and IPsec settings.
+    ///
+    /// This version has no RADIUS client and sets up no IPsec: these settings are checked, stored and reported, and what
+    /// demands them fails when it connects (ISDSC_IPSEC_NOT_SUPPORTED_ON_OS, ISDSC_REQUEST_NOT_SUPPORTED).
+    ///
+    /// Where a call has `persist`: without it what is set counts until the daemon ends, over what is stored, which counts
+    /// again at the next start. With it what is set is stored, and what counted until then is dropped.
     #[derive(Debug, Clone)]
     pub struct SecurityClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -5702,7 +6828,7 @@ pub mod security_client {
         }
         /// Sets the secret that targets must prove in mutual CHAP, for logins from now on. 1 to 16 bytes, or up to 255
         /// if `allow_long`; else ISDSC_INVALID_INITIATOR_CHAP_SECRET. Under 12 bytes it is refused with the same
-        /// status, or with `chap.allow_short_secrets` stored with the warning ISDSC_SHORT_CHAP_SECRET.
+        /// status, or with `chap.allow_short_secrets` or `store_short` stored with the warning ISDSC_SHORT_CHAP_SECRET.
         pub async fn set_chap_secret(
             &mut self,
             request: impl tonic::IntoRequest<super::SetChapSecretRequest>,
@@ -5752,6 +6878,264 @@ pub mod security_client {
                 .insert(GrpcMethod::new("hawser.v1.Security", "ClearChapSecret"));
             self.inner.unary(req, path, codec).await
         }
+        /// Stores a RADIUS server. Adding it again is success. ERROR_INVALID_PARAMETER for what can be neither an IP address
+        /// nor a DNS name, or has more than 41 bytes.
+        pub async fn add_radius_server(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AddRadiusServerRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AddRadiusServerResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hawser.v1.Security/AddRadiusServer",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("hawser.v1.Security", "AddRadiusServer"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Forgets a RADIUS server. ERROR_NOT_FOUND if it is not stored.
+        pub async fn remove_radius_server(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RemoveRadiusServerRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RemoveRadiusServerResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hawser.v1.Security/RemoveRadiusServer",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("hawser.v1.Security", "RemoveRadiusServer"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The stored RADIUS servers.
+        pub async fn list_radius_servers(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListRadiusServersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListRadiusServersResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hawser.v1.Security/ListRadiusServers",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("hawser.v1.Security", "ListRadiusServers"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Sets the secret that proves us to RADIUS servers, 22 to 26 bytes; else ERROR_INVALID_PARAMETER. None: clears it.
+        pub async fn set_radius_secret(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SetRadiusSecretRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetRadiusSecretResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hawser.v1.Security/SetRadiusSecret",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("hawser.v1.Security", "SetRadiusSecret"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Sets the default IKE preshared key, which counts where no other is set. At most 1024 bytes; else
+        /// ERROR_INVALID_PARAMETER. None: clears it.
+        pub async fn set_group_preshared_key(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SetGroupPresharedKeyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetGroupPresharedKeyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hawser.v1.Security/SetGroupPresharedKey",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("hawser.v1.Security", "SetGroupPresharedKey"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Sets the preshared key and the flags of an IKE identity; without a key, removes that identity.
+        /// ISDSC_IKE_ID_PAYLOAD_TYPE_NOT_SUPPORTED, ISDSC_IKE_ID_PAYLOAD_INCORRECT_SIZE: its id cannot be one.
+        /// ERROR_INVALID_PARAMETER: another method than preshared key, flags that exclude each other, a key above 1024 bytes.
+        /// ISDSC_INITIATOR_NOT_FOUND, ISDSC_INVALID_PORT_NUMBER: no such initiator or port.
+        pub async fn set_ike_info(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SetIkeInfoRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetIkeInfoResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hawser.v1.Security/SetIkeInfo",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("hawser.v1.Security", "SetIkeInfo"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The flags of an IKE identity; never its key. What is set for the port counts before what is set for all ports.
+        /// ISDSC_NO_AUTH_INFO_AVAILABLE: nothing is set for that initiator and port.
+        /// ISDSC_TARGET_PRESHAREDKEY_UNAVAILABLE: something is, but not for that identity.
+        pub async fn get_ike_info(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetIkeInfoRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetIkeInfoResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hawser.v1.Security/GetIkeInfo",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("hawser.v1.Security", "GetIkeInfo"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// All IKE identities, without their keys.
+        pub async fn list_ike_info(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListIkeInfoRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListIkeInfoResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hawser.v1.Security/ListIkeInfo",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("hawser.v1.Security", "ListIkeInfo"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Sets the outer address of IPsec tunnels to a destination; without an outer address, removes the setting.
+        /// ERROR_INVALID_PARAMETER: the outer address is no IP address, or the destination neither one nor a DNS name.
+        pub async fn set_tunnel_address(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SetTunnelAddressRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetTunnelAddressResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hawser.v1.Security/SetTunnelAddress",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("hawser.v1.Security", "SetTunnelAddress"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The outer addresses of IPsec tunnels.
+        pub async fn list_tunnel_addresses(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListTunnelAddressesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListTunnelAddressesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hawser.v1.Security/ListTunnelAddresses",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("hawser.v1.Security", "ListTunnelAddresses"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -5769,7 +7153,7 @@ pub mod security_server {
     pub trait Security: std::marker::Send + std::marker::Sync + 'static {
         /// Sets the secret that targets must prove in mutual CHAP, for logins from now on. 1 to 16 bytes, or up to 255
         /// if `allow_long`; else ISDSC_INVALID_INITIATOR_CHAP_SECRET. Under 12 bytes it is refused with the same
-        /// status, or with `chap.allow_short_secrets` stored with the warning ISDSC_SHORT_CHAP_SECRET.
+        /// status, or with `chap.allow_short_secrets` or `store_short` stored with the warning ISDSC_SHORT_CHAP_SECRET.
         async fn set_chap_secret(
             &self,
             request: tonic::Request<super::SetChapSecretRequest>,
@@ -5785,8 +7169,102 @@ pub mod security_server {
             tonic::Response<super::ClearChapSecretResponse>,
             tonic::Status,
         >;
+        /// Stores a RADIUS server. Adding it again is success. ERROR_INVALID_PARAMETER for what can be neither an IP address
+        /// nor a DNS name, or has more than 41 bytes.
+        async fn add_radius_server(
+            &self,
+            request: tonic::Request<super::AddRadiusServerRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AddRadiusServerResponse>,
+            tonic::Status,
+        >;
+        /// Forgets a RADIUS server. ERROR_NOT_FOUND if it is not stored.
+        async fn remove_radius_server(
+            &self,
+            request: tonic::Request<super::RemoveRadiusServerRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RemoveRadiusServerResponse>,
+            tonic::Status,
+        >;
+        /// The stored RADIUS servers.
+        async fn list_radius_servers(
+            &self,
+            request: tonic::Request<super::ListRadiusServersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListRadiusServersResponse>,
+            tonic::Status,
+        >;
+        /// Sets the secret that proves us to RADIUS servers, 22 to 26 bytes; else ERROR_INVALID_PARAMETER. None: clears it.
+        async fn set_radius_secret(
+            &self,
+            request: tonic::Request<super::SetRadiusSecretRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetRadiusSecretResponse>,
+            tonic::Status,
+        >;
+        /// Sets the default IKE preshared key, which counts where no other is set. At most 1024 bytes; else
+        /// ERROR_INVALID_PARAMETER. None: clears it.
+        async fn set_group_preshared_key(
+            &self,
+            request: tonic::Request<super::SetGroupPresharedKeyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetGroupPresharedKeyResponse>,
+            tonic::Status,
+        >;
+        /// Sets the preshared key and the flags of an IKE identity; without a key, removes that identity.
+        /// ISDSC_IKE_ID_PAYLOAD_TYPE_NOT_SUPPORTED, ISDSC_IKE_ID_PAYLOAD_INCORRECT_SIZE: its id cannot be one.
+        /// ERROR_INVALID_PARAMETER: another method than preshared key, flags that exclude each other, a key above 1024 bytes.
+        /// ISDSC_INITIATOR_NOT_FOUND, ISDSC_INVALID_PORT_NUMBER: no such initiator or port.
+        async fn set_ike_info(
+            &self,
+            request: tonic::Request<super::SetIkeInfoRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetIkeInfoResponse>,
+            tonic::Status,
+        >;
+        /// The flags of an IKE identity; never its key. What is set for the port counts before what is set for all ports.
+        /// ISDSC_NO_AUTH_INFO_AVAILABLE: nothing is set for that initiator and port.
+        /// ISDSC_TARGET_PRESHAREDKEY_UNAVAILABLE: something is, but not for that identity.
+        async fn get_ike_info(
+            &self,
+            request: tonic::Request<super::GetIkeInfoRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetIkeInfoResponse>,
+            tonic::Status,
+        >;
+        /// All IKE identities, without their keys.
+        async fn list_ike_info(
+            &self,
+            request: tonic::Request<super::ListIkeInfoRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListIkeInfoResponse>,
+            tonic::Status,
+        >;
+        /// Sets the outer address of IPsec tunnels to a destination; without an outer address, removes the setting.
+        /// ERROR_INVALID_PARAMETER: the outer address is no IP address, or the destination neither one nor a DNS name.
+        async fn set_tunnel_address(
+            &self,
+            request: tonic::Request<super::SetTunnelAddressRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetTunnelAddressResponse>,
+            tonic::Status,
+        >;
+        /// The outer addresses of IPsec tunnels.
+        async fn list_tunnel_addresses(
+            &self,
+            request: tonic::Request<super::ListTunnelAddressesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListTunnelAddressesResponse>,
+            tonic::Status,
+        >;
     }
-    /// Secrets of the initiator itself.
+    /// Secrets of the initiator itself, RADIUS servers, IKE and IPsec settings.
+    ///
+    /// This version has no RADIUS client and sets up no IPsec: these settings are checked, stored and reported, and what
+    /// demands them fails when it connects (ISDSC_IPSEC_NOT_SUPPORTED_ON_OS, ISDSC_REQUEST_NOT_SUPPORTED).
+    ///
+    /// Where a call has `persist`: without it what is set counts until the daemon ends, over what is stored, which counts
+    /// again at the next start. With it what is set is stored, and what counted until then is dropped.
     #[derive(Debug)]
     pub struct SecurityServer<T> {
         inner: Arc<T>,
@@ -5938,6 +7416,458 @@ pub mod security_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ClearChapSecretSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hawser.v1.Security/AddRadiusServer" => {
+                    #[allow(non_camel_case_types)]
+                    struct AddRadiusServerSvc<T: Security>(pub Arc<T>);
+                    impl<
+                        T: Security,
+                    > tonic::server::UnaryService<super::AddRadiusServerRequest>
+                    for AddRadiusServerSvc<T> {
+                        type Response = super::AddRadiusServerResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AddRadiusServerRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Security>::add_radius_server(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AddRadiusServerSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hawser.v1.Security/RemoveRadiusServer" => {
+                    #[allow(non_camel_case_types)]
+                    struct RemoveRadiusServerSvc<T: Security>(pub Arc<T>);
+                    impl<
+                        T: Security,
+                    > tonic::server::UnaryService<super::RemoveRadiusServerRequest>
+                    for RemoveRadiusServerSvc<T> {
+                        type Response = super::RemoveRadiusServerResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RemoveRadiusServerRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Security>::remove_radius_server(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RemoveRadiusServerSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hawser.v1.Security/ListRadiusServers" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListRadiusServersSvc<T: Security>(pub Arc<T>);
+                    impl<
+                        T: Security,
+                    > tonic::server::UnaryService<super::ListRadiusServersRequest>
+                    for ListRadiusServersSvc<T> {
+                        type Response = super::ListRadiusServersResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListRadiusServersRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Security>::list_radius_servers(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListRadiusServersSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hawser.v1.Security/SetRadiusSecret" => {
+                    #[allow(non_camel_case_types)]
+                    struct SetRadiusSecretSvc<T: Security>(pub Arc<T>);
+                    impl<
+                        T: Security,
+                    > tonic::server::UnaryService<super::SetRadiusSecretRequest>
+                    for SetRadiusSecretSvc<T> {
+                        type Response = super::SetRadiusSecretResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SetRadiusSecretRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Security>::set_radius_secret(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SetRadiusSecretSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hawser.v1.Security/SetGroupPresharedKey" => {
+                    #[allow(non_camel_case_types)]
+                    struct SetGroupPresharedKeySvc<T: Security>(pub Arc<T>);
+                    impl<
+                        T: Security,
+                    > tonic::server::UnaryService<super::SetGroupPresharedKeyRequest>
+                    for SetGroupPresharedKeySvc<T> {
+                        type Response = super::SetGroupPresharedKeyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SetGroupPresharedKeyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Security>::set_group_preshared_key(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SetGroupPresharedKeySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hawser.v1.Security/SetIkeInfo" => {
+                    #[allow(non_camel_case_types)]
+                    struct SetIkeInfoSvc<T: Security>(pub Arc<T>);
+                    impl<
+                        T: Security,
+                    > tonic::server::UnaryService<super::SetIkeInfoRequest>
+                    for SetIkeInfoSvc<T> {
+                        type Response = super::SetIkeInfoResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SetIkeInfoRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Security>::set_ike_info(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SetIkeInfoSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hawser.v1.Security/GetIkeInfo" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetIkeInfoSvc<T: Security>(pub Arc<T>);
+                    impl<
+                        T: Security,
+                    > tonic::server::UnaryService<super::GetIkeInfoRequest>
+                    for GetIkeInfoSvc<T> {
+                        type Response = super::GetIkeInfoResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetIkeInfoRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Security>::get_ike_info(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetIkeInfoSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hawser.v1.Security/ListIkeInfo" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListIkeInfoSvc<T: Security>(pub Arc<T>);
+                    impl<
+                        T: Security,
+                    > tonic::server::UnaryService<super::ListIkeInfoRequest>
+                    for ListIkeInfoSvc<T> {
+                        type Response = super::ListIkeInfoResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListIkeInfoRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Security>::list_ike_info(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListIkeInfoSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hawser.v1.Security/SetTunnelAddress" => {
+                    #[allow(non_camel_case_types)]
+                    struct SetTunnelAddressSvc<T: Security>(pub Arc<T>);
+                    impl<
+                        T: Security,
+                    > tonic::server::UnaryService<super::SetTunnelAddressRequest>
+                    for SetTunnelAddressSvc<T> {
+                        type Response = super::SetTunnelAddressResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SetTunnelAddressRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Security>::set_tunnel_address(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SetTunnelAddressSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hawser.v1.Security/ListTunnelAddresses" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListTunnelAddressesSvc<T: Security>(pub Arc<T>);
+                    impl<
+                        T: Security,
+                    > tonic::server::UnaryService<super::ListTunnelAddressesRequest>
+                    for ListTunnelAddressesSvc<T> {
+                        type Response = super::ListTunnelAddressesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListTunnelAddressesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Security>::list_tunnel_addresses(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListTunnelAddressesSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -94,6 +94,7 @@ pub(crate) async fn chap_secret(
             let request = SetChapSecretRequest {
                 secret: Some(Secret::new(found.as_slice())),
                 allow_long: args.allow_long,
+                store_short: false,
             };
             let client = daemon.client().await?;
             let answer = client

@@ -9,13 +9,12 @@ use hawser_store::{PersistentLogin, Record};
 use tonic::Request;
 
 use super::{Answer, Service};
-use crate::convert;
 use crate::daemon::{Daemon, to_its_end};
-use crate::devices;
 use crate::logins::{self, Wanted};
 use crate::records::api_change;
 use crate::security::may_change;
 use crate::sessions::Entry;
+use crate::{connections, convert, devices};
 
 #[tonic::async_trait]
 impl Sessions for Service {
@@ -81,7 +80,12 @@ impl Sessions for Service {
         _: Request<v1::ListSessionsRequest>,
     ) -> Answer<v1::ListSessionsResponse> {
         let all = self.daemon.sessions.all();
-        let sessions = all.iter().map(|entry| show(&self.daemon, entry)).collect();
+        let mut luns = self.daemon.disks.luns();
+        let sessions = all.iter().map(|entry| {
+            let own = luns.remove(&entry.id.adapter_specific);
+            entry.show(entry.login().is_some(), own.unwrap_or_default())
+        });
+        let sessions = sessions.collect();
         Ok(tonic::Response::new(v1::ListSessionsResponse { sessions }))
     }
 
@@ -100,9 +104,12 @@ impl Sessions for Service {
         _: Request<v1::ListPersistentLoginsRequest>,
     ) -> Answer<v1::ListPersistentLoginsResponse> {
         let stored = self.daemon.records.all::<PersistentLogin>().into_iter();
-        let logins = stored
-            .map(|login| show_login(&self.daemon, login))
-            .collect();
+        let sessions = self.daemon.sessions.by_target();
+        let logins = stored.map(|login| {
+            let own = sessions.get(&login.target_name);
+            show_login(login, own.map_or(&[], Vec::as_slice))
+        });
+        let logins = logins.collect();
         Ok(tonic::Response::new(v1::ListPersistentLoginsResponse {
             logins,
         }))
@@ -127,6 +134,34 @@ impl Sessions for Service {
             orphaned_paths,
         };
         Ok(tonic::Response::new(response))
+    }
+
+    async fn add_connection(
+        &self,
+        request: Request<v1::AddConnectionRequest>,
+    ) -> Answer<v1::AddConnectionResponse> {
+        may_change(&request)?;
+        let connection_id = Some(connections::add(&self.daemon, request.into_inner())?);
+        Ok(tonic::Response::new(v1::AddConnectionResponse {
+            connection_id,
+        }))
+    }
+
+    async fn remove_connection(
+        &self,
+        request: Request<v1::RemoveConnectionRequest>,
+    ) -> Answer<v1::RemoveConnectionResponse> {
+        may_change(&request)?;
+        connections::remove(&self.daemon, request.get_ref())?;
+        Ok(tonic::Response::new(v1::RemoveConnectionResponse {}))
+    }
+
+    async fn list_mappings(
+        &self,
+        _: Request<v1::ListMappingsRequest>,
+    ) -> Answer<v1::ListMappingsResponse> {
+        let mappings = devices::show_mappings(&self.daemon);
+        Ok(tonic::Response::new(v1::ListMappingsResponse { mappings }))
     }
 }
 
@@ -173,9 +208,9 @@ fn show(daemon: &Daemon, entry: &Entry) -> v1::Session {
     entry.show(entry.login().is_some(), luns)
 }
 
-fn show_login(daemon: &Daemon, login: PersistentLogin) -> v1::PersistentLogin {
+/// A persistent login, with the sessions of its target.
+fn show_login(login: PersistentLogin, sessions: &[Arc<Entry>]) -> v1::PersistentLogin {
     let key = login.key();
-    let sessions = daemon.sessions.of_target(&login.target_name);
     let entry = sessions
         .iter()
         .find(|entry| entry.login().as_ref() == Some(&key));
@@ -187,6 +222,7 @@ fn show_login(daemon: &Daemon, login: PersistentLogin) -> v1::PersistentLogin {
         portal: login.portal.as_ref().map(convert::portal_out),
         moved_to: login.moved_to.as_ref().map(convert::portal_out),
         security_flags: login.security_flags,
+        preshared_key_set: login.preshared_key.is_some(),
         mapping: login.mapping.as_ref().map(convert::mapping_out),
         login_options: Some(convert::options_out(&login.login_options)),
         session_id: entry.map(|entry| entry.id),

@@ -100,6 +100,16 @@ impl Volumes for Service {
         ));
         Ok(tonic::Response::new(ReceiverStream::new(receiver)))
     }
+
+    async fn list_devices(
+        &self,
+        request: Request<v1::ListDevicesRequest>,
+    ) -> Answer<v1::ListDevicesResponse> {
+        let id = request.into_inner().session_id.unwrap_or_default();
+        let entry = self.daemon.sessions.get(id)?;
+        let devices = devices::show_devices(&self.daemon, &entry);
+        Ok(tonic::Response::new(v1::ListDevicesResponse { devices }))
+    }
 }
 
 fn view(seen: Option<v1::PathView>) -> Option<(u64, u64)> {

@@ -138,10 +138,13 @@ async fn other_users_may_read_and_not_change() {
     let denied = Status::ERROR_ACCESS_DENIED.code();
     assert_eq!(
         call(65_534).await,
-        format!("read 0\nchange {denied}\nraw {denied}\n")
+        format!("read 0\nchange {denied}\nraw {denied}\nsettings denied 11 of 11\n")
     );
     let no_nexus = Status::ERROR_INVALID_PARAMETER.code();
-    assert_eq!(call(0).await, format!("read 0\nchange 0\nraw {no_nexus}\n"));
+    assert_eq!(
+        call(0).await,
+        format!("read 0\nchange 0\nraw {no_nexus}\nsettings denied 0 of 11\n")
+    );
     daemon.stop().await;
 }
 

@@ -701,6 +701,7 @@ async fn the_target_must_prove_itself_in_mutual_chap() {
         let request = v1::SetChapSecretRequest {
             secret,
             allow_long: false,
+            store_short: false,
         };
         security
             .set_chap_secret(request)
@@ -869,6 +870,7 @@ async fn short_chap_secrets_work_only_where_they_are_allowed() {
     let set = v1::SetChapSecretRequest {
         secret: Some(v1::Secret::new(own)),
         allow_long: false,
+        store_short: false,
     };
     let daemon = place.start().await;
     daemon.add_portal(server.local_addrs()[0]).await.unwrap();

@@ -6,7 +6,7 @@ use crate::record::{Record, SecretSlots};
 use crate::secret::Secret;
 
 /// An initiator and one of its source addresses.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InitiatorPort {
     /// Initiator instance; empty: any.
@@ -56,7 +56,7 @@ impl Portal {
 }
 
 /// What identifies a portal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PortalKey {
     /// Address in lower case.

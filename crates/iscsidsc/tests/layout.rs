@@ -1,0 +1,96 @@
+//! Every struct of the library has the size, alignment and offsets that Windows programs were compiled against:
+//! those of `windows-sys`, whose metadata come from the SDK header. (A `bool` there is one byte as our BOOLEAN is.)
+#![cfg(target_pointer_width = "64")]
+
+use std::mem::{align_of, offset_of, size_of};
+
+use iscsidsc::abi::types as ours;
+use windows_sys::Win32::Storage::IscsiDisc as theirs;
+use windows_sys::Win32::System::Ioctl::STORAGE_DEVICE_NUMBER as THEIR_STORAGE_DEVICE_NUMBER;
+use windows_sys::core::GUID as THEIR_GUID;
+
+macro_rules! same_layout {
+    ($ours:ty, $theirs:ty, $size:literal: $($field:ident = $offset:literal),+ $(,)?) => {
+        assert_eq!(size_of::<$ours>(), $size, stringify!($ours));
+        assert_eq!(size_of::<$theirs>(), $size, stringify!($theirs));
+        assert_eq!(align_of::<$ours>(), align_of::<$theirs>(), stringify!($ours));
+        $(
+            let place = concat!(stringify!($ours), ".", stringify!($field));
+            assert_eq!(offset_of!($ours, $field), $offset, "{place}");
+            assert_eq!(offset_of!($theirs, $field), $offset, "{place} of windows-sys");
+            assert_eq!(
+                width(|value: &$ours| &raw const value.$field),
+                width(|value: &$theirs| &raw const value.$field),
+                "{place}"
+            );
+        )+
+    };
+}
+
+/// Size of the field that `get` points to.
+fn width<S, F>(get: impl Fn(&S) -> *const F) -> usize {
+    let _ = get;
+    size_of::<F>()
+}
+
+#[test]
+fn ids_options_and_keys() {
+    assert_eq!(size_of::<ours::GUID>(), size_of::<THEIR_GUID>());
+    assert_eq!(align_of::<ours::GUID>(), align_of::<THEIR_GUID>());
+    assert_eq!(offset_of!(ours::GUID, Data1), offset_of!(THEIR_GUID, data1));
+    assert_eq!(offset_of!(ours::GUID, Data2), offset_of!(THEIR_GUID, data2));
+    assert_eq!(offset_of!(ours::GUID, Data3), offset_of!(THEIR_GUID, data3));
+    assert_eq!(offset_of!(ours::GUID, Data4), offset_of!(THEIR_GUID, data4));
+    same_layout!(ours::SCSI_ADDRESS, theirs::SCSI_ADDRESS, 8: Length = 0, PortNumber = 4, PathId = 5, TargetId = 6, Lun = 7);
+    same_layout!(ours::STORAGE_DEVICE_NUMBER, THEIR_STORAGE_DEVICE_NUMBER, 12: DeviceType = 0, DeviceNumber = 4, PartitionNumber = 8);
+    same_layout!(ours::ISCSI_UNIQUE_SESSION_ID, theirs::ISCSI_UNIQUE_SESSION_ID, 16: AdapterUnique = 0, AdapterSpecific = 8);
+    same_layout!(ours::SCSI_LUN_LIST, theirs::SCSI_LUN_LIST, 16: OSLUN = 0, TargetLUN = 8);
+    same_layout!(ours::ISCSI_LOGIN_OPTIONS, theirs::ISCSI_LOGIN_OPTIONS, 64: Version = 0, InformationSpecified = 4, LoginFlags = 8, AuthType = 12, HeaderDigest = 16, DataDigest = 20, MaximumConnections = 24, DefaultTime2Wait = 28, DefaultTime2Retain = 32, UsernameLength = 36, PasswordLength = 40, Username = 48, Password = 56);
+    same_layout!(ours::IKE_AUTHENTICATION_PRESHARED_KEY, theirs::IKE_AUTHENTICATION_PRESHARED_KEY, 40: SecurityFlags = 0, IdType = 8, IdLengthInBytes = 12, Id = 16, KeyLengthInBytes = 24, Key = 32);
+    same_layout!(ours::ISCSI_VERSION_INFO, theirs::ISCSI_VERSION_INFO, 12: MajorVersion = 0, MinorVersion = 4, BuildNumber = 8);
+}
+
+#[test]
+fn portals_and_mappings() {
+    same_layout!(ours::ISCSI_TARGET_MAPPINGA, theirs::ISCSI_TARGET_MAPPINGA, 784: InitiatorName = 0, TargetName = 256, OSDeviceName = 480, SessionId = 744, OSBusNumber = 760, OSTargetNumber = 764, LUNCount = 768, LUNList = 776);
+    same_layout!(ours::ISCSI_TARGET_MAPPINGW, theirs::ISCSI_TARGET_MAPPINGW, 1520: InitiatorName = 0, TargetName = 512, OSDeviceName = 960, SessionId = 1480, OSBusNumber = 1496, OSTargetNumber = 1500, LUNCount = 1504, LUNList = 1512);
+    same_layout!(ours::ISCSI_TARGET_PORTALA, theirs::ISCSI_TARGET_PORTALA, 514: SymbolicName = 0, Address = 256, Socket = 512);
+    same_layout!(ours::ISCSI_TARGET_PORTALW, theirs::ISCSI_TARGET_PORTALW, 1026: SymbolicName = 0, Address = 512, Socket = 1024);
+    same_layout!(ours::ISCSI_TARGET_PORTAL_INFOA, theirs::ISCSI_TARGET_PORTAL_INFOA, 776: InitiatorName = 0, InitiatorPortNumber = 256, SymbolicName = 260, Address = 516, Socket = 772);
+    same_layout!(ours::ISCSI_TARGET_PORTAL_INFOW, theirs::ISCSI_TARGET_PORTAL_INFOW, 1544: InitiatorName = 0, InitiatorPortNumber = 512, SymbolicName = 516, Address = 1028, Socket = 1540);
+    same_layout!(ours::ISCSI_TARGET_PORTAL_INFO_EXA, theirs::ISCSI_TARGET_PORTAL_INFO_EXA, 848: InitiatorName = 0, InitiatorPortNumber = 256, SymbolicName = 260, Address = 516, Socket = 772, SecurityFlags = 776, LoginOptions = 784);
+    same_layout!(ours::ISCSI_TARGET_PORTAL_INFO_EXW, theirs::ISCSI_TARGET_PORTAL_INFO_EXW, 1616: InitiatorName = 0, InitiatorPortNumber = 512, SymbolicName = 516, Address = 1028, Socket = 1540, SecurityFlags = 1544, LoginOptions = 1552);
+    same_layout!(ours::ISCSI_TARGET_PORTAL_GROUPA, theirs::ISCSI_TARGET_PORTAL_GROUPA, 520: Count = 0, Portals = 4);
+    same_layout!(ours::ISCSI_TARGET_PORTAL_GROUPW, theirs::ISCSI_TARGET_PORTAL_GROUPW, 1032: Count = 0, Portals = 4);
+}
+
+#[test]
+fn sessions_and_connections() {
+    same_layout!(ours::ISCSI_CONNECTION_INFOA, theirs::ISCSI_CONNECTION_INFOA, 40: ConnectionId = 0, InitiatorAddress = 16, TargetAddress = 24, InitiatorSocket = 32, TargetSocket = 34, CID = 36);
+    same_layout!(ours::ISCSI_CONNECTION_INFOW, theirs::ISCSI_CONNECTION_INFOW, 40: ConnectionId = 0, InitiatorAddress = 16, TargetAddress = 24, InitiatorSocket = 32, TargetSocket = 34, CID = 36);
+    same_layout!(ours::ISCSI_SESSION_INFOA, theirs::ISCSI_SESSION_INFOA, 64: SessionId = 0, InitiatorName = 16, TargetNodeName = 24, TargetName = 32, ISID = 40, TSID = 46, ConnectionCount = 48, Connections = 56);
+    same_layout!(ours::ISCSI_SESSION_INFOW, theirs::ISCSI_SESSION_INFOW, 64: SessionId = 0, InitiatorName = 16, TargetNodeName = 24, TargetName = 32, ISID = 40, TSID = 46, ConnectionCount = 48, Connections = 56);
+    same_layout!(ours::ISCSI_CONNECTION_INFO_EX, theirs::ISCSI_CONNECTION_INFO_EX, 48: ConnectionId = 0, State = 16, Protocol = 17, HeaderDigest = 18, DataDigest = 19, MaxRecvDataSegmentLength = 20, AuthType = 24, EstimatedThroughput = 32, MaxDatagramSize = 40);
+    same_layout!(ours::ISCSI_SESSION_INFO_EX, theirs::ISCSI_SESSION_INFO_EX, 56: SessionId = 0, InitialR2t = 16, ImmediateData = 17, Type = 18, DataSequenceInOrder = 19, DataPduInOrder = 20, ErrorRecoveryLevel = 21, MaxOutstandingR2t = 24, FirstBurstLength = 28, MaxBurstLength = 32, MaximumConnections = 36, ConnectionCount = 40, Connections = 48);
+}
+
+#[test]
+fn devices_and_persistent_logins() {
+    same_layout!(ours::ISCSI_DEVICE_ON_SESSIONA, theirs::ISCSI_DEVICE_ON_SESSIONA, 1040: InitiatorName = 0, TargetName = 256, ScsiAddress = 480, DeviceInterfaceType = 488, DeviceInterfaceName = 504, LegacyName = 764, StorageDeviceNumber = 1024, DeviceInstance = 1036);
+    same_layout!(ours::ISCSI_DEVICE_ON_SESSIONW, theirs::ISCSI_DEVICE_ON_SESSIONW, 2040: InitiatorName = 0, TargetName = 512, ScsiAddress = 960, DeviceInterfaceType = 968, DeviceInterfaceName = 984, LegacyName = 1504, StorageDeviceNumber = 2024, DeviceInstance = 2036);
+    same_layout!(ours::PERSISTENT_ISCSI_LOGIN_INFOA, theirs::PERSISTENT_ISCSI_LOGIN_INFOA, 1088: TargetName = 0, IsInformationalSession = 224, InitiatorInstance = 225, InitiatorPortNumber = 484, TargetPortal = 488, SecurityFlags = 1008, Mappings = 1016, LoginOptions = 1024);
+    same_layout!(ours::PERSISTENT_ISCSI_LOGIN_INFOW, theirs::PERSISTENT_ISCSI_LOGIN_INFOW, 2080: TargetName = 0, IsInformationalSession = 448, InitiatorInstance = 450, InitiatorPortNumber = 964, TargetPortal = 968, SecurityFlags = 2000, Mappings = 2008, LoginOptions = 2016);
+}
+
+/// The key is a member of an anonymous union there, which has another name in `windows-sys`.
+#[test]
+fn ike_information() {
+    type Ours = ours::IKE_AUTHENTICATION_INFORMATION;
+    type Theirs = theirs::IKE_AUTHENTICATION_INFORMATION;
+    assert_eq!(size_of::<Ours>(), 48);
+    assert_eq!(size_of::<Theirs>(), 48);
+    assert_eq!(align_of::<Ours>(), align_of::<Theirs>());
+    assert_eq!(offset_of!(Ours, AuthMethod), offset_of!(Theirs, AuthMethod));
+    assert_eq!(offset_of!(Ours, PsKey), offset_of!(Theirs, Anonymous));
+    assert_eq!(offset_of!(Ours, PsKey), 8);
+}

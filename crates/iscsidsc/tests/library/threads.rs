@@ -1,0 +1,93 @@
+//! Many threads on one library, while the daemon comes and goes.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use iscsidsc::api::{Library, Login, LoginOptions, Status};
+
+use super::support::{Daemon, TARGET, Target, discover, login_to};
+
+const THREADS: usize = 32;
+const CALLS_AT_LEAST: u64 = 1000;
+
+#[test]
+fn threads_share_one_library() {
+    let target = Target::start();
+    let daemon = Daemon::start("none");
+    let library = daemon.library();
+    discover(&library, &target.portal());
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let library = &library;
+            scope.spawn(move || {
+                for turn in 0..20 {
+                    assert_eq!(library.targets(false), Ok(vec![TARGET.to_owned()]));
+                    if (thread + turn) % 8 == 0 {
+                        log_in_and_out(library);
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(library.sessions(), Ok(Vec::new()));
+}
+
+fn log_in_and_out(library: &Library) {
+    let more = Login {
+        login_options: Some(LoginOptions {
+            login_flags: 0x2,
+            ..LoginOptions::default()
+        }),
+        ..login_to(TARGET)
+    };
+    let done = library.login(more).expect("logs in").value;
+    let listed = library.sessions().expect("listed");
+    assert!(listed.iter().any(|session| session.id == done.session_id));
+    library.logout(done.session_id).expect("logs out");
+}
+
+#[test]
+fn threads_outlive_daemons() {
+    let mut daemon = Daemon::start("none");
+    let library = daemon.library();
+    let (over, calls) = (AtomicBool::new(false), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    one_of_each(&library);
+                    calls.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(5) {
+            daemon.kill();
+            daemon.start_again();
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+    assert!(calls.into_inner() > CALLS_AT_LEAST);
+    assert!(library.node_name().is_ok());
+}
+
+/// Each call either works or says that there is no daemon.
+fn one_of_each(library: &Library) {
+    let gone = Status::SERVICE_NOT_RUNNING;
+    let may_fail = |result: Result<(), Status>| {
+        if let Err(status) = result {
+            assert_eq!(status, gone);
+        }
+    };
+    may_fail(library.node_name().map(drop));
+    may_fail(library.sessions().map(drop));
+    may_fail(library.persistent_devices().map(drop));
+    may_fail(library.add_radius_server("192.0.2.1"));
+    may_fail(library.clear_persistent_devices());
+    let removed = library.remove_persistent_device("/no/such/thing");
+    let status = removed.expect_err("is not bound");
+    assert!(
+        [gone, Status::DEVICE_NOT_FOUND].contains(&status),
+        "{status}"
+    );
+}
