@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 
 use crate::daemon::Daemon;
 use crate::events::News;
-use crate::{discovery, logins, shared_secrets};
+use crate::{discovery, isns, logins, shared_secrets};
 
 /// First pause before a login that could not even be tried is looked at again; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -71,8 +71,9 @@ async fn attempt(
     }
 }
 
-/// Asks all stored portals once, in the background.
+/// Asks all stored portals and iSNS servers once, in the background.
 pub(crate) async fn refresh_portals(daemon: Arc<Daemon>) {
     let portals = daemon.records.all::<SendTargetsPortal>();
+    isns::ask_all(&daemon);
     discovery::ask_all(&daemon, portals).await;
 }

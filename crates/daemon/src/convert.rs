@@ -1,14 +1,19 @@
 //! Records as the RPC shows them, and requests as the store keeps them.
 
+use std::collections::BTreeSet;
+
 use hawser_api::{Failure, Status, v1};
 use hawser_store as store;
 
 use crate::initiators;
+use crate::numbers::MAX_PLACE;
 
 /// Longest address of a portal: `MAX_ISCSI_PORTAL_ADDRESS_LEN` less the NUL.
 const MAX_ADDRESS_LEN: usize = 255;
 /// Longest symbolic name of a portal: `MAX_ISCSI_PORTAL_NAME_LEN` less the NUL.
 const MAX_SYMBOLIC_NAME_LEN: usize = 255;
+/// Characters of what a client sent that a message repeats.
+const EXCERPT_LEN: usize = 80;
 /// Most LUNs of a mapping.
 const MAX_MAPPED_LUNS: usize = 16_384;
 /// Longest CHAP name and secret: what fits one login key with room for hexadecimal.
@@ -112,6 +117,42 @@ pub(crate) fn secret_in(secret: Option<v1::Secret>) -> Result<Option<store::Secr
         return Err(Failure::new(Status::INVALID_CHAP_SECRET, what));
     }
     Ok(Some(store::Secret::new(secret.expose())))
+}
+
+/// An IKE preshared key from a request; an empty one is none.
+pub(crate) fn key_in(key: Option<v1::Secret>) -> Result<Option<store::Secret>, Failure> {
+    let Some(key) = key.filter(|key| !key.is_empty()) else {
+        return Ok(None);
+    };
+    if key.expose().len() > MAX_CHAP_LEN {
+        return Err(invalid(format!(
+            "a preshared key has {MAX_CHAP_LEN} bytes at most"
+        )));
+    }
+    Ok(Some(store::Secret::new(key.expose())))
+}
+
+/// The address of a server from a request, an IP literal or a DNS name of at most `longest` bytes; `whose`
+/// begins the sentence.
+pub(crate) fn host_in(address: &str, longest: usize, whose: &str) -> Result<String, Failure> {
+    // The engine's form of a portal decides what can be an address; the port is any that can be one.
+    let port = hawser_api::DEFAULT_PORT;
+    if address.len() > longest || hawser_engine::Portal::new(address, port).is_err() {
+        let shown = excerpt(address);
+        return Err(invalid(format!(
+            "{whose} has an IP address or DNS name of at most {longest} bytes, which {shown:?} is not"
+        )));
+    }
+    Ok(address.to_owned())
+}
+
+/// The beginning of a text from a request, for a message.
+pub(crate) fn excerpt(text: &str) -> String {
+    let mut shown: String = text.chars().take(EXCERPT_LEN).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    shown
 }
 
 /// Login options from a request, checked for what can never be.
@@ -275,10 +316,19 @@ pub(crate) fn mapping_in(
         let what = format!("a mapping has {MAX_MAPPED_LUNS} LUNs at most");
         return Err(Failure::new(Status::INVALID_TARGET_MAPPING, what));
     }
+    let os_bus_number = place_in(mapping.os_bus_number, "bus")?;
+    let os_target_number = place_in(mapping.os_target_number, "target")?;
+    let mut numbers = BTreeSet::new();
+    let mut known = BTreeSet::new();
+    let fresh = |lun: &v1::LunMapping| numbers.insert(lun.os_lun) && known.insert(lun.lun);
+    if !mapping.luns.iter().all(fresh) {
+        let what = "a mapping names each LUN and each number once";
+        return Err(Failure::new(Status::INVALID_TARGET_MAPPING, what));
+    }
     let luns = mapping.luns.iter();
     Ok(Some(store::TargetMapping {
-        os_bus_number: mapping.os_bus_number,
-        os_target_number: mapping.os_target_number,
+        os_bus_number,
+        os_target_number,
         luns: luns
             .map(|lun| store::LunMapping {
                 os_lun: lun.os_lun,
@@ -286,6 +336,16 @@ pub(crate) fn mapping_in(
             })
             .collect(),
     }))
+}
+
+/// A bus or target number of a mapping; the Discovery Library writes 0xFFFFFFFF for any.
+fn place_in(number: Option<u32>, what: &str) -> Result<Option<u32>, Failure> {
+    let number = number.filter(|number| *number != u32::MAX);
+    if number.is_some_and(|number| number > MAX_PLACE) {
+        let what = format!("the {what} number of a mapping is {MAX_PLACE} at most");
+        return Err(Failure::new(Status::TARGET_MAPPING_OUT_OF_RANGE, what));
+    }
+    Ok(number)
 }
 
 /// A mapping for a response.
@@ -373,6 +433,53 @@ mod tests {
             let failure = portal(address, port).unwrap_err();
             assert_eq!(failure.status, Status::ERROR_INVALID_PARAMETER);
         }
+    }
+
+    #[test]
+    fn mappings_name_numbers_that_can_be_and_each_once() {
+        let given = |bus, luns: &[(u32, u64)]| {
+            let luns = luns.iter();
+            mapping_in(Some(v1::TargetMapping {
+                os_bus_number: bus,
+                os_target_number: Some(u32::MAX),
+                luns: luns
+                    .map(|&(os_lun, lun)| v1::LunMapping { os_lun, lun })
+                    .collect(),
+            }))
+        };
+        let mapping = given(Some(255), &[(0, 1), (1, 0)]).unwrap().unwrap();
+        assert_eq!(mapping.os_bus_number, Some(255));
+        assert_eq!(mapping.os_target_number, None, "all bits set mean any");
+        let status = |given: Result<_, Failure>| given.map(|_| ()).unwrap_err().status;
+        assert_eq!(
+            status(given(Some(256), &[])),
+            Status::TARGET_MAPPING_OUT_OF_RANGE
+        );
+        for luns in [[(0, 1), (0, 2)], [(0, 1), (1, 1)]] {
+            assert_eq!(status(given(None, &luns)), Status::INVALID_TARGET_MAPPING);
+        }
+    }
+
+    #[test]
+    fn servers_have_an_address_that_can_be_one() {
+        let server = |address: &str| host_in(address, 41, "a server");
+        for address in ["192.0.2.1", "2001:db8::1", "san.example", &*"x".repeat(41)] {
+            assert_eq!(server(address).unwrap(), address);
+        }
+        for address in [
+            "",
+            " ",
+            "a b",
+            "a/b",
+            "[::1]",
+            "a:1",
+            "a\0",
+            &*"x".repeat(42),
+        ] {
+            let failure = server(address).unwrap_err();
+            assert_eq!(failure.status, Status::ERROR_INVALID_PARAMETER, "{address}");
+        }
+        assert!(server(&"y".repeat(5000)).unwrap_err().message.len() < 300);
     }
 
     #[test]

@@ -13,6 +13,8 @@ use crate::config::Config;
 use crate::devices::Disks;
 use crate::discovery::Discovery;
 use crate::events::{self, Events};
+use crate::ipsec::Ipsec;
+use crate::isns::Isns;
 use crate::records::Records;
 use crate::sessions::Sessions;
 use crate::volumes::{Host, Volumes};
@@ -39,6 +41,10 @@ pub(crate) struct Daemon {
     pub(crate) disks: Disks,
     /// Portals and targets, as far as they are not stored.
     pub(crate) discovery: Discovery,
+    /// iSNS servers, as far as they are not stored.
+    pub(crate) isns: Isns,
+    /// IKE and IPsec settings, as far as they are not stored.
+    pub(crate) ipsec: Ipsec,
     /// Bound volumes.
     pub(crate) volumes: Volumes,
     /// When it started, in milliseconds since 1970.
@@ -59,6 +65,8 @@ impl Daemon {
             sessions: Sessions::new(),
             disks: Disks::default(),
             discovery: Discovery::default(),
+            isns: Isns::default(),
+            ipsec: Ipsec::default(),
             volumes: Volumes::default(),
             started_at_ms: events::now_ms(),
             locks: Mutex::default(),

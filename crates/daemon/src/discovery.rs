@@ -7,7 +7,7 @@ use hawser_api::v1;
 use hawser_api::{Failure, Status};
 use hawser_engine::IscsiName;
 use hawser_store::{
-    self as store, Change, DiscoveredTarget, DiscoverySource, PortalGroup, Record,
+    self as store, Change, DiscoveredTarget, DiscoverySource, PersistentLogin, PortalGroup, Record,
     SendTargetsPortal, SendTargetsPortalKey, StaticTarget,
 };
 use tokio::task::JoinSet;
@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use crate::daemon::Daemon;
 use crate::events::{self, News};
 use crate::initiators::{self, INSTANCE};
-use crate::{convert, failures, logins, security};
+use crate::{convert, failures, ipsec, logins, radius, security};
 
 /// `ISCSI_TARGET_FLAGS`: keep a static target out of listings.
 const FLAG_HIDDEN: u32 = 0x2;
@@ -58,6 +58,8 @@ impl Discovery {
 pub(crate) struct KnownTarget {
     /// Stored options of logins to it.
     pub(crate) defaults: Option<store::LoginOptions>,
+    /// Stored numbers for its LUNs.
+    pub(crate) mapping: Option<store::TargetMapping>,
     /// Where it is reached, with the tags of the portal groups.
     pub(crate) portals: Vec<(hawser_engine::Portal, Option<u16>)>,
 }
@@ -119,6 +121,7 @@ pub(crate) fn known_or_nothing(daemon: &Daemon, name: &str) -> KnownTarget {
         for portal in &target.portals {
             known.add(portal, None);
         }
+        known.mapping = target.mapping;
         target.login_options
     });
     let discovered = daemon.records.all::<DiscoveredTarget>();
@@ -150,6 +153,7 @@ pub(crate) async fn add_portal(
     daemon: &Arc<Daemon>,
     mut record: SendTargetsPortal,
 ) -> Result<(Change, Vec<String>), Failure> {
+    ipsec::check_flags(record.security_flags)?;
     record.initiator = initiators::resolve(record.initiator)?;
     record.added_at_ms = events::now_ms();
     if let Some(present) = daemon.records.get::<SendTargetsPortal>(&record.key())? {
@@ -334,7 +338,8 @@ async fn send_targets(
     daemon: &Arc<Daemon>,
     record: &SendTargetsPortal,
 ) -> Result<Vec<String>, Failure> {
-    logins::refuse_ipsec(record.security_flags, record.login_options.login_flags)?;
+    ipsec::refuse(record.security_flags, record.login_options.login_flags)?;
+    radius::refuse(record.login_options.login_flags)?;
     let portal = convert::engine_portal(&record.portal)?;
     let name = security::login_name(&daemon.records).await?;
     let mut options = logins::login_options(daemon, name, &record.login_options)?;
@@ -500,44 +505,58 @@ pub(crate) async fn remove_static(daemon: &Arc<Daemon>, name: &str) -> Result<()
 
 /// The known targets as the RPC shows them, sorted by name.
 pub(crate) fn show_targets(daemon: &Daemon, include_hidden: bool) -> Vec<v1::Target> {
+    show_those(daemon, include_hidden, |_| true)
+}
+
+/// One known target as the RPC shows it, hidden or not.
+pub(crate) fn show_target(daemon: &Daemon, name: &str) -> Option<v1::Target> {
+    let mut found = show_those(daemon, true, |known| known == name);
+    found.pop()
+}
+
+/// The known targets that `wanted` takes. What is known of all of them is asked for once: there may be
+/// thousands.
+fn show_those(
+    daemon: &Daemon,
+    include_hidden: bool,
+    wanted: impl Fn(&str) -> bool,
+) -> Vec<v1::Target> {
     let mut targets: BTreeMap<String, v1::Target> = BTreeMap::new();
-    let named = |name: &str| v1::Target {
-        target_name: name.to_owned(),
-        persistent: logins::is_persistent(daemon, name),
-        sessions: daemon
-            .sessions
-            .of_target(name)
-            .iter()
-            .map(|entry| entry.id)
-            .collect(),
-        ..v1::Target::default()
-    };
-    for found in daemon.records.all::<DiscoveredTarget>() {
-        let name = found.target_name.clone();
-        let target = targets.entry(name.clone()).or_insert_with(|| named(&name));
-        target.instances.push(show_discovered(found));
+    let discovered = daemon.records.shared::<DiscoveredTarget>();
+    for found in discovered.iter().filter(|found| wanted(&found.target_name)) {
+        let target = targets.entry(found.target_name.clone()).or_default();
+        target.instances.push(show_discovered(found.clone()));
     }
     for (fixed, persisted) in static_targets(daemon) {
         let hidden = fixed.target_flags & FLAG_HIDDEN != 0 && !include_hidden;
-        let name = fixed.target_name.clone();
-        if hidden && !targets.contains_key(&name) {
+        let name = &fixed.target_name;
+        if !wanted(name) || hidden && !targets.contains_key(name) {
             continue;
         }
-        let target = targets.entry(name.clone()).or_insert_with(|| named(&name));
+        let target = targets.entry(name.clone()).or_default();
         fixed.alias.clone_into(&mut target.alias);
         target.instances.push(show_static(fixed, persisted));
     }
-    for target in targets
-        .values_mut()
-        .filter(|target| target.alias.is_empty())
-    {
-        let sessions = daemon.sessions.of_target(&target.target_name);
-        let alias = sessions
-            .iter()
-            .find_map(|entry| entry.view()?.target_alias.clone());
-        target.alias = alias.unwrap_or_default();
+    for login in daemon.records.shared::<PersistentLogin>().iter() {
+        if let Some(target) = targets.get_mut(&login.target_name) {
+            target.persistent |= !login.informational;
+        }
     }
-    targets.into_values().collect()
+    for entry in daemon.sessions.all() {
+        let Some(target) = targets.get_mut(&entry.origin.target) else {
+            continue;
+        };
+        target.sessions.push(entry.id);
+        if target.alias.is_empty() {
+            let told = entry.view().and_then(|view| view.target_alias.clone());
+            target.alias = told.unwrap_or_default();
+        }
+    }
+    let named = targets.into_iter().map(|(target_name, target)| v1::Target {
+        target_name,
+        ..target
+    });
+    named.collect()
 }
 
 fn show_discovered(found: DiscoveredTarget) -> v1::TargetInstance {
@@ -549,7 +568,9 @@ fn show_discovered(found: DiscoveredTarget) -> v1::TargetInstance {
                 port: port.into(),
                 symbolic_name: address.clone(),
             };
-            let text = format!("SendTargets:*{address} {port:07} {INSTANCE}");
+            let source = key.initiator.source.as_deref();
+            let from = source.map_or(String::new(), |source| format!(" {source}"));
+            let text = format!("SendTargets:*{address} {port:07} {INSTANCE}{from}");
             (v1::DiscoveryMechanism::SendTargets, text, Some(portal))
         }
         DiscoverySource::Isns(server) => {

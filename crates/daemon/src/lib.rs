@@ -4,11 +4,14 @@
 //! [`logins`] makes [`sessions`] with them, [`devices`] shows their disks, [`volumes`] binds what is on
 //! those, and [`boot`] brings it all back after a restart. [`rpc`] is how others ask for it;
 //! [`security`] says who may; [`shared_secrets`] warns of CHAP secrets that lie in several hands.
+//! [`isns`], [`radius`] and [`ipsec`] keep settings that nothing acts upon yet; [`numbers`] is how the
+//! Discovery Library calls targets, LUNs and devices.
 #![deny(unsafe_code)]
 
 mod boot;
 mod children;
 mod config;
+mod connections;
 mod convert;
 mod daemon;
 mod device_number;
@@ -18,8 +21,13 @@ mod events;
 mod failures;
 mod initiators;
 mod instance;
+mod ipsec;
+mod isns;
 mod logins;
 mod moves;
+mod numbers;
+mod passing;
+mod radius;
 mod records;
 mod rpc;
 mod run;

@@ -21,18 +21,14 @@ use crate::devices::{self, usage};
 use crate::discovery::{self, KnownTarget};
 use crate::events::News;
 use crate::sessions::{self, Entry, Origin};
-use crate::{convert, failures, initiators, security, shared_secrets, volumes, whereabouts};
+use crate::{
+    convert, failures, initiators, ipsec, radius, security, shared_secrets, volumes, whereabouts,
+};
 
-/// `ISCSI_LOGIN_FLAGS`: IPsec must be used.
-const FLAG_REQUIRE_IPSEC: u32 = 0x01;
 /// `ISCSI_LOGIN_FLAGS`: a target that is logged in may be logged in to again.
 const FLAG_MULTIPATH: u32 = 0x02;
 /// `ISCSI_LOGIN_FLAGS`: other portals of the target may be tried.
 const FLAG_PORTAL_HOPPING: u32 = 0x08;
-/// `ISCSI_SECURITY_FLAGS`: the flags count.
-const SECURITY_VALID: u64 = 0x1;
-/// `ISCSI_SECURITY_FLAGS`: IPsec is asked for.
-const SECURITY_IPSEC: u64 = 0x2;
 /// Sessions of one initiator with one portal group for which ISIDs are kept.
 const MAX_ISID_SLOTS: u16 = 64;
 /// Portals that one login tries.
@@ -124,6 +120,7 @@ pub(crate) async fn login(
     daemon.refuse_if_stopping()?;
     let _lock = daemon.lock_target(wanted.target.as_str()).await;
     let known = discovery::known_target(daemon, wanted.target.as_str())?;
+    ipsec::check_flags(wanted.security_flags)?;
     wanted.initiator = initiators::resolve(wanted.initiator)?;
     let options = effective_options(&wanted, &known);
     if mode == v1::LoginMode::Store {
@@ -258,6 +255,10 @@ async fn log_in_now(
     known: &KnownTarget,
 ) -> Result<Arc<Entry>, Failure> {
     let prepared = prepare(daemon, wanted, options, known).await?;
+    if !wanted.informational {
+        let numbers = &daemon.sessions.numbers;
+        numbers.check(prepared.origin.mapping.as_ref())?;
+    }
     let attempts = prepared.options.portals.len();
     let session = Session::open(prepared.options);
     let news = session.events();
@@ -312,7 +313,8 @@ async fn prepare(
     options: &store::LoginOptions,
     known: &KnownTarget,
 ) -> Result<Prepared, Failure> {
-    refuse_ipsec(wanted.security_flags, options.login_flags)?;
+    ipsec::refuse(wanted.security_flags, options.login_flags)?;
+    radius::refuse(options.login_flags)?;
     if daemon.sessions.all().len() >= daemon.config.max_sessions {
         let message = format!(
             "there are {} sessions, the limit",
@@ -344,6 +346,7 @@ async fn prepare(
         initiator_name: name.as_str().to_owned(),
         options: bare,
         asked: wanted.options.clone(),
+        mapping: wanted.mapping.clone().or_else(|| known.mapping.clone()),
         isid,
         isid_key,
     };
@@ -360,16 +363,6 @@ fn no_portal(target: &str) -> Failure {
     )
     .with_target(target)
     .with_advice("name one with --portal, or refresh the portals")
-}
-
-/// IPsec is not built: what demands it must not go on without.
-pub(crate) fn refuse_ipsec(security_flags: u64, login_flags: u32) -> Result<(), Failure> {
-    let asked = security_flags & SECURITY_VALID != 0 && security_flags & SECURITY_IPSEC != 0;
-    if asked || login_flags & FLAG_REQUIRE_IPSEC != 0 {
-        let what = "IPsec is asked for, which this program cannot set up";
-        return Err(Failure::new(Status::IPSEC_NOT_SUPPORTED_ON_OS, what));
-    }
-    Ok(())
 }
 
 /// The portals to try in turn, the chosen one first, and the tag of the first one's group.
@@ -780,19 +773,6 @@ mod tests {
         }
         for host in ["192.0.2.1", "2001:db8::1", "san.example", "127.0.0.1"] {
             assert!(!is_link_local(&portal(host)), "{host}");
-        }
-    }
-
-    #[test]
-    fn ipsec_is_refused_only_where_it_is_demanded() {
-        refuse_ipsec(0, 0).unwrap();
-        refuse_ipsec(SECURITY_IPSEC, 0).unwrap();
-        for (security, login) in [
-            (SECURITY_VALID | SECURITY_IPSEC, 0),
-            (0, FLAG_REQUIRE_IPSEC),
-        ] {
-            let failure = refuse_ipsec(security, login).unwrap_err();
-            assert_eq!(failure.status, Status::IPSEC_NOT_SUPPORTED_ON_OS);
         }
     }
 }

@@ -1,7 +1,9 @@
 //! The store, for async code: each change runs on a thread for blocking work and is durable when its
 //! call returns.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::any::Any;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use hawser_api::{Failure, Status};
 use hawser_store::{Change, Damage, DiscoveredTarget, DiscoverySource, Record, Store, StoreError};
@@ -10,6 +12,16 @@ use hawser_store::{Change, Damage, DiscoveredTarget, DiscoverySource, Record, St
 #[derive(Debug, Clone)]
 pub(crate) struct Records {
     store: Arc<RwLock<Option<Store>>>,
+    read: Arc<Mutex<ReadAlready>>,
+}
+
+/// The records that have been read since the last change, by kind: reading each from its body and opening
+/// its secrets again for each call would make a listing of a few hundred cost milliseconds.
+#[derive(Debug, Default)]
+struct ReadAlready {
+    /// Counts the changes: what was read before one must not be kept after it.
+    changes: u64,
+    kinds: HashMap<&'static str, Arc<dyn Any + Send + Sync>>,
 }
 
 impl Records {
@@ -17,6 +29,7 @@ impl Records {
     pub(crate) fn new(store: Store) -> Self {
         Self {
             store: Arc::new(RwLock::new(Some(store))),
+            read: Arc::default(),
         }
     }
 
@@ -26,6 +39,17 @@ impl Records {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
+        self.forget_read();
+    }
+
+    fn read(&self) -> MutexGuard<'_, ReadAlready> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn forget_read(&self) {
+        let mut read = self.read();
+        read.changes += 1;
+        read.kinds.clear();
     }
 
     /// Calls the store, unless it is closed.
@@ -35,8 +59,26 @@ impl Records {
     }
 
     /// All sound records of a kind, in the order of their adding. Does not touch the disk.
-    pub(crate) fn all<R: Record>(&self) -> Vec<R> {
-        self.with(|store| store.load::<R>().0).unwrap_or_default()
+    pub(crate) fn all<R: Record + Send + Sync + 'static>(&self) -> Vec<R> {
+        self.shared::<R>().as_ref().clone()
+    }
+
+    /// The same, without a copy for the caller.
+    pub(crate) fn shared<R: Record + Send + Sync + 'static>(&self) -> Arc<Vec<R>> {
+        let (known, changes) = {
+            let read = self.read();
+            (read.kinds.get(R::KIND).cloned(), read.changes)
+        };
+        if let Some(known) = known.and_then(|known| known.downcast().ok()) {
+            return known;
+        }
+        let loaded = self.with(|store| store.load::<R>().0);
+        let loaded = Arc::new(loaded.unwrap_or_default());
+        let mut read = self.read();
+        if read.changes == changes {
+            read.kinds.insert(R::KIND, Arc::<Vec<R>>::clone(&loaded));
+        }
+        loaded
     }
 
     /// One record. Does not touch the disk.
@@ -90,7 +132,13 @@ impl Records {
         F: FnOnce(&Store) -> Result<Change, StoreError> + Send + 'static,
     {
         let records = self.clone();
-        let done = tokio::task::spawn_blocking(move || records.with(change)).await;
+        let done = tokio::task::spawn_blocking(move || {
+            let done = records.with(change);
+            // Whatever came of it: a change that failed may have found damage.
+            records.forget_read();
+            done
+        })
+        .await;
         match done {
             Ok(Some(result)) => result.map_err(|error| failure(&error)),
             Ok(None) => Err(closed()),

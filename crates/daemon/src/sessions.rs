@@ -14,6 +14,7 @@ use tokio::sync::{Notify, broadcast, watch};
 use crate::daemon::Daemon;
 use crate::events::{self, News};
 use crate::moves::{self, Move};
+use crate::numbers::Numbers;
 use crate::{convert, devices, failures, logins, whereabouts};
 
 /// Notes that are kept of a session.
@@ -28,6 +29,8 @@ pub(crate) struct Sessions {
     entries: Mutex<BTreeMap<u64, Arc<Entry>>>,
     adapter_unique: u64,
     next: AtomicU64,
+    /// How the operating system's side calls the data sessions and their LUNs.
+    pub(crate) numbers: Numbers,
 }
 
 /// What a session is made from.
@@ -46,6 +49,8 @@ pub(crate) struct Origin {
     /// The options as they were asked for, with secrets: a login that is made persistent later, without
     /// saying them again, is stored with these.
     pub(crate) asked: Option<store::LoginOptions>,
+    /// Numbers that its LUNs shall have.
+    pub(crate) mapping: Option<store::TargetMapping>,
     /// Our half of the session's identity.
     pub(crate) isid: Isid,
     /// Where that is kept.
@@ -335,6 +340,7 @@ impl Sessions {
             entries: Mutex::default(),
             adapter_unique,
             next: AtomicU64::new(1),
+            numbers: Numbers::default(),
         }
     }
 
@@ -366,6 +372,9 @@ impl Sessions {
             connection: self.fresh(),
             ..Life::default()
         };
+        if !origin.informational {
+            self.numbers.seat(specific, origin.mapping.as_ref());
+        }
         let entry = Arc::new(Entry {
             id,
             origin,
@@ -381,11 +390,22 @@ impl Sessions {
 
     fn remove(&self, id: SessionId) {
         self.entries().remove(&(id.adapter_specific & 0xffff_ffff));
+        self.numbers.leave(id.adapter_specific);
     }
 
     /// All sessions in the order of their login.
     pub(crate) fn all(&self) -> Vec<Arc<Entry>> {
         self.entries().values().cloned().collect()
+    }
+
+    /// All sessions by the target's name.
+    pub(crate) fn by_target(&self) -> BTreeMap<String, Vec<Arc<Entry>>> {
+        let mut all: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for entry in self.all() {
+            let target = entry.origin.target.clone();
+            all.entry(target).or_default().push(entry);
+        }
+        all
     }
 
     /// The sessions with a target.

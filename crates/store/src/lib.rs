@@ -19,13 +19,15 @@ pub use error::{Damage, StoreError};
 pub use key::{CREDENTIAL_NAME, KEY_FILE_NAME, KeySource};
 pub use record::{Change, Record};
 pub use records::discovery::{
-    DiscoveredTarget, DiscoverySource, SendTargetsPortal, SendTargetsPortalKey, StaticTarget,
+    DiscoveredTarget, DiscoverySource, IsnsServer, SendTargetsPortal, SendTargetsPortalKey,
+    StaticTarget,
 };
 pub use records::login::{
     AuthType, Digest, InitiatorPort, IsidKey, KeptIsid, LoginOptions, LunMapping, OnLost,
     PersistentLogin, PersistentLoginKey, Portal, PortalGroup, PortalKey, TargetMapping,
 };
 pub use records::node::{NodeName, SecretName, Setting, StoredSecret};
+pub use records::security::{IkeInfo, IkeInfoKey, RadiusServer, TunnelAddress, TunnelAddressKey};
 pub use records::volume::{
     BoundDisk, BoundKind, BoundVolume, DiskIdentity, IdentityType, MountedBy,
 };

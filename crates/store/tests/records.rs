@@ -228,3 +228,39 @@ fn several_threads_share_a_store() {
         20
     );
 }
+
+#[test]
+fn servers_and_identities_are_the_same_whatever_their_case_and_differ_by_port() {
+    let dir = tempfile::tempdir().expect("directory");
+    let store = open(dir.path()).expect("open");
+    let server = |address: &str| IsnsServer {
+        address: address.to_owned(),
+        added_at_ms: 0,
+    };
+    assert_eq!(store.put(&server("isns.x")).expect("put"), Change::Created);
+    assert_eq!(store.put(&server("ISNS.X")).expect("put"), Change::Updated);
+    assert_eq!(store.load::<IsnsServer>().0, [server("ISNS.X")]);
+
+    let one = ike_info("san.example");
+    let mut other_port = one.clone();
+    other_port.initiator.source = Some("192.0.2.8".to_owned());
+    let mut other_id = one.clone();
+    other_id.id_type = 3;
+    for info in [&one, &other_port, &other_id] {
+        assert_eq!(store.put(info).expect("put"), Change::Created);
+    }
+    let mut same = one.clone();
+    same.initiator.instance = one.initiator.instance.to_uppercase();
+    same.key = Some(secret("another-preshared-key"));
+    assert_eq!(store.put(&same).expect("put"), Change::Updated);
+    assert_eq!(store.load::<IkeInfo>().0, [same, other_port, other_id]);
+
+    let mut upper = tunnel("SAN.example");
+    assert_eq!(
+        store.put(&tunnel("san.example")).expect("put"),
+        Change::Created
+    );
+    upper.outer = "198.51.100.2".to_owned();
+    assert_eq!(store.put(&upper).expect("put"), Change::Updated);
+    assert_eq!(store.load::<TunnelAddress>().0, [upper]);
+}

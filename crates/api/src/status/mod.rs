@@ -42,6 +42,17 @@ impl Status {
         Self::ALL.iter().find(|info| info.status == self)
     }
 
+    /// The status with this name, as the header spells it; also with the names of
+    /// [`Status::ALIASES`]. `None` if no status is called so.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        let known = Self::ALL.iter().find(|info| info.name == name);
+        let alias = || Self::ALIASES.iter().find(|(alias, _)| *alias == name);
+        known
+            .map(|info| info.status)
+            .or_else(|| alias().map(|(_, status)| *status))
+    }
+
     /// Its name in the header, or `UNKNOWN_STATUS`.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -115,6 +126,9 @@ impl Status {
             | Self::INVALID_LOGON_AUTH_TYPE
             | Self::INVALID_TARGET_MAPPING
             | Self::INVALID_PORT_NUMBER
+            | Self::TARGET_MAPPING_OUT_OF_RANGE
+            | Self::IKE_ID_PAYLOAD_TYPE_NOT_SUPPORTED
+            | Self::IKE_ID_PAYLOAD_INCORRECT_SIZE
             | Self::LOGIN_USER_INFO_BAD => Code::InvalidArgument,
             Self::ERROR_FILE_NOT_FOUND
             | Self::ERROR_NOT_FOUND
@@ -126,6 +140,9 @@ impl Status {
             | Self::DISCOVERY_MECHANISM_NOT_FOUND
             | Self::INVALID_SESSION_ID
             | Self::INVALID_CONNECTION_ID
+            | Self::ISNS_SERVER_NOT_FOUND
+            | Self::NO_AUTH_INFO_AVAILABLE
+            | Self::TARGET_PRESHAREDKEY_UNAVAILABLE
             | Self::DEVICE_NOT_FOUND => Code::NotFound,
             Self::ERROR_ALREADY_EXISTS
             | Self::TARGET_ALREADY_LOGGED_IN
@@ -135,9 +152,10 @@ impl Status {
             | Self::REQUEST_NOT_SUPPORTED
             | Self::IPSEC_NOT_SUPPORTED_ON_OS => Code::Unimplemented,
             Self::ERROR_TIMEOUT | Self::PERSISTENT_LOGIN_TIMEOUT => Code::DeadlineExceeded,
-            Self::ERROR_NOT_ENOUGH_MEMORY | Self::ERROR_DISK_FULL | Self::TOO_MANY_SESSIONS => {
-                Code::ResourceExhausted
-            }
+            Self::ERROR_NOT_ENOUGH_MEMORY
+            | Self::ERROR_DISK_FULL
+            | Self::TOO_MANY_CONNECTIONS
+            | Self::TOO_MANY_SESSIONS => Code::ResourceExhausted,
             Self::SERVICE_NOT_RUNNING | Self::RPC_S_SERVER_UNAVAILABLE => Code::Unavailable,
             Self::NON_SPECIFIC_ERROR | Self::DRIVER_BUG => Code::Internal,
             _ => Code::FailedPrecondition,

@@ -131,7 +131,7 @@ statuses! {
     INVALID_PARAMETER, "ISDSC_INVALID_PARAMETER", 0xEFFF_0056, "A parameter is invalid (as a driver reports it).";
     DUPLICATE_PATH_SPECIFIED, "ISDSC_DUPLICATE_PATH_SPECIFIED", 0xEFFF_0057, "A path is listed twice in the policy.";
     PATH_COUNT_MISMATCH, "ISDSC_PATH_COUNT_MISMATCH", 0xEFFF_0058, "The number of paths in the policy is not that of the device.";
-    INVALID_PATH_ID, "ISDSC_INVALID_PATH_ID", 0xEFFF_0059, "The path id in policy is invalid.";
+    INVALID_PATH_ID, "ISDSC_INVALID_PATH_ID", 0xEFFF_0059, "The path id in the policy is invalid.";
     MULTIPLE_PRIMARY_PATHS_SPECIFIED, "ISDSC_MULTIPLE_PRIMARY_PATHS_SPECIFIED", 0xEFFF_005A, "There is more than one primary path.";
     NO_PRIMARY_PATH_SPECIFIED, "ISDSC_NO_PRIMARY_PATH_SPECIFIED", 0xEFFF_005B, "There is no primary path.";
     DEVICE_ALREADY_PERSISTENTLY_BOUND, "ISDSC_DEVICE_ALREADY_PERSISTENTLY_BOUND", 0xEFFF_005C, "The volume or device is bound already.";
@@ -144,7 +144,7 @@ statuses! {
     INVALID_CONNECTION_ID, "ISDSC_INVALID_CONNECTION_ID", 0xEFFF_0063, "There is no such connection in the session.";
     CANNOT_REMOVE_LEADING_CONNECTION, "ISDSC_CANNOT_REMOVE_LEADING_CONNECTION", 0xEFFF_0064, "The leading connection must not be removed.";
     RESTRICTED_BY_GROUP_POLICY, "ISDSC_RESTRICTED_BY_GROUP_POLICY", 0xEFFF_0065, "This is forbidden by group policy.";
-    ISNS_FIREWALL_BLOCKED, "ISDSC_ISNS_FIREWALL_BLOCKED", 0xEFFF_0066, "iSNS is blocked by firewall.";
+    ISNS_FIREWALL_BLOCKED, "ISDSC_ISNS_FIREWALL_BLOCKED", 0xEFFF_0066, "A firewall blocks iSNS.";
     FAILURE_TO_PERSIST_LB_POLICY, "ISDSC_FAILURE_TO_PERSIST_LB_POLICY", 0xEFFF_0067, "The load-balance policy could not be saved.";
     INVALID_HOST, "ISDSC_INVALID_HOST", 0xEFFF_0068, "The host name is not accepted.";
 }
@@ -157,4 +157,20 @@ impl Status {
     pub const TARGET_OUT_OF_RESOURCES: Self = Self::TARGET_OUT_OF_RESORCES;
     /// The correct spelling of [`Status::EVALUATION_PEROID_EXPIRED`].
     pub const EVALUATION_PERIOD_EXPIRED: Self = Self::EVALUATION_PEROID_EXPIRED;
+
+    /// Names that are in no header and mean a status that is: see the constants of the same names.
+    pub const ALIASES: &[(&str, Self)] = &[
+        (
+            "ISDSC_VOLUME_ALREADY_PERSISTENTLY_BOUND",
+            Self::VOLUME_ALREADY_PERSISTENTLY_BOUND,
+        ),
+        (
+            "ISDSC_TARGET_OUT_OF_RESOURCES",
+            Self::TARGET_OUT_OF_RESOURCES,
+        ),
+        (
+            "ISDSC_EVALUATION_PERIOD_EXPIRED",
+            Self::EVALUATION_PERIOD_EXPIRED,
+        ),
+    ];
 }

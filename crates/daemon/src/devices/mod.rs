@@ -1,9 +1,10 @@
 //! The disks of the sessions: found, checked, shown, and taken away again.
 
+mod listing;
 mod show;
 pub(crate) mod usage;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,6 +16,7 @@ use hawser_block::BlockDevice;
 use hawser_engine::{DiskIdentity, Lun, LunNumber};
 use hawser_export::{Export, ExportMode};
 use hawser_store::BoundVolume;
+pub(crate) use listing::{show_devices, show_mappings};
 pub(crate) use show::settle_links;
 use tokio::task::JoinSet;
 
@@ -223,6 +225,15 @@ impl Disks {
         let mut all = self.all();
         all.retain(|disk| disk.session == session);
         all
+    }
+
+    /// The LUNs of all of them, by the half of the session's id that names it.
+    pub(crate) fn luns(&self) -> HashMap<u64, Vec<u64>> {
+        let mut luns: HashMap<u64, Vec<u64>> = HashMap::new();
+        for (_, lun, session) in self.entries().keys() {
+            luns.entry(*session).or_default().push(*lun);
+        }
+        luns
     }
 
     /// Those of a target.

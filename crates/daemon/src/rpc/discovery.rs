@@ -13,7 +13,7 @@ use crate::daemon::to_its_end;
 use crate::discovery::{self, WantedStatic};
 use crate::records::api_change;
 use crate::security::may_change;
-use crate::{convert, logins};
+use crate::{convert, isns, logins};
 
 #[tonic::async_trait]
 impl Discovery for Service {
@@ -83,18 +83,20 @@ impl Discovery for Service {
         request: Request<v1::ListTargetsRequest>,
     ) -> Answer<v1::ListTargetsResponse> {
         let mut refreshed = Vec::new();
+        let mut refreshed_isns = Vec::new();
         if request.get_ref().refresh {
             // It changes what is known, and makes us connect to places.
             may_change(&request)?;
             let daemon = Arc::clone(&self.daemon);
             let work = async move { discovery::refresh(&daemon, &Default::default(), None).await };
             refreshed = to_its_end(work).await?;
+            refreshed_isns = isns::ask_all(&self.daemon);
         }
         let targets = discovery::show_targets(&self.daemon, request.get_ref().include_hidden);
         Ok(tonic::Response::new(v1::ListTargetsResponse {
             targets,
             refreshed,
-            refreshed_isns: Vec::new(),
+            refreshed_isns,
         }))
     }
 
@@ -103,10 +105,7 @@ impl Discovery for Service {
         request: Request<v1::GetTargetRequest>,
     ) -> Answer<v1::GetTargetResponse> {
         let name = logins::target_name(&request.into_inner().target_name)?;
-        let targets = discovery::show_targets(&self.daemon, true).into_iter();
-        let target = targets
-            .into_iter()
-            .find(|target| target.target_name == name.as_str());
+        let target = discovery::show_target(&self.daemon, name.as_str());
         let target = target.ok_or_else(|| {
             Failure::new(
                 Status::TARGET_NOT_FOUND,
@@ -166,7 +165,15 @@ impl Discovery for Service {
         request: Request<v1::AddIsnsServerRequest>,
     ) -> Answer<v1::AddIsnsServerResponse> {
         may_change(&request)?;
-        Err(super::not_built("AddIsnsServer"))
+        let address = request.into_inner().address;
+        let daemon = Arc::clone(&self.daemon);
+        let work = async move { isns::add(&daemon, &address).await };
+        let (change, targets) = to_its_end(work).await?;
+        let change = api_change(change).into();
+        Ok(tonic::Response::new(v1::AddIsnsServerResponse {
+            change,
+            targets,
+        }))
     }
 
     async fn remove_isns_server(
@@ -174,7 +181,10 @@ impl Discovery for Service {
         request: Request<v1::RemoveIsnsServerRequest>,
     ) -> Answer<v1::RemoveIsnsServerResponse> {
         may_change(&request)?;
-        Err(super::not_built("RemoveIsnsServer"))
+        let address = request.into_inner().address;
+        let daemon = Arc::clone(&self.daemon);
+        to_its_end(async move { isns::remove(&daemon, &address).await }).await?;
+        Ok(tonic::Response::new(v1::RemoveIsnsServerResponse {}))
     }
 
     async fn refresh_isns_servers(
@@ -182,14 +192,20 @@ impl Discovery for Service {
         request: Request<v1::RefreshIsnsServersRequest>,
     ) -> Answer<v1::RefreshIsnsServersResponse> {
         may_change(&request)?;
-        Err(super::not_built("RefreshIsnsServers"))
+        let servers = isns::refresh(&self.daemon, &request.get_ref().address)?;
+        Ok(tonic::Response::new(v1::RefreshIsnsServersResponse {
+            servers,
+        }))
     }
 
     async fn list_isns_servers(
         &self,
         _: Request<v1::ListIsnsServersRequest>,
     ) -> Answer<v1::ListIsnsServersResponse> {
-        Err(super::not_built("ListIsnsServers"))
+        let servers = isns::show(&self.daemon);
+        Ok(tonic::Response::new(v1::ListIsnsServersResponse {
+            servers,
+        }))
     }
 }
 

@@ -66,12 +66,6 @@ pub(crate) async fn serve(
         .await
 }
 
-/// A call of the contract that is still to be built.
-fn not_built(call: &str) -> tonic::Status {
-    let message = format!("{call} is not built yet");
-    hawser_api::Failure::new(hawser_api::Status::ERROR_CALL_NOT_IMPLEMENTED, message).into()
-}
-
 /// A count for a response.
 fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)

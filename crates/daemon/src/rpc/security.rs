@@ -1,14 +1,17 @@
 //! The service `Security`.
 
+use std::sync::Arc;
+
 use hawser_api::v1;
 use hawser_api::v1::security_server::Security;
 use hawser_store::{SecretName, StoredSecret};
 use tonic::Request;
 
 use super::{Answer, Service};
-use crate::convert;
+use crate::daemon::to_its_end;
 use crate::records::api_change;
 use crate::security::{self, Lengths, may_change};
+use crate::{convert, ipsec, radius};
 
 #[tonic::async_trait]
 impl Security for Service {
@@ -51,7 +54,9 @@ impl Security for Service {
         request: Request<v1::AddRadiusServerRequest>,
     ) -> Answer<v1::AddRadiusServerResponse> {
         may_change(&request)?;
-        Err(super::not_built("AddRadiusServer"))
+        let change = radius::add(&self.daemon, &request.get_ref().address).await?;
+        let change = api_change(change).into();
+        Ok(tonic::Response::new(v1::AddRadiusServerResponse { change }))
     }
 
     async fn remove_radius_server(
@@ -59,14 +64,18 @@ impl Security for Service {
         request: Request<v1::RemoveRadiusServerRequest>,
     ) -> Answer<v1::RemoveRadiusServerResponse> {
         may_change(&request)?;
-        Err(super::not_built("RemoveRadiusServer"))
+        radius::remove(&self.daemon, &request.get_ref().address).await?;
+        Ok(tonic::Response::new(v1::RemoveRadiusServerResponse {}))
     }
 
     async fn list_radius_servers(
         &self,
         _: Request<v1::ListRadiusServersRequest>,
     ) -> Answer<v1::ListRadiusServersResponse> {
-        Err(super::not_built("ListRadiusServers"))
+        Ok(tonic::Response::new(v1::ListRadiusServersResponse {
+            addresses: radius::addresses(&self.daemon),
+            secret_set: radius::has_secret(&self.daemon),
+        }))
     }
 
     async fn set_radius_secret(
@@ -74,7 +83,10 @@ impl Security for Service {
         request: Request<v1::SetRadiusSecretRequest>,
     ) -> Answer<v1::SetRadiusSecretResponse> {
         may_change(&request)?;
-        Err(super::not_built("SetRadiusSecret"))
+        let secret = convert::key_in(request.into_inner().secret)?;
+        let change = radius::set_secret(&self.daemon, secret).await?;
+        let change = api_change(change).into();
+        Ok(tonic::Response::new(v1::SetRadiusSecretResponse { change }))
     }
 
     async fn set_group_preshared_key(
@@ -82,7 +94,14 @@ impl Security for Service {
         request: Request<v1::SetGroupPresharedKeyRequest>,
     ) -> Answer<v1::SetGroupPresharedKeyResponse> {
         may_change(&request)?;
-        Err(super::not_built("SetGroupPresharedKey"))
+        let request = request.into_inner();
+        let key = convert::key_in(request.key)?;
+        let daemon = Arc::clone(&self.daemon);
+        let work = async move { ipsec::set_group_key(&daemon, key, request.persist).await };
+        let change = api_change(to_its_end(work).await?).into();
+        Ok(tonic::Response::new(v1::SetGroupPresharedKeyResponse {
+            change,
+        }))
     }
 
     async fn set_ike_info(
@@ -90,21 +109,29 @@ impl Security for Service {
         request: Request<v1::SetIkeInfoRequest>,
     ) -> Answer<v1::SetIkeInfoResponse> {
         may_change(&request)?;
-        Err(super::not_built("SetIkeInfo"))
+        let request = request.into_inner();
+        let daemon = Arc::clone(&self.daemon);
+        let work = async move { ipsec::set_info(&daemon, request).await };
+        let change = api_change(to_its_end(work).await?).into();
+        Ok(tonic::Response::new(v1::SetIkeInfoResponse { change }))
     }
 
     async fn get_ike_info(
         &self,
-        _: Request<v1::GetIkeInfoRequest>,
+        request: Request<v1::GetIkeInfoRequest>,
     ) -> Answer<v1::GetIkeInfoResponse> {
-        Err(super::not_built("GetIkeInfo"))
+        let security_flags = ipsec::info_flags(&self.daemon, request.into_inner())?;
+        Ok(tonic::Response::new(v1::GetIkeInfoResponse {
+            security_flags,
+        }))
     }
 
     async fn list_ike_info(
         &self,
         _: Request<v1::ListIkeInfoRequest>,
     ) -> Answer<v1::ListIkeInfoResponse> {
-        Err(super::not_built("ListIkeInfo"))
+        let infos = ipsec::show_infos(&self.daemon);
+        Ok(tonic::Response::new(v1::ListIkeInfoResponse { infos }))
     }
 
     async fn set_tunnel_address(
@@ -112,13 +139,22 @@ impl Security for Service {
         request: Request<v1::SetTunnelAddressRequest>,
     ) -> Answer<v1::SetTunnelAddressResponse> {
         may_change(&request)?;
-        Err(super::not_built("SetTunnelAddress"))
+        let request = request.into_inner();
+        let daemon = Arc::clone(&self.daemon);
+        let work = async move { ipsec::set_tunnel(&daemon, request).await };
+        let change = api_change(to_its_end(work).await?).into();
+        Ok(tonic::Response::new(v1::SetTunnelAddressResponse {
+            change,
+        }))
     }
 
     async fn list_tunnel_addresses(
         &self,
         _: Request<v1::ListTunnelAddressesRequest>,
     ) -> Answer<v1::ListTunnelAddressesResponse> {
-        Err(super::not_built("ListTunnelAddresses"))
+        let addresses = ipsec::show_tunnels(&self.daemon);
+        Ok(tonic::Response::new(v1::ListTunnelAddressesResponse {
+            addresses,
+        }))
     }
 }

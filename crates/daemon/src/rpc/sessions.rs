@@ -9,13 +9,12 @@ use hawser_store::{PersistentLogin, Record};
 use tonic::Request;
 
 use super::{Answer, Service};
-use crate::convert;
 use crate::daemon::{Daemon, to_its_end};
-use crate::devices;
 use crate::logins::{self, Wanted};
 use crate::records::api_change;
 use crate::security::may_change;
 use crate::sessions::Entry;
+use crate::{connections, convert, devices};
 
 #[tonic::async_trait]
 impl Sessions for Service {
@@ -81,7 +80,12 @@ impl Sessions for Service {
         _: Request<v1::ListSessionsRequest>,
     ) -> Answer<v1::ListSessionsResponse> {
         let all = self.daemon.sessions.all();
-        let sessions = all.iter().map(|entry| show(&self.daemon, entry)).collect();
+        let mut luns = self.daemon.disks.luns();
+        let sessions = all.iter().map(|entry| {
+            let own = luns.remove(&entry.id.adapter_specific);
+            entry.show(entry.login().is_some(), own.unwrap_or_default())
+        });
+        let sessions = sessions.collect();
         Ok(tonic::Response::new(v1::ListSessionsResponse { sessions }))
     }
 
@@ -100,9 +104,12 @@ impl Sessions for Service {
         _: Request<v1::ListPersistentLoginsRequest>,
     ) -> Answer<v1::ListPersistentLoginsResponse> {
         let stored = self.daemon.records.all::<PersistentLogin>().into_iter();
-        let logins = stored
-            .map(|login| show_login(&self.daemon, login))
-            .collect();
+        let sessions = self.daemon.sessions.by_target();
+        let logins = stored.map(|login| {
+            let own = sessions.get(&login.target_name);
+            show_login(login, own.map_or(&[], Vec::as_slice))
+        });
+        let logins = logins.collect();
         Ok(tonic::Response::new(v1::ListPersistentLoginsResponse {
             logins,
         }))
@@ -134,7 +141,10 @@ impl Sessions for Service {
         request: Request<v1::AddConnectionRequest>,
     ) -> Answer<v1::AddConnectionResponse> {
         may_change(&request)?;
-        Err(super::not_built("AddConnection"))
+        let connection_id = Some(connections::add(&self.daemon, request.into_inner())?);
+        Ok(tonic::Response::new(v1::AddConnectionResponse {
+            connection_id,
+        }))
     }
 
     async fn remove_connection(
@@ -142,14 +152,16 @@ impl Sessions for Service {
         request: Request<v1::RemoveConnectionRequest>,
     ) -> Answer<v1::RemoveConnectionResponse> {
         may_change(&request)?;
-        Err(super::not_built("RemoveConnection"))
+        connections::remove(&self.daemon, request.get_ref())?;
+        Ok(tonic::Response::new(v1::RemoveConnectionResponse {}))
     }
 
     async fn list_mappings(
         &self,
         _: Request<v1::ListMappingsRequest>,
     ) -> Answer<v1::ListMappingsResponse> {
-        Err(super::not_built("ListMappings"))
+        let mappings = devices::show_mappings(&self.daemon);
+        Ok(tonic::Response::new(v1::ListMappingsResponse { mappings }))
     }
 }
 
@@ -196,9 +208,9 @@ fn show(daemon: &Daemon, entry: &Entry) -> v1::Session {
     entry.show(entry.login().is_some(), luns)
 }
 
-fn show_login(daemon: &Daemon, login: PersistentLogin) -> v1::PersistentLogin {
+/// A persistent login, with the sessions of its target.
+fn show_login(login: PersistentLogin, sessions: &[Arc<Entry>]) -> v1::PersistentLogin {
     let key = login.key();
-    let sessions = daemon.sessions.of_target(&login.target_name);
     let entry = sessions
         .iter()
         .find(|entry| entry.login().as_ref() == Some(&key));

@@ -7,7 +7,7 @@ use hawser_api::v1;
 use hawser_api::v1::system_server::System;
 use hawser_engine::SessionState;
 use hawser_export::{ExportMode, capabilities};
-use hawser_store::{PersistentLogin, Record, SendTargetsPortal};
+use hawser_store::{IsnsServer, PersistentLogin, RadiusServer, Record, SendTargetsPortal};
 use tokio::sync::{broadcast, mpsc};
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
@@ -17,7 +17,7 @@ use super::{Answer, Service, count};
 use crate::daemon::Daemon;
 use crate::records::api_change;
 use crate::security::{self, may_change};
-use crate::{discovery, events, initiators};
+use crate::{discovery, events, initiators, ipsec, radius};
 
 /// Events that wait for a client that reads slowly.
 const STREAMED_AHEAD: usize = 64;
@@ -199,7 +199,10 @@ fn status(daemon: &Daemon, node_name: String) -> v1::GetStatusResponse {
                 reason: damage.reason,
             })
             .collect(),
-        ..v1::GetStatusResponse::default()
+        isns_servers: count(daemon.records.shared::<IsnsServer>().len()),
+        radius_servers: count(daemon.records.shared::<RadiusServer>().len()),
+        radius_secret_set: radius::has_secret(daemon),
+        group_preshared_key_set: ipsec::has_group_key(daemon),
     }
 }
 

@@ -103,9 +103,12 @@ impl Volumes for Service {
 
     async fn list_devices(
         &self,
-        _: Request<v1::ListDevicesRequest>,
+        request: Request<v1::ListDevicesRequest>,
     ) -> Answer<v1::ListDevicesResponse> {
-        Err(super::not_built("ListDevices"))
+        let id = request.into_inner().session_id.unwrap_or_default();
+        let entry = self.daemon.sessions.get(id)?;
+        let devices = devices::show_devices(&self.daemon, &entry);
+        Ok(tonic::Response::new(v1::ListDevicesResponse { devices }))
     }
 }
 

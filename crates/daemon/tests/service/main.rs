@@ -5,6 +5,8 @@ mod full_disk;
 mod instance;
 mod logins;
 mod mounted;
+mod numbers;
 mod secrets;
+mod settings;
 mod showing;
 mod support;

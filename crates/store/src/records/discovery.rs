@@ -1,4 +1,4 @@
-//! Send-targets portals, what they told, and static targets.
+//! Send-targets portals, iSNS servers, what they told, and static targets.
 use serde::{Deserialize, Serialize};
 
 use super::login::{InitiatorPort, LoginOptions, Portal, PortalGroup, PortalKey, TargetMapping};
@@ -50,13 +50,36 @@ impl Record for SendTargetsPortal {
     }
 }
 
+/// A name server that is asked for targets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IsnsServer {
+    /// IP literal or DNS name as given.
+    pub address: String,
+    /// When it was stored, in milliseconds since 1970.
+    pub added_at_ms: i64,
+}
+
+impl Stored for IsnsServer {}
+
+impl Record for IsnsServer {
+    /// Its address in lower case.
+    type Key = String;
+
+    const KIND: &'static str = "isns-server";
+
+    fn key(&self) -> String {
+        self.address.to_lowercase()
+    }
+}
+
 /// What told of a target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DiscoverySource {
     /// A stored send-targets portal; its targets are removed with it.
     SendTargets(SendTargetsPortalKey),
-    /// An iSNS server, by its address.
+    /// An iSNS server, by its address in lower case; its targets stay when it is removed.
     Isns(String),
 }
 

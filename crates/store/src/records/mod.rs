@@ -6,4 +6,5 @@
 pub(crate) mod discovery;
 pub(crate) mod login;
 pub(crate) mod node;
+pub(crate) mod security;
 pub(crate) mod volume;

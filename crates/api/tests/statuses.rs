@@ -1,0 +1,199 @@
+//! The table of statuses against the published list: every name with its number, both ways.
+use hawser_api::Status;
+
+/// The iSCSI codes of the header iscsierr.h (names and numbers), all 104 of them.
+const ISCSI: [(&str, u32); 104] = [
+    ("ISDSC_NON_SPECIFIC_ERROR", 0xEFFF_0001),
+    ("ISDSC_LOGIN_FAILED", 0xEFFF_0002),
+    ("ISDSC_CONNECTION_FAILED", 0xEFFF_0003),
+    ("ISDSC_INITIATOR_NODE_ALREADY_EXISTS", 0xEFFF_0004),
+    ("ISDSC_INITIATOR_NODE_NOT_FOUND", 0xEFFF_0005),
+    ("ISDSC_TARGET_MOVED_TEMPORARILY", 0xEFFF_0006),
+    ("ISDSC_TARGET_MOVED_PERMANENTLY", 0xEFFF_0007),
+    ("ISDSC_INITIATOR_ERROR", 0xEFFF_0008),
+    ("ISDSC_AUTHENTICATION_FAILURE", 0xEFFF_0009),
+    ("ISDSC_AUTHORIZATION_FAILURE", 0xEFFF_000A),
+    ("ISDSC_NOT_FOUND", 0xEFFF_000B),
+    ("ISDSC_TARGET_REMOVED", 0xEFFF_000C),
+    ("ISDSC_UNSUPPORTED_VERSION", 0xEFFF_000D),
+    ("ISDSC_TOO_MANY_CONNECTIONS", 0xEFFF_000E),
+    ("ISDSC_MISSING_PARAMETER", 0xEFFF_000F),
+    ("ISDSC_CANT_INCLUDE_IN_SESSION", 0xEFFF_0010),
+    ("ISDSC_SESSION_TYPE_NOT_SUPPORTED", 0xEFFF_0011),
+    ("ISDSC_TARGET_ERROR", 0xEFFF_0012),
+    ("ISDSC_SERVICE_UNAVAILABLE", 0xEFFF_0013),
+    ("ISDSC_OUT_OF_RESOURCES", 0xEFFF_0014),
+    ("ISDSC_CONNECTION_ALREADY_EXISTS", 0xEFFF_0015),
+    ("ISDSC_SESSION_ALREADY_EXISTS", 0xEFFF_0016),
+    ("ISDSC_INITIATOR_INSTANCE_NOT_FOUND", 0xEFFF_0017),
+    ("ISDSC_TARGET_ALREADY_EXISTS", 0xEFFF_0018),
+    ("ISDSC_DRIVER_BUG", 0xEFFF_0019),
+    ("ISDSC_INVALID_TEXT_KEY", 0xEFFF_001A),
+    ("ISDSC_INVALID_SENDTARGETS_TEXT", 0xEFFF_001B),
+    ("ISDSC_INVALID_SESSION_ID", 0xEFFF_001C),
+    ("ISDSC_SCSI_REQUEST_FAILED", 0xEFFF_001D),
+    ("ISDSC_TOO_MANY_SESSIONS", 0xEFFF_001E),
+    ("ISDSC_SESSION_BUSY", 0xEFFF_001F),
+    ("ISDSC_TARGET_MAPPING_UNAVAILABLE", 0xEFFF_0020),
+    ("ISDSC_ADDRESS_TYPE_NOT_SUPPORTED", 0xEFFF_0021),
+    ("ISDSC_LOGON_FAILED", 0xEFFF_0022),
+    ("ISDSC_SEND_FAILED", 0xEFFF_0023),
+    ("ISDSC_TRANSPORT_ERROR", 0xEFFF_0024),
+    ("ISDSC_VERSION_MISMATCH", 0xEFFF_0025),
+    ("ISDSC_TARGET_MAPPING_OUT_OF_RANGE", 0xEFFF_0026),
+    ("ISDSC_TARGET_PRESHAREDKEY_UNAVAILABLE", 0xEFFF_0027),
+    ("ISDSC_TARGET_AUTHINFO_UNAVAILABLE", 0xEFFF_0028),
+    ("ISDSC_TARGET_NOT_FOUND", 0xEFFF_0029),
+    ("ISDSC_LOGIN_USER_INFO_BAD", 0xEFFF_002A),
+    ("ISDSC_TARGET_MAPPING_EXISTS", 0xEFFF_002B),
+    ("ISDSC_HBA_SECURITY_CACHE_FULL", 0xEFFF_002C),
+    ("ISDSC_INVALID_PORT_NUMBER", 0xEFFF_002D),
+    ("ISDSC_OPERATION_NOT_ALL_SUCCESS", 0xAFFF_002E),
+    ("ISDSC_HBA_SECURITY_CACHE_NOT_SUPPORTED", 0xEFFF_002F),
+    ("ISDSC_IKE_ID_PAYLOAD_TYPE_NOT_SUPPORTED", 0xEFFF_0030),
+    ("ISDSC_IKE_ID_PAYLOAD_INCORRECT_SIZE", 0xEFFF_0031),
+    ("ISDSC_TARGET_PORTAL_ALREADY_EXISTS", 0xEFFF_0032),
+    ("ISDSC_TARGET_ADDRESS_ALREADY_EXISTS", 0xEFFF_0033),
+    ("ISDSC_NO_AUTH_INFO_AVAILABLE", 0xEFFF_0034),
+    ("ISDSC_NO_TUNNEL_OUTER_MODE_ADDRESS", 0xEFFF_0035),
+    ("ISDSC_CACHE_CORRUPTED", 0xEFFF_0036),
+    ("ISDSC_REQUEST_NOT_SUPPORTED", 0xEFFF_0037),
+    ("ISDSC_TARGET_OUT_OF_RESORCES", 0xEFFF_0038),
+    ("ISDSC_SERVICE_DID_NOT_RESPOND", 0xEFFF_0039),
+    ("ISDSC_ISNS_SERVER_NOT_FOUND", 0xEFFF_003A),
+    ("ISDSC_OPERATION_REQUIRES_REBOOT", 0xAFFF_003B),
+    ("ISDSC_NO_PORTAL_SPECIFIED", 0xEFFF_003C),
+    ("ISDSC_CANT_REMOVE_LAST_CONNECTION", 0xEFFF_003D),
+    ("ISDSC_SERVICE_NOT_RUNNING", 0xEFFF_003E),
+    ("ISDSC_TARGET_ALREADY_LOGGED_IN", 0xEFFF_003F),
+    ("ISDSC_DEVICE_BUSY_ON_SESSION", 0xEFFF_0040),
+    ("ISDSC_COULD_NOT_SAVE_PERSISTENT_LOGIN_DATA", 0xEFFF_0041),
+    ("ISDSC_COULD_NOT_REMOVE_PERSISTENT_LOGIN_DATA", 0xEFFF_0042),
+    ("ISDSC_PORTAL_NOT_FOUND", 0xEFFF_0043),
+    ("ISDSC_INITIATOR_NOT_FOUND", 0xEFFF_0044),
+    ("ISDSC_DISCOVERY_MECHANISM_NOT_FOUND", 0xEFFF_0045),
+    ("ISDSC_IPSEC_NOT_SUPPORTED_ON_OS", 0xEFFF_0046),
+    ("ISDSC_PERSISTENT_LOGIN_TIMEOUT", 0xEFFF_0047),
+    ("ISDSC_SHORT_CHAP_SECRET", 0xAFFF_0048),
+    ("ISDSC_EVALUATION_PEROID_EXPIRED", 0xEFFF_0049),
+    ("ISDSC_INVALID_CHAP_SECRET", 0xEFFF_004A),
+    ("ISDSC_INVALID_TARGET_CHAP_SECRET", 0xEFFF_004B),
+    ("ISDSC_INVALID_INITIATOR_CHAP_SECRET", 0xEFFF_004C),
+    ("ISDSC_INVALID_CHAP_USER_NAME", 0xEFFF_004D),
+    ("ISDSC_INVALID_LOGON_AUTH_TYPE", 0xEFFF_004E),
+    ("ISDSC_INVALID_TARGET_MAPPING", 0xEFFF_004F),
+    ("ISDSC_INVALID_TARGET_ID", 0xEFFF_0050),
+    ("ISDSC_INVALID_ISCSI_NAME", 0xEFFF_0051),
+    ("ISDSC_INCOMPATIBLE_ISNS_VERSION", 0xEFFF_0052),
+    ("ISDSC_FAILED_TO_CONFIGURE_IPSEC", 0xEFFF_0053),
+    ("ISDSC_BUFFER_TOO_SMALL", 0xEFFF_0054),
+    ("ISDSC_INVALID_LOAD_BALANCE_POLICY", 0xEFFF_0055),
+    ("ISDSC_INVALID_PARAMETER", 0xEFFF_0056),
+    ("ISDSC_DUPLICATE_PATH_SPECIFIED", 0xEFFF_0057),
+    ("ISDSC_PATH_COUNT_MISMATCH", 0xEFFF_0058),
+    ("ISDSC_INVALID_PATH_ID", 0xEFFF_0059),
+    ("ISDSC_MULTIPLE_PRIMARY_PATHS_SPECIFIED", 0xEFFF_005A),
+    ("ISDSC_NO_PRIMARY_PATH_SPECIFIED", 0xEFFF_005B),
+    ("ISDSC_DEVICE_ALREADY_PERSISTENTLY_BOUND", 0xEFFF_005C),
+    ("ISDSC_DEVICE_NOT_FOUND", 0xEFFF_005D),
+    ("ISDSC_DEVICE_NOT_ISCSI_OR_PERSISTENT", 0xEFFF_005E),
+    ("ISDSC_DNS_NAME_UNRESOLVED", 0xEFFF_005F),
+    ("ISDSC_NO_CONNECTION_AVAILABLE", 0xEFFF_0060),
+    ("ISDSC_LB_POLICY_NOT_SUPPORTED", 0xEFFF_0061),
+    ("ISDSC_REMOVE_CONNECTION_IN_PROGRESS", 0xEFFF_0062),
+    ("ISDSC_INVALID_CONNECTION_ID", 0xEFFF_0063),
+    ("ISDSC_CANNOT_REMOVE_LEADING_CONNECTION", 0xEFFF_0064),
+    ("ISDSC_RESTRICTED_BY_GROUP_POLICY", 0xEFFF_0065),
+    ("ISDSC_ISNS_FIREWALL_BLOCKED", 0xEFFF_0066),
+    ("ISDSC_FAILURE_TO_PERSIST_LB_POLICY", 0xEFFF_0067),
+    ("ISDSC_INVALID_HOST", 0xEFFF_0068),
+];
+
+/// The Win32 and Winsock codes that the Discovery Library returns (winerror.h, winsock2.h).
+const SYSTEM: [(&str, u32); 21] = [
+    ("ERROR_SUCCESS", 0),
+    ("ERROR_FILE_NOT_FOUND", 2),
+    ("ERROR_ACCESS_DENIED", 5),
+    ("ERROR_NOT_ENOUGH_MEMORY", 8),
+    ("ERROR_NOT_SUPPORTED", 50),
+    ("ERROR_INVALID_PARAMETER", 87),
+    ("ERROR_CALL_NOT_IMPLEMENTED", 120),
+    ("ERROR_INSUFFICIENT_BUFFER", 122),
+    ("ERROR_INVALID_NAME", 123),
+    ("ERROR_ALREADY_EXISTS", 183),
+    ("ERROR_MORE_DATA", 234),
+    ("ERROR_NOACCESS", 998),
+    ("ERROR_SERVICE_NOT_ACTIVE", 1062),
+    ("ERROR_NOT_FOUND", 1168),
+    ("ERROR_TIMEOUT", 1460),
+    ("RPC_S_SERVER_UNAVAILABLE", 1722),
+    ("WSAENETUNREACH", 10051),
+    ("WSAETIMEDOUT", 10060),
+    ("WSAECONNREFUSED", 10061),
+    ("WSAEHOSTUNREACH", 10065),
+    ("WSAHOST_NOT_FOUND", 11001),
+];
+
+#[test]
+fn every_published_code_is_found_by_number_and_by_name() {
+    for (name, code) in ISCSI.into_iter().chain(SYSTEM) {
+        let status = Status::from_code(code);
+        assert_eq!(status.name(), name, "{code:#x}");
+        assert_eq!(Status::from_name(name), Some(status), "{name}");
+        assert_ne!(status.text(), Status::from_code(0xffff_ffff).text());
+    }
+}
+
+#[test]
+fn nothing_is_in_the_table_that_nobody_published_but_a_full_disk() {
+    let published: Vec<&str> = ISCSI.iter().chain(&SYSTEM).map(|(name, _)| *name).collect();
+    let own: Vec<&str> = Status::ALL
+        .iter()
+        .map(|info| info.name)
+        .filter(|name| !published.contains(name))
+        .collect();
+    assert_eq!(own, ["ERROR_DISK_FULL"]);
+}
+
+#[test]
+fn every_code_is_a_success_a_warning_or_an_error() {
+    let warnings = [
+        "ISDSC_OPERATION_NOT_ALL_SUCCESS",
+        "ISDSC_OPERATION_REQUIRES_REBOOT",
+        "ISDSC_SHORT_CHAP_SECRET",
+    ];
+    for (name, code) in ISCSI.into_iter().chain(SYSTEM) {
+        let status = Status::from_code(code);
+        let told = (status.is_success(), status.is_warning(), status.is_error());
+        let expected = (
+            code == 0,
+            warnings.contains(&name),
+            code != 0 && !warnings.contains(&name),
+        );
+        assert_eq!(told, expected, "{name}");
+    }
+}
+
+#[test]
+fn names_that_only_documentation_or_good_spelling_has_are_understood() {
+    for (alias, header) in [
+        (
+            "ISDSC_VOLUME_ALREADY_PERSISTENTLY_BOUND",
+            "ISDSC_DEVICE_ALREADY_PERSISTENTLY_BOUND",
+        ),
+        (
+            "ISDSC_TARGET_OUT_OF_RESOURCES",
+            "ISDSC_TARGET_OUT_OF_RESORCES",
+        ),
+        (
+            "ISDSC_EVALUATION_PERIOD_EXPIRED",
+            "ISDSC_EVALUATION_PEROID_EXPIRED",
+        ),
+    ] {
+        assert_eq!(Status::from_name(alias), Status::from_name(header));
+        assert!(Status::from_name(alias).is_some(), "{alias}");
+    }
+    for unknown in ["", "ISDSC_", "isdsc_target_not_found", "UNKNOWN_STATUS"] {
+        assert_eq!(Status::from_name(unknown), None, "{unknown}");
+    }
+}
