@@ -195,7 +195,7 @@ const fn with_optional(
 }
 
 /// Every command, in the order of the usage.
-pub(super) const ALL: &[Command] = &[
+pub(super) static ALL: &[Command] = &[
     fixed(
         "AddTarget",
         &[

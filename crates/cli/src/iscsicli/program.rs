@@ -9,6 +9,7 @@ use hawser_api::v1::GetNodeNameRequest;
 use hawser_api::{Client, Failure, Status, find_socket};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
+use zeroize::Zeroizing;
 
 use super::commands;
 use super::line::split;
@@ -218,23 +219,29 @@ impl Done {
     }
 }
 
-/// The lines before everything else. The words are those that scripts expect there; the version is ours.
-pub(super) fn banner() -> Page {
+/// The lines before everything else, with the words that scripts expect there.
+pub(super) fn banner(major: &str, minor: &str, build: &str) -> Page {
     let mut page = Page::default();
     page.line(format!(
-        "Microsoft iSCSI Initiator Version {}.{} Build {}",
-        env!("CARGO_PKG_VERSION_MAJOR"),
-        env!("CARGO_PKG_VERSION_MINOR"),
-        env!("CARGO_PKG_VERSION_PATCH")
+        "Microsoft iSCSI Initiator Version {major}.{minor} Build {build}"
     ));
     page.blank();
     page
 }
 
+/// The banner of this program: the version is ours.
+fn own_banner() -> Page {
+    banner(
+        env!("CARGO_PKG_VERSION_MAJOR"),
+        env!("CARGO_PKG_VERSION_MINOR"),
+        env!("CARGO_PKG_VERSION_PATCH"),
+    )
+}
+
 impl Program {
     fn start(&self, words: &[String]) -> io::Result<Status> {
         if !self.json {
-            print(banner().text())?;
+            print(own_banner().text())?;
         }
         if words.is_empty() {
             return self.interactive();
@@ -259,7 +266,11 @@ impl Program {
                 return Ok(last);
             };
             last = match line {
-                Ok(line) => self.finish(&self.carry_out(&split(&line)))?,
+                Ok(line) => {
+                    // There may be a secret in it.
+                    let words = Zeroizing::new(split(&line));
+                    self.finish(&self.carry_out(&words))?
+                }
                 Err(failure) => self.finish(&Done::failed("", failure))?,
             };
         }
@@ -348,7 +359,7 @@ async fn connect(socket: Option<&Path>) -> Result<Client, Failure> {
 }
 
 /// The next line, or that it is none that can be read; `None` at the end.
-fn next_line(input: &mut impl BufRead) -> io::Result<Option<Result<String, Failure>>> {
+fn next_line(input: &mut impl BufRead) -> io::Result<Option<Result<Zeroizing<String>, Failure>>> {
     let invalid = |why: String| Failure::new(Status::ERROR_INVALID_PARAMETER, why);
     let mut line = Vec::new();
     let limit = u64::try_from(MAX_LINE_LEN).unwrap_or(u64::MAX);
@@ -361,7 +372,7 @@ fn next_line(input: &mut impl BufRead) -> io::Result<Option<Result<String, Failu
         let why = format!("a line has {} bytes at most", MAX_LINE_LEN - 1);
         return Ok(Some(Err(invalid(why))));
     }
-    let text = String::from_utf8(line);
+    let text = String::from_utf8(line).map(Zeroizing::new);
     Ok(Some(
         text.map_err(|_| invalid("the line is not UTF-8".to_owned())),
     ))
@@ -397,7 +408,7 @@ mod tests {
             Status::ERROR_INVALID_PARAMETER
         );
         let second = next_line(&mut input).expect("read").expect("is there");
-        assert_eq!(second.expect("is well"), "ListTargets\n");
+        assert_eq!(*second.expect("is well"), "ListTargets\n");
         assert!(next_line(&mut input).expect("read").is_none());
         let mut wrong = &b"\xff\n"[..];
         assert!(
@@ -408,7 +419,7 @@ mod tests {
         );
         let mut last = &b"no line end"[..];
         let line = next_line(&mut last).expect("read").expect("is there");
-        assert_eq!(line.expect("is well"), "no line end");
+        assert_eq!(*line.expect("is well"), "no line end");
     }
 
     #[test]

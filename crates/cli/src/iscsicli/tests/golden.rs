@@ -45,7 +45,7 @@ fn stopped(command: &str, stop: Stop) -> String {
 }
 
 fn printed(done: &Done) -> String {
-    format!("{}{}", banner().text(), done.text())
+    format!("{}{}", banner("10", "0", "22621").text(), done.text())
 }
 
 /// What is printed for words that are wrong.
