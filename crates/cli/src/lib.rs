@@ -1,7 +1,7 @@
-//! The program `hawser`, and the thin programs `hawserd` and `hawser-target`.
+//! The program `hawser`, and the thin programs `hawserd`, `hawser-target` and `iscsicli`.
 //!
 //! `args` says what can be typed, `commands` asks the daemon and prints, `bench` drives the engine
-//! itself, `demo` shows the main job on a target of its own, `programs` starts daemon and target.
+//! itself, `iscsicli` speaks as the program of that name on Windows does, `demo` shows the main job on a target of its own, `programs` starts daemon and target.
 #![forbid(unsafe_code)]
 
 mod args;
@@ -10,11 +10,12 @@ mod commands;
 mod demo;
 mod error;
 mod exit;
+mod iscsicli;
 mod output;
 mod parent;
 mod programs;
 mod progress;
 mod secret;
 
-pub use args::{Cli, DaemonProgram};
-pub use programs::{daemon, hawser, target};
+pub use args::{Cli, DaemonProgram, IscsicliProgram};
+pub use programs::{daemon, hawser, iscsicli, target};

@@ -11,12 +11,14 @@ use clap::{CommandFactory, Parser};
 use tokio::runtime::{Builder, Runtime};
 use tracing_subscriber::EnvFilter;
 
-use crate::args::{Cli, Command, CompletionsArgs, DaemonArgs, DaemonProgram};
+use crate::args::{
+    Cli, Command, CompletionsArgs, DaemonArgs, DaemonProgram, IscsicliArgs, IscsicliProgram,
+};
 use crate::commands::{self, Daemon};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output;
-use crate::{bench, demo, parent, progress};
+use crate::{bench, demo, iscsicli as windows, parent, progress};
 
 /// Environment variable with what is logged, such as `info,hawser_engine=debug`.
 const LOG_VARIABLE: &str = "HAWSER_LOG";
@@ -38,6 +40,7 @@ pub fn hawser() -> ExitCode {
     let daemon = || Daemon::new(cli.socket.clone());
     let done = match cli.command {
         Command::Daemon(args) => return run_daemon("hawser", cli.socket, args),
+        Command::Iscsicli(args) => return run_iscsicli(cli.socket, args),
         Command::Target(args) => match args.command {
             None => return run_target(target_words(std::env::args_os())),
             Some(command) => wait_for(commands::target(&daemon(), command)),
@@ -62,6 +65,17 @@ pub fn daemon() -> ExitCode {
 #[must_use]
 pub fn target() -> ExitCode {
     run_target(std::env::args_os().collect())
+}
+
+/// The program `iscsicli`.
+#[must_use]
+pub fn iscsicli() -> ExitCode {
+    let program = IscsicliProgram::parse();
+    run_iscsicli(program.socket, program.iscsicli)
+}
+
+fn run_iscsicli(socket: Option<PathBuf>, args: IscsicliArgs) -> ExitCode {
+    windows::run(socket, args.json, args.words)
 }
 
 /// Says on stderr why it failed, and how the program ends.
@@ -189,6 +203,26 @@ const USER_SECTION: &str = "1";
 /// Section of the manual for services. `hawser-target(1)` is the command `hawser target`.
 const SERVICE_SECTION: &str = "8";
 
+/// The page of `iscsicli`, which is no service.
+fn iscsicli_page(section: &Path) -> io::Result<()> {
+    let path = section.join(format!("iscsicli.{USER_SECTION}"));
+    write_page(&path, IscsicliProgram::command(), USER_SECTION)
+}
+
+fn write_page(path: &Path, program: clap::Command, section: &str) -> io::Result<()> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(program)
+        .section(section)
+        .render(&mut page)?;
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o644)
+        .open(path);
+    file?.write_all(&page)
+}
+
 /// `hawser man`: one page a command, and those of the services, each in the directory of its section.
 fn manual_pages(directory: &Path) -> Result<(), CliError> {
     let failed = |error: &io::Error| {
@@ -205,7 +239,8 @@ fn manual_pages(directory: &Path) -> Result<(), CliError> {
         }
     };
     let commands = section(USER_SECTION)?;
-    clap_mangen::generate_to(Cli::command(), commands).map_err(|error| failed(&error))?;
+    clap_mangen::generate_to(Cli::command(), &commands).map_err(|error| failed(&error))?;
+    iscsicli_page(&commands).map_err(|error| failed(&error))?;
     let services = section(SERVICE_SECTION)?;
     let programs = [
         DaemonProgram::command(),
@@ -213,19 +248,7 @@ fn manual_pages(directory: &Path) -> Result<(), CliError> {
     ];
     for program in programs {
         let path = services.join(format!("{}.{SERVICE_SECTION}", program.get_name()));
-        let mut page = Vec::new();
-        clap_mangen::Man::new(program)
-            .section(SERVICE_SECTION)
-            .render(&mut page)
-            .map_err(|error| failed(&error))?;
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o644)
-            .open(path);
-        file.and_then(|mut file| file.write_all(&page))
-            .map_err(|error| failed(&error))?;
+        write_page(&path, program, SERVICE_SECTION).map_err(|error| failed(&error))?;
     }
     Ok(())
 }
@@ -261,6 +284,8 @@ mod tests {
             "man1/hawser-disk-list.1",
             "man1/hawser-target.1",
             "man1/hawser-target-add.1",
+            "man1/hawser-iscsicli.1",
+            "man1/iscsicli.1",
             "man8/hawserd.8",
             "man8/hawser-target.8",
         ] {

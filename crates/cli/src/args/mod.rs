@@ -19,8 +19,8 @@ pub(crate) use login::{
     ChapArgs, ChapSecretCommand, DigestArgs, DigestChoice, LoginArgs, LoginOptionArgs, LogoutArgs,
     OnLostChoice, PersistentCommand, SecretSource, SessionCommand, SessionShowArgs,
 };
-pub(crate) use programs::DaemonArgs;
-pub use programs::DaemonProgram;
+pub(crate) use programs::{DaemonArgs, IscsicliArgs};
+pub use programs::{DaemonProgram, IscsicliProgram};
 pub(crate) use values::{SessionOrTarget, TargetName};
 
 use crate::exit;
@@ -61,6 +61,8 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Be the daemon (`hawserd`)
     Daemon(DaemonArgs),
+    /// The commands of the program iscsicli on Windows, with its output (`iscsicli`)
+    Iscsicli(IscsicliArgs),
     /// Print the completions of a shell
     Completions(CompletionsArgs),
     /// Write the manual pages into a directory

@@ -147,7 +147,7 @@ fn text(path: &Path) -> Result<String, CliError> {
 
 /// What this process sees at the path, so that the daemon notices when it sees something else there.
 /// A path on a dead disk may not answer at all, and nothing is seen then either.
-fn view(path: &Path) -> Option<PathView> {
+pub(crate) fn view(path: &Path) -> Option<PathView> {
     let seen = std::fs::metadata(path).ok()?;
     Some(PathView {
         st_dev: seen.dev(),

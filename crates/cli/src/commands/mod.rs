@@ -17,8 +17,10 @@ mod wait;
 
 use std::path::PathBuf;
 
-pub(crate) use bound::reasons as missing;
+pub(crate) use bound::{reasons as missing, view as seen_at};
 use hawser_api::{Client, find_socket};
+pub(crate) use login_options::LoginOptionsView;
+pub(crate) use reason::whole as whole_reason;
 pub(crate) use target::run as target;
 
 use crate::args::AskCommand;

@@ -7,6 +7,7 @@ mod commands;
 mod demo;
 mod failures;
 mod hawser;
+mod iscsicli;
 mod machine;
 mod main_job;
 mod targets;
