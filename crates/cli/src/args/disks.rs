@@ -36,7 +36,8 @@ pub(crate) struct BindArgs {
     #[arg(long, conflicts_with_all = ["device", "fs_type", "options"])]
     pub(crate) all: bool,
     /// With --all: take off the list what is bound and not there now
-    #[arg(long, requires = "all")]
+    // clap does not ask for what conflicts with something given: so PATH has to be excluded itself.
+    #[arg(long, requires = "all", conflicts_with = "path")]
     pub(crate) force: bool,
     /// The disk or partition to mount at PATH, which is not mounted yet
     #[arg(long, value_name = "DEVICE")]
