@@ -1,7 +1,7 @@
 //! Logins, sessions, connections, and the LUNs of sessions.
 
 use hawser_api::v1::{
-    AddConnectionRequest, ConnectionId, Device, Disk, ListDevicesRequest, ListDisksRequest,
+    AddConnectionRequest, ConnectionId, Device, ListDevicesRequest, ListDisksRequest,
     ListMappingsRequest, ListSessionsRequest, LoginMode, LoginRequest, LoginResponse,
     LogoutRequest, RemoveConnectionRequest, Session, SessionId, logout_request,
 };
@@ -275,45 +275,48 @@ async fn listed_sessions_of(client: &Client, devices: bool) -> Result<Answer, St
     let answer = sessions.list_sessions(ListSessionsRequest {}).await?;
     let mut listed = Vec::new();
     for session in answer.into_inner().sessions {
-        let (devices, disks) = if devices {
+        let devices = if devices {
             devices_of(client, &session).await?
         } else {
-            (Vec::new(), Vec::new())
+            Vec::new()
         };
         listed.push(Listed {
             session,
             devices,
-            disks,
+            disks: Vec::new(),
         });
+    }
+    if listed.iter().any(|one| !one.devices.is_empty()) {
+        // All at once: the daemon looks through all processes for it.
+        let mut volumes = client.volumes();
+        let answer = volumes.list_disks(ListDisksRequest::default()).await?;
+        for disk in answer.into_inner().disks {
+            let of = listed
+                .iter_mut()
+                .find(|one| one.session.id == disk.session_id);
+            if let Some(one) = of {
+                one.disks.push(disk);
+            }
+        }
     }
     Ok(listed_sessions(&listed))
 }
 
-/// The devices of a session, and the disks that they are. A session that has ended meanwhile has none.
-async fn devices_of(client: &Client, session: &Session) -> Result<(Vec<Device>, Vec<Disk>), Stop> {
-    let mut volumes = client.volumes();
+/// The devices of a session. One that has ended meanwhile has none.
+async fn devices_of(client: &Client, session: &Session) -> Result<Vec<Device>, Stop> {
     let request = ListDevicesRequest {
         session_id: session.id,
     };
-    let devices = match volumes.list_devices(request).await {
-        Ok(answer) => answer.into_inner().devices,
+    match client.volumes().list_devices(request).await {
+        Ok(answer) => Ok(answer.into_inner().devices),
         Err(error) => {
             let failure = Failure::from(error);
             if failure.status == Status::INVALID_SESSION_ID {
-                return Ok((Vec::new(), Vec::new()));
+                return Ok(Vec::new());
             }
-            return Err(failure.into());
+            Err(failure.into())
         }
-    };
-    if devices.is_empty() {
-        return Ok((devices, Vec::new()));
     }
-    let request = ListDisksRequest {
-        target_name: String::new(),
-        session_id: session.id,
-    };
-    let disks = volumes.list_disks(request).await?.into_inner().disks;
-    Ok((devices, disks))
 }
 
 /// A list of values as JSON.
