@@ -136,29 +136,27 @@ async fn devices_and_mappings_have_numbers_that_stay_over_a_reconnect() {
     daemon.stop().await;
 }
 
+fn with_mapping(request: v1::LoginRequest, mapping: Option<v1::TargetMapping>) -> v1::LoginRequest {
+    v1::LoginRequest { mapping, ..request }
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn numbers_that_a_mapping_asks_for_are_given_or_refused() {
+async fn a_mapping_that_cannot_be_is_refused() {
     let server = serve(three_disks()).await;
-    let second = serve(target_named(SECOND, "second")).await;
     let place = Place::new(ExportMode::None);
     let daemon = place.start().await;
-    for server in [&server, &second] {
-        daemon.add_portal(server.local_addrs()[0]).await.unwrap();
-    }
-    let with = |request: v1::LoginRequest, mapping| v1::LoginRequest { mapping, ..request };
+    daemon.add_portal(server.local_addrs()[0]).await.unwrap();
+    let out_of_range = Status::TARGET_MAPPING_OUT_OF_RANGE;
+    let invalid = Status::INVALID_TARGET_MAPPING;
     for (wrong, expected) in [
-        (mapping(256, 0, &[]), Status::TARGET_MAPPING_OUT_OF_RANGE),
-        (mapping(0, 256, &[]), Status::TARGET_MAPPING_OUT_OF_RANGE),
-        (
-            mapping(0, 0, &[(1, 0), (1, 5)]),
-            Status::INVALID_TARGET_MAPPING,
-        ),
-        (
-            mapping(0, 0, &[(1, 5), (2, 5)]),
-            Status::INVALID_TARGET_MAPPING,
-        ),
+        (mapping(256, 0, &[]), out_of_range),
+        (mapping(0, 256, &[]), out_of_range),
+        (mapping(0, 0, &[(1, 0), (1, 5)]), invalid),
+        (mapping(0, 0, &[(1, 5), (2, 5)]), invalid),
     ] {
-        let refused = daemon.login(with(persistent(), wrong.clone())).await;
+        let refused = daemon
+            .login(with_mapping(persistent(), wrong.clone()))
+            .await;
         assert_eq!(status(refused), expected);
         let request = v1::AddStaticTargetRequest {
             target_name: SECOND.into(),
@@ -169,14 +167,25 @@ async fn numbers_that_a_mapping_asks_for_are_given_or_refused() {
         assert_eq!(status(refused.map_err(Failure::from)), expected);
     }
     assert!(daemon.sessions().await.is_empty());
+    daemon.stop().await;
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_that_a_mapping_asks_for_are_given_or_refused() {
+    let server = serve(three_disks()).await;
+    let second = serve(target_named(SECOND, "second")).await;
+    let place = Place::new(ExportMode::None);
+    let daemon = place.start().await;
+    for server in [&server, &second] {
+        daemon.add_portal(server.local_addrs()[0]).await.unwrap();
+    }
     let wanted = mapping(3, 7, &[(0, 5), (9, 0)]);
-    let first = log_in(&daemon, with(persistent(), wanted.clone()), 3).await;
+    let first = log_in(&daemon, with_mapping(persistent(), wanted.clone()), 3).await;
     let told = mappings(&daemon).await;
     assert_eq!((told[0].os_bus_number, told[0].os_target_number), (3, 7));
     let luns: Vec<_> = told[0].luns.iter().map(|l| (l.os_lun, l.lun)).collect();
     assert_eq!(luns, [(0, lun(5)), (1, lun(1)), (9, lun(0))]);
-    let taken = with(of(SECOND, now()), wanted.clone());
+    let taken = with_mapping(of(SECOND, now()), wanted.clone());
     let refused = daemon.login(taken.clone()).await;
     assert_eq!(status(refused), Status::TARGET_MAPPING_UNAVAILABLE);
     assert_eq!(daemon.sessions().await.len(), 1);
@@ -189,7 +198,20 @@ async fn numbers_that_a_mapping_asks_for_are_given_or_refused() {
     assert_eq!(mappings(&daemon).await.len(), 1);
     assert_eq!(devices(&daemon, quiet).await.unwrap(), []);
 
-    // What a target has stored counts where the login says nothing.
+    what_a_target_has_stored_counts(&daemon).await;
+    daemon.stop().await;
+
+    // A stored login has its numbers again.
+    let daemon = place.start().await;
+    daemon.event("disk-ready", |_| true).await;
+    let told = mappings(&daemon).await;
+    assert_ne!(told[0].session_id, Some(first), "another session");
+    assert_eq!((told[0].os_bus_number, told[0].os_target_number), (3, 7));
+    daemon.stop().await;
+}
+
+/// Where the login says nothing.
+async fn what_a_target_has_stored_counts(daemon: &Running) {
     let which = v1::logout_request::Which::TargetName(SECOND.into());
     let logout = v1::LogoutRequest {
         which: Some(which),
@@ -207,19 +229,10 @@ async fn numbers_that_a_mapping_asks_for_are_given_or_refused() {
         .add_static_target(request)
         .await
         .unwrap();
-    log_in(&daemon, of(SECOND, now()), 1).await;
-    let told = mappings(&daemon).await;
+    log_in(daemon, of(SECOND, now()), 1).await;
+    let told = mappings(daemon).await;
     assert_eq!((told[1].os_bus_number, told[1].os_target_number), (0, 9));
     assert_eq!(told[1].luns[0].os_lun, 4);
-    daemon.stop().await;
-
-    // A stored login has its numbers again.
-    let daemon = place.start().await;
-    daemon.event("disk-ready", |_| true).await;
-    let told = mappings(&daemon).await;
-    assert_ne!(told[0].session_id, Some(first), "another session");
-    assert_eq!((told[0].os_bus_number, told[0].os_target_number), (3, 7));
-    daemon.stop().await;
 }
 
 fn addition(session_id: Option<v1::SessionId>) -> v1::AddConnectionRequest {
@@ -227,6 +240,81 @@ fn addition(session_id: Option<v1::SessionId>) -> v1::AddConnectionRequest {
         session_id,
         ..v1::AddConnectionRequest::default()
     }
+}
+
+const NO_SESSION: v1::SessionId = v1::SessionId {
+    adapter_unique: 1,
+    adapter_specific: 2,
+};
+
+/// Connections that are asked for in vain, and the status of each.
+fn vain_additions(
+    id: Option<v1::SessionId>,
+    address: std::net::SocketAddr,
+) -> Vec<(v1::AddConnectionRequest, Status)> {
+    let port = |instance: &str, port_number| v1::AddConnectionRequest {
+        initiator: Some(v1::InitiatorPort {
+            instance: instance.to_owned(),
+            port_number,
+            source_address: None,
+        }),
+        ..addition(id)
+    };
+    let flags = |security_flags| v1::AddConnectionRequest {
+        security_flags,
+        ..addition(id)
+    };
+    let to = |portal| v1::AddConnectionRequest {
+        portal: Some(portal),
+        ..addition(id)
+    };
+    let odd_kind = v1::AddConnectionRequest {
+        login_options: Some(v1::LoginOptions {
+            auth_type: Some(9),
+            ..Default::default()
+        }),
+        ..addition(id)
+    };
+    let long_key = v1::AddConnectionRequest {
+        preshared_key: Some(v1::Secret::new(vec![1; 1025])),
+        ..addition(id)
+    };
+    let nowhere = v1::Portal {
+        address: "a b".into(),
+        ..Default::default()
+    };
+    vec![
+        (addition(None), Status::INVALID_SESSION_ID),
+        (addition(Some(NO_SESSION)), Status::INVALID_SESSION_ID),
+        (port("other", None), Status::INITIATOR_NOT_FOUND),
+        (port("", Some(9999)), Status::INVALID_PORT_NUMBER),
+        (flags(0x0d), Status::ERROR_INVALID_PARAMETER),
+        (flags(0x03), Status::IPSEC_NOT_SUPPORTED_ON_OS),
+        (odd_kind, Status::INVALID_LOGON_AUTH_TYPE),
+        (to(nowhere), Status::ERROR_INVALID_PARAMETER),
+        (long_key, Status::ERROR_INVALID_PARAMETER),
+        (addition(id), Status::TOO_MANY_CONNECTIONS),
+        (port("", Some(0)), Status::TOO_MANY_CONNECTIONS),
+        (to(portal(address)), Status::TOO_MANY_CONNECTIONS),
+    ]
+}
+
+async fn add_connection(daemon: &Running, request: v1::AddConnectionRequest) -> Status {
+    let added = daemon.client.sessions().add_connection(request).await;
+    status(added.map_err(Failure::from))
+}
+
+async fn remove_connection(
+    daemon: &Running,
+    session_id: Option<v1::SessionId>,
+    connection_id: Option<v1::ConnectionId>,
+) -> Status {
+    let request = v1::RemoveConnectionRequest {
+        session_id,
+        connection_id,
+    };
+    let removed = daemon.client.sessions().remove_connection(request).await;
+    status(removed.map_err(Failure::from))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -239,103 +327,25 @@ async fn a_second_connection_is_checked_and_refused_and_the_session_stays() {
     let login = daemon.login(now()).await.unwrap();
     let id = login.session_id;
     let before = daemon.sessions().await;
-    let add = async |request| {
-        let added = daemon.client.sessions().add_connection(request).await;
-        status(added.map_err(Failure::from))
-    };
-    let options = |options| v1::AddConnectionRequest {
-        login_options: Some(options),
-        ..addition(id)
-    };
-    let port = |instance: &str, port_number| v1::AddConnectionRequest {
-        initiator: Some(v1::InitiatorPort {
-            instance: instance.to_owned(),
-            port_number,
-            source_address: None,
-        }),
-        ..addition(id)
-    };
-    let unknown = v1::SessionId {
-        adapter_unique: 1,
-        adapter_specific: 2,
-    };
-    let flags = |security_flags| v1::AddConnectionRequest {
-        security_flags,
-        ..addition(id)
-    };
-    let cases = [
-        (addition(None), Status::INVALID_SESSION_ID),
-        (addition(Some(unknown)), Status::INVALID_SESSION_ID),
-        (port("other", None), Status::INITIATOR_NOT_FOUND),
-        (port("", Some(9999)), Status::INVALID_PORT_NUMBER),
-        (flags(0x0d), Status::ERROR_INVALID_PARAMETER),
-        (flags(0x03), Status::IPSEC_NOT_SUPPORTED_ON_OS),
-        (
-            options(v1::LoginOptions {
-                auth_type: Some(9),
-                ..Default::default()
-            }),
-            Status::INVALID_LOGON_AUTH_TYPE,
-        ),
-        (
-            v1::AddConnectionRequest {
-                portal: Some(v1::Portal {
-                    address: "a b".into(),
-                    ..Default::default()
-                }),
-                ..addition(id)
-            },
-            Status::ERROR_INVALID_PARAMETER,
-        ),
-        (
-            v1::AddConnectionRequest {
-                preshared_key: Some(v1::Secret::new(vec![1; 1025])),
-                ..addition(id)
-            },
-            Status::ERROR_INVALID_PARAMETER,
-        ),
-        (addition(id), Status::TOO_MANY_CONNECTIONS),
-        (port("", Some(0)), Status::TOO_MANY_CONNECTIONS),
-        (
-            v1::AddConnectionRequest {
-                portal: Some(portal(address)),
-                ..addition(id)
-            },
-            Status::TOO_MANY_CONNECTIONS,
-        ),
-    ];
-    for (request, expected) in cases {
+    for (request, expected) in vain_additions(id, address) {
         let shown = format!("{request:?}");
-        assert_eq!(add(request).await, expected, "{shown}");
+        let added = add_connection(&daemon, request).await;
+        assert_eq!(added, expected, "{shown}");
     }
-
-    let remove = async |session_id, connection_id| {
-        let request = v1::RemoveConnectionRequest {
-            session_id,
-            connection_id,
-        };
-        let removed = daemon.client.sessions().remove_connection(request).await;
-        status(removed.map_err(Failure::from))
-    };
     let own = login.connection_id.unwrap();
     let none_such = v1::ConnectionId {
         adapter_specific: own.adapter_specific + 1,
         ..own
     };
-    assert_eq!(
-        remove(Some(unknown), Some(own)).await,
-        Status::INVALID_SESSION_ID
-    );
-    assert_eq!(remove(id, None).await, Status::INVALID_CONNECTION_ID);
-    assert_eq!(
-        remove(id, Some(none_such)).await,
-        Status::INVALID_CONNECTION_ID
-    );
-    assert_eq!(
-        remove(id, Some(own)).await,
-        Status::CANT_REMOVE_LAST_CONNECTION
-    );
-
+    for (session, connection, expected) in [
+        (Some(NO_SESSION), Some(own), Status::INVALID_SESSION_ID),
+        (id, None, Status::INVALID_CONNECTION_ID),
+        (id, Some(none_such), Status::INVALID_CONNECTION_ID),
+        (id, Some(own), Status::CANT_REMOVE_LAST_CONNECTION),
+    ] {
+        let removed = remove_connection(&daemon, session, connection).await;
+        assert_eq!(removed, expected, "{session:?} {connection:?}");
+    }
     let after = daemon.sessions().await;
     assert_eq!(after[0].connections, before[0].connections);
     assert_eq!(after[0].state(), v1::SessionState::LoggedIn);
@@ -344,9 +354,11 @@ async fn a_second_connection_is_checked_and_refused_and_the_session_stays() {
     // While it is lost it has no connection to remove.
     server.kill().await;
     daemon.event("session-lost", |_| true).await;
-    assert_eq!(remove(id, Some(own)).await, Status::INVALID_CONNECTION_ID);
-    assert_eq!(add(addition(id)).await, Status::TOO_MANY_CONNECTIONS);
-    let gone = devices(&daemon, Some(unknown)).await;
+    let removed = remove_connection(&daemon, id, Some(own)).await;
+    assert_eq!(removed, Status::INVALID_CONNECTION_ID);
+    let added = add_connection(&daemon, addition(id)).await;
+    assert_eq!(added, Status::TOO_MANY_CONNECTIONS);
+    let gone = devices(&daemon, Some(NO_SESSION)).await;
     assert_eq!(status(gone), Status::INVALID_SESSION_ID);
     daemon.stop().await;
 }

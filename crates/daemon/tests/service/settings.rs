@@ -321,67 +321,73 @@ async fn ike_identities_give_their_flags_and_never_their_key() {
     daemon.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_an_ike_identity_is_refused_by_its_status() {
-    let place = Place::new(ExportMode::None);
-    let daemon = place.start().await;
-    let client = &daemon.client;
-    let good = || ike("a.example", 0x03, true);
-    let with_id = |id_type, id: &[u8]| v1::SetIkeInfoRequest {
+fn good_ike() -> v1::SetIkeInfoRequest {
+    ike("a.example", 0x03, true)
+}
+
+fn ike_with_id(id_type: u32, id: &[u8]) -> v1::SetIkeInfoRequest {
+    v1::SetIkeInfoRequest {
         identity: identity(id_type, id),
-        ..good()
-    };
-    let at = |instance: &str, port_number| v1::SetIkeInfoRequest {
+        ..good_ike()
+    }
+}
+
+fn ike_at(instance: &str, port_number: Option<u32>) -> v1::SetIkeInfoRequest {
+    v1::SetIkeInfoRequest {
         initiator: Some(v1::InitiatorPort {
             instance: instance.to_owned(),
             port_number,
             source_address: None,
         }),
-        ..good()
+        ..good_ike()
+    }
+}
+
+/// Questions that are refused, and the status of each.
+fn bad_ike() -> Vec<(v1::SetIkeInfoRequest, Status)> {
+    let with_flags = |security_flags| v1::SetIkeInfoRequest {
+        security_flags,
+        ..good_ike()
     };
-    let with_flags = |flags| v1::SetIkeInfoRequest {
-        security_flags: flags,
-        ..good()
+    let nameless = v1::SetIkeInfoRequest {
+        identity: None,
+        ..good_ike()
     };
-    let cases = [
-        (
-            with_id(1, &[192, 0, 2]),
-            Status::IKE_ID_PAYLOAD_INCORRECT_SIZE,
-        ),
-        (with_id(5, &[0; 15]), Status::IKE_ID_PAYLOAD_INCORRECT_SIZE),
-        (with_id(2, b""), Status::IKE_ID_PAYLOAD_INCORRECT_SIZE),
-        (
-            with_id(3, &[b'x'; 256]),
-            Status::IKE_ID_PAYLOAD_INCORRECT_SIZE,
-        ),
-        (with_id(4, b"x"), Status::IKE_ID_PAYLOAD_TYPE_NOT_SUPPORTED),
-        (
-            v1::SetIkeInfoRequest {
-                identity: None,
-                ..good()
-            },
-            Status::IKE_ID_PAYLOAD_TYPE_NOT_SUPPORTED,
-        ),
-        (
-            v1::SetIkeInfoRequest {
-                auth_method: 0,
-                ..good()
-            },
-            Status::ERROR_INVALID_PARAMETER,
-        ),
-        (
-            v1::SetIkeInfoRequest {
-                key: Some(v1::Secret::new(vec![7; 1025])),
-                ..good()
-            },
-            Status::ERROR_INVALID_PARAMETER,
-        ),
+    let without_method = v1::SetIkeInfoRequest {
+        auth_method: 0,
+        ..good_ike()
+    };
+    let long_key = v1::SetIkeInfoRequest {
+        key: Some(v1::Secret::new(vec![7; 1025])),
+        ..good_ike()
+    };
+    let size = Status::IKE_ID_PAYLOAD_INCORRECT_SIZE;
+    let kind = Status::IKE_ID_PAYLOAD_TYPE_NOT_SUPPORTED;
+    vec![
+        (ike_with_id(1, &[192, 0, 2]), size),
+        (ike_with_id(5, &[0; 15]), size),
+        (ike_with_id(2, b""), size),
+        (ike_with_id(3, &[b'x'; 256]), size),
+        (ike_with_id(4, b"x"), kind),
+        (nameless, kind),
+        (without_method, Status::ERROR_INVALID_PARAMETER),
+        (long_key, Status::ERROR_INVALID_PARAMETER),
         (with_flags(0x0f), Status::ERROR_INVALID_PARAMETER),
         (with_flags(0x63), Status::ERROR_INVALID_PARAMETER),
-        (at("Root\\OTHER\\0000_0", None), Status::INITIATOR_NOT_FOUND),
-        (at(INSTANCE, Some(9999)), Status::INVALID_PORT_NUMBER),
-    ];
-    for (request, expected) in cases {
+        (
+            ike_at("Root\\OTHER\\0000_0", None),
+            Status::INITIATOR_NOT_FOUND,
+        ),
+        (ike_at(INSTANCE, Some(9999)), Status::INVALID_PORT_NUMBER),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_an_ike_identity_is_refused_by_its_status() {
+    let place = Place::new(ExportMode::None);
+    let daemon = place.start().await;
+    let client = &daemon.client;
+    for (request, expected) in bad_ike() {
         let shown = format!("{request:?}");
         assert_eq!(status(set_ike(client, request).await), expected, "{shown}");
     }
@@ -391,10 +397,10 @@ async fn what_cannot_be_an_ike_identity_is_refused_by_its_status() {
         (3, b"me@a.example"),
         (5, &[0; 16]),
     ] {
-        set_ike(client, with_id(id_type, id)).await.unwrap();
+        set_ike(client, ike_with_id(id_type, id)).await.unwrap();
     }
-    set_ike(client, at("", Some(0))).await.unwrap();
-    set_ike(client, at(&INSTANCE.to_lowercase(), None))
+    set_ike(client, ike_at("", Some(0))).await.unwrap();
+    set_ike(client, ike_at(&INSTANCE.to_lowercase(), None))
         .await
         .unwrap();
     assert_eq!(ike_infos(client).await.len(), 5);
