@@ -65,11 +65,14 @@ fn every_function_says_so() {
     the_version_needs_no_service();
 }
 
-#[allow(clippy::too_many_lines)]
 fn null_is_refused() {
+    null_texts_are_refused();
+    null_structs_are_refused();
+    null_ids_are_refused();
+}
+
+fn null_texts_are_refused() {
     let (a, w) = (null::<u8>(), null::<u16>());
-    let mut size = 0_u32;
-    let s = &raw mut size;
     each! { INVALID;
         AddISNSServerA(a); AddISNSServerW(w); RemoveISNSServerA(a); RemoveISNSServerW(w);
         AddRadiusServerA(a); AddRadiusServerW(w); RemoveRadiusServerA(a); RemoveRadiusServerW(w);
@@ -81,6 +84,14 @@ fn null_is_refused() {
         ReportRadiusServerListA(null_mut(), null_mut()); ReportRadiusServerListW(null_mut(), null_mut());
         ReportIScsiInitiatorListA(null_mut(), null_mut()); ReportIScsiInitiatorListW(null_mut(), null_mut());
         ReportIScsiTargetsA(1, null_mut(), null_mut()); ReportIScsiTargetsW(1, null_mut(), null_mut());
+    }
+}
+
+fn null_structs_are_refused() {
+    let (a, w) = (null::<u8>(), null::<u16>());
+    let mut size = 0_u32;
+    let s = &raw mut size;
+    each! { INVALID;
         GetIScsiVersionInformation(null_mut());
         GetIScsiInitiatorNodeNameA(null_mut()); GetIScsiInitiatorNodeNameW(null_mut());
         ReportActiveIScsiTargetMappingsA(s, null_mut(), null_mut());
@@ -113,6 +124,11 @@ fn null_is_refused() {
         SendScsiReportLuns(null(), null_mut(), s, null_mut(), s, null_mut());
         SendScsiInquiry(null(), 0, 0, 0, null_mut(), s, null_mut(), s, null_mut());
     }
+    assert_eq!(size, 0);
+}
+
+fn null_ids_are_refused() {
+    let (a, w) = (null::<u8>(), null::<u16>());
     let (name, wide_name) = (
         c"iqn.2026-01.net.example:a".as_ptr().cast::<u8>(),
         wide("iqn.2026-01.net.example:a"),
@@ -126,7 +142,6 @@ fn null_is_refused() {
         LoginIScsiTargetA(a, 0, a, u32::MAX, null(), 0, null(), null(), 0, null(), 0, id, id);
         LoginIScsiTargetA(name, 0, a, 0, null(), 0, null(), null(), 0, null(), 0, id, id);
     }
-    assert_eq!(size, 0);
 }
 
 fn what_is_malformed_is_refused() {
