@@ -8,5 +8,7 @@ fn main() {
         "linux" | "android" | "freebsd" | "netbsd" | "openbsd" | "dragonfly"
     ) {
         println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libiscsidsc.so.1");
+        // A thread of ours drives the connection: its code must stay when a program unloads the library.
+        println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
     }
 }
