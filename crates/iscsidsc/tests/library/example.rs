@@ -53,7 +53,12 @@ fn as_nobody(daemon: &Daemon) -> String {
     // Where that user can start it.
     let place = tempfile::tempdir().expect("a directory");
     let copy = place.path().join("bind");
-    std::fs::copy(program("examples/bind"), &copy).expect("copied");
+    // In a process of its own: a child that another test starts meanwhile would hold the copy open for writing.
+    let copied = Command::new("cp")
+        .arg(program("examples/bind"))
+        .arg(&copy)
+        .status();
+    assert!(copied.expect("cp runs").success());
     let open = Permissions::from_mode(0o755);
     std::fs::set_permissions(place.path(), open).expect("opened");
     let output = Command::new("setpriv")

@@ -1,6 +1,6 @@
 //! The calls of the Rust API against the daemon that ships, with our own target and with tgt behind it.
 
-mod c_example;
+mod abi_examples;
 mod discovery;
 mod example;
 mod fork;
