@@ -123,7 +123,10 @@ fn on_a_fuse_file_and_on_an_nbd_export() {
 fn as_a_plain_user() {
     let place = Place::new();
     let program = place.path().join("hawser");
-    fs::copy(PROGRAM, &program).expect("copied");
+    // By a process of its own: a child that another test starts meanwhile would hold the copy open for
+    // writing, and it could not be started.
+    let copy = Tool::new("cp").expect("installed").arg(PROGRAM);
+    copy.arg(&program).run_ok().expect("copied");
     fs::set_permissions(&program, Permissions::from_mode(0o755)).expect("set");
     let user = ["--reuid=65534", "--regid=65534", "--clear-groups", "--"];
     let tool = Tool::new("setpriv")

@@ -205,7 +205,10 @@ fn a_user_who_may_not() {
     let open = std::fs::Permissions::from_mode(0o755);
     std::fs::set_permissions(daemon.directory(), open).expect("set");
     let program = daemon.path("hawser");
-    std::fs::copy(PROGRAM, &program).expect("copied");
+    // By a process of its own: a child that another test starts meanwhile would hold the copy open for
+    // writing, and it could not be started.
+    let copy = Tool::new("cp").expect("it is installed").arg(PROGRAM);
+    copy.arg(&program).run_ok().expect("copied");
     let as_nobody = |words: &[&str]| {
         let user = ["--reuid=65534", "--regid=65534", "--clear-groups", "--"];
         let tool = Tool::new("setpriv").expect("it is installed").args(user);

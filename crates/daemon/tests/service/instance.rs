@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use hawser_api::{Status, v1};
 use hawser_daemon::{ExportMode, InstanceError, RunError, run_until};
 
-use super::support::{Asks, Place, in_time, program};
+use super::support::{Asks, Place, in_time, program, run};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_daemon_is_told_and_the_first_goes_on() {
@@ -123,7 +123,9 @@ async fn other_users_may_read_and_not_change() {
     std::fs::set_permissions(place.root(), open).unwrap();
     // The way to the build directory may be closed to others.
     let copy = place.root().join("client");
-    std::fs::copy(program(), &copy).unwrap();
+    // By a process of its own: a child that another test starts meanwhile would hold the copy open for
+    // writing, and it could not be started.
+    run("cp", &[program().to_str().unwrap(), copy.to_str().unwrap()]).await;
     let call = async |uid| {
         let mut command = tokio::process::Command::new(&copy);
         command
