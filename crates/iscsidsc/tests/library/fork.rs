@@ -18,6 +18,8 @@ fn in_child(call: impl FnOnce() -> bool) -> bool {
     let forked = unsafe { fork() }.expect("forks");
     match forked {
         ForkResult::Child => {
+            // One that hangs would keep the test for ever.
+            nix::unistd::alarm::set(u32::try_from(LIMIT.as_secs()).unwrap_or(60));
             let code = i32::from(!call());
             // SAFETY: `_exit` ends the process and touches nothing in it.
             unsafe { nix::libc::_exit(code) }
@@ -29,9 +31,8 @@ fn in_child(call: impl FnOnce() -> bool) -> bool {
     }
 }
 
-/// A child that hangs would keep the test for ever.
-fn in_time(library: &Library) -> bool {
-    nix::unistd::alarm::set(u32::try_from(LIMIT.as_secs()).unwrap_or(60));
+/// The daemon answers.
+fn answers(library: &Library) -> bool {
     library.node_name().is_ok() && library.sessions().is_ok()
 }
 
@@ -40,17 +41,17 @@ fn parent_and_children_each_have_a_connection() {
     let daemon = Daemon::start("none");
     let library = daemon.library();
     assert!(library.node_name().is_ok());
-    assert!(in_child(|| in_time(&library)));
+    assert!(in_child(|| answers(&library)));
     assert!(library.node_name().is_ok(), "the parent's is as it was");
     // A child of a child, and one that never used the library before its own child did.
     assert!(in_child(
-        || in_child(|| in_time(&library)) && in_time(&library)
+        || in_child(|| answers(&library)) && answers(&library)
     ));
     // A child that gives up what it inherited does not end what its parent has.
     assert!(in_child(|| {
         drop(library.clone());
         let copy = library.clone();
-        in_time(&copy)
+        answers(&copy)
     }));
     assert!(library.node_name().is_ok());
 }
@@ -58,11 +59,12 @@ fn parent_and_children_each_have_a_connection() {
 #[test]
 fn deep_down_there_is_still_a_connection() {
     fn descend(library: &Library, levels: u32) -> bool {
-        in_time(library) && (levels == 0 || in_child(|| descend(library, levels - 1)))
+        answers(library) && (levels == 0 || in_child(|| descend(library, levels - 1)))
     }
     let daemon = Daemon::start("none");
     let library = daemon.library();
-    assert!(descend(&library, 20), "more than there are places");
+    let reached = in_child(|| descend(&library, 20));
+    assert!(reached, "more than there are places");
 }
 
 #[test]
@@ -78,7 +80,7 @@ fn a_fork_in_the_midst_of_other_threads_calls_is_no_harm() {
                 }
             });
         }
-        let failed = (0..50).filter(|_| !in_child(|| in_time(&library))).count();
+        let failed = (0..50).filter(|_| !in_child(|| answers(&library))).count();
         over.store(true, Ordering::Relaxed);
         failed
     });
@@ -93,7 +95,7 @@ fn a_daemon_that_restarts_is_found_by_parent_and_child() {
     daemon.kill();
     assert!(in_child(|| library.node_name().is_err()));
     daemon.start_again();
-    assert!(in_child(|| in_time(&library)));
+    assert!(in_child(|| answers(&library)));
     assert!(library.node_name().is_ok());
 }
 
