@@ -212,6 +212,8 @@ async fn a_persistent_login_that_cannot_even_be_tried_is_tried_again() {
     daemon.login(second).await.unwrap();
     daemon.stop().await;
     place.config.max_sessions = 1;
+    // One after the other, so that the second finds the first.
+    place.config.parallel_logins = 1;
     let daemon = place.start().await;
     let told = daemon.event("login-not-restored", |_| true).await;
     let failure = Failure::from(told.detail.unwrap());
