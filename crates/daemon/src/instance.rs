@@ -4,11 +4,17 @@ use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use tokio::net::UnixListener;
 
 use crate::config::Config;
 
+/// A daemon that was killed while it started a child leaves its locks to that child until its exec: for
+/// so long they are waited for.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+/// Pause between attempts; there is nothing to wait on that has an end.
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 /// Name of the lock in the runtime directory.
 const LOCK_FILE_NAME: &str = "hawserd.lock";
 
@@ -173,12 +179,22 @@ fn lock(path: &Path, guarded: &Path) -> Result<File, InstanceError> {
         .custom_flags(nix::libc::O_NOFOLLOW)
         .open(path)
         .map_err(|error| InstanceError::io("open", path, error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(InstanceError::InUse {
-            path: guarded.to_owned(),
-        }),
-        Err(TryLockError::Error(error)) => Err(InstanceError::io("lock", path, error)),
+    let begun = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if begun.elapsed() < LOCK_PATIENCE => {
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            Err(TryLockError::WouldBlock) => {
+                return Err(InstanceError::InUse {
+                    path: guarded.to_owned(),
+                });
+            }
+            Err(TryLockError::Error(error)) => {
+                return Err(InstanceError::io("lock", path, error));
+            }
+        }
     }
 }
 

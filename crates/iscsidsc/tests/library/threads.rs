@@ -60,15 +60,25 @@ fn threads_outlive_daemons() {
                 }
             });
         }
+        // Also when a daemon does not come back: the threads would go on for ever.
+        let _end = SetAtEnd(&over);
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_secs(5) {
             daemon.kill();
             daemon.start_again();
         }
-        over.store(true, Ordering::Relaxed);
     });
     assert!(calls.into_inner() > CALLS_AT_LEAST);
     assert!(library.node_name().is_ok());
+}
+
+/// Sets a flag when it is dropped.
+struct SetAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for SetAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Each call either works or says that there is no daemon.
