@@ -90,7 +90,11 @@ pub(super) fn want_mount(
 /// Has a volume mounted and keeps what came of it.
 async fn carry_out(daemon: Arc<Daemon>, volume: BoundVolume, disk: DeviceNumber, pause: Duration) {
     let done = {
-        let _mounting = daemon.volumes.mounting.read().await;
+        // What the service manager mounts is not ours to unmount: the end need not wait for it.
+        let _mounting = match unmounts(&daemon, &volume) {
+            true => Some(daemon.volumes.mounting.read().await),
+            false => None,
+        };
         if daemon.is_stopping() {
             return;
         }
