@@ -1,8 +1,10 @@
 //! One value for each process: what a child of `fork()` must not take over from its parent.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::abi::process;
 
 /// Forks of forks, each of which makes calls, for which there is a place that nobody else has touched.
 const PLACES: usize = 16;
@@ -16,20 +18,20 @@ pub(super) struct Slots<T> {
 }
 
 struct Place<T> {
-    /// Process that it belongs to; 0: nobody.
-    owner: AtomicU32,
+    /// Identity of the process that it belongs to; 0: nobody.
+    owner: AtomicU64,
     value: Mutex<Option<Arc<T>>>,
 }
 
 impl<T> Place<T> {
     const fn free() -> Self {
         Self {
-            owner: AtomicU32::new(0),
+            owner: AtomicU64::new(0),
             value: Mutex::new(None),
         }
     }
 
-    fn claim(&self, process: u32) -> bool {
+    fn claim(&self, process: u64) -> bool {
         let claimed = self
             .owner
             .compare_exchange(0, process, Ordering::AcqRel, Ordering::Acquire);
@@ -41,7 +43,7 @@ impl<T> Place<T> {
 
     /// Takes a place over from a process that is not this one, if its lock was free at the fork. What is in it is
     /// left alone: to end it would need what the other process has.
-    fn take_over(&self, process: u32) -> bool {
+    fn take_over(&self, process: u64) -> bool {
         let Ok(mut value) = self.value.try_lock() else {
             return false;
         };
@@ -63,7 +65,7 @@ impl<T> Slots<T> {
         &self,
         make: impl FnOnce() -> Result<Arc<T>, E>,
     ) -> Result<Arc<T>, E> {
-        let process = std::process::id();
+        let process = process::identity();
         let place = self.places.iter().find(|place| place.claim(process));
         let place = place.or_else(|| self.places.iter().find(|place| place.take_over(process)));
         let Some(place) = place else {
@@ -83,7 +85,7 @@ impl<T> Slots<T> {
 /// What belongs to other processes is left alone.
 impl<T> Drop for Slots<T> {
     fn drop(&mut self) {
-        let process = std::process::id();
+        let process = process::identity();
         for place in &mut self.places {
             if *place.owner.get_mut() != process {
                 let value = place
@@ -134,7 +136,7 @@ mod tests {
         let slots = Slots::new();
         // As after a fork: a parent's place, locked by a thread that this process does not have.
         let parent = &slots.places[0];
-        parent.owner.store(u32::MAX, Ordering::Relaxed);
+        parent.owner.store(u64::MAX, Ordering::Relaxed);
         let held = parent.value.lock().expect("is free");
         assert_eq!(slots.get_or_make(|| made(3)), Ok(Arc::new(3)));
         assert_eq!(slots.get_or_make(|| made(4)), Ok(Arc::new(3)));
@@ -145,7 +147,7 @@ mod tests {
     fn when_every_place_is_another_processs_one_is_taken_over() {
         let slots = Slots::new();
         for place in &slots.places {
-            place.owner.store(u32::MAX, Ordering::Relaxed);
+            place.owner.store(u64::MAX, Ordering::Relaxed);
         }
         let held = slots.places[0].value.lock().expect("is free");
         assert_eq!(slots.get_or_make(|| made(5)), Ok(Arc::new(5)));

@@ -56,6 +56,27 @@ fn parent_and_children_each_have_a_connection() {
     assert!(library.node_name().is_ok());
 }
 
+/// From now on the children of this process are in a PID namespace of their own, the first with the number 1.
+fn nest_children() -> bool {
+    // SAFETY: it changes where children are made and touches no memory.
+    unsafe { nix::libc::unshare(nix::libc::CLONE_NEWPID) == 0 }
+}
+
+#[test]
+fn a_child_with_the_number_of_its_parent_has_a_connection_of_its_own() {
+    let daemon = Daemon::start("none");
+    let library = daemon.library();
+    let first_of_its_namespace = || std::process::id() == 1;
+    // The outermost child makes the namespaces, so that the test's own later children stay in the test's.
+    assert!(in_child(|| nest_children()
+        && in_child(|| first_of_its_namespace()
+            && answers(&library)
+            && nest_children()
+            && in_child(|| first_of_its_namespace() && answers(&library))
+            && answers(&library))));
+    assert!(answers(&library));
+}
+
 #[test]
 fn deep_down_there_is_still_a_connection() {
     fn descend(library: &Library, levels: u32) -> bool {
