@@ -1,8 +1,10 @@
 //! The blocking client of the daemon's RPC.
 //!
-//! A [`Connector`] is the way to one daemon. It may be used by any number of threads at once: they share one
-//! connection and one thread of ours that drives it ([`worker`]), both made when they are first needed.
+//! A [`Connector`] is the way to one daemon. It may be used by any number of threads at once: they share one thread
+//! of ours and the connections that it drives ([`worker`]), each made when it is first needed.
 //!
+//! - There are three connections, one for each [`Lane`]: the daemon carries out a bounded number of calls of one
+//!   connection at once, and logins to a portal that swallows everything must not hold up those who only look.
 //! - Every call has a deadline: [`hawser_api::default_deadline`].
 //! - A daemon that was restarted is connected to again. A call that the old connection failed is repeated once if
 //!   it cannot have been carried out, or if carrying it out twice is the same as once ([`fate`]).
@@ -28,8 +30,27 @@ use slots::Slots;
 use worker::Worker;
 pub(crate) use worker::given_up_after;
 
+/// Calls that travel on one connection: those that take about as long. Whoever waits in the daemon for one of its
+/// places waits for calls of the same kind only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lane {
+    /// What looks at the daemon's memory.
+    Look,
+    /// What changes the daemon's store.
+    Change,
+    /// What talks to targets, for minutes perhaps; and what waits for such a call to the same target.
+    Network,
+}
+
+impl Lane {
+    /// How many there are.
+    const COUNT: usize = 3;
+}
+
 /// Time for a call that only looks at the daemon's memory.
 const LOOK_DEADLINE: Duration = Duration::from_secs(10);
+/// Longest deadline of a call that only changes the store.
+const CHANGE_DEADLINE: Duration = Duration::from_secs(30);
 /// How much longer than its deadline a caller waits for an answer: the deadline's own answer comes before.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -52,6 +73,14 @@ impl Call {
             LOOK_DEADLINE
         } else {
             default_deadline(self.service, self.method)
+        }
+    }
+
+    fn lane(&self) -> Lane {
+        match self.deadline() {
+            short if short <= LOOK_DEADLINE => Lane::Look,
+            longer if longer <= CHANGE_DEADLINE => Lane::Change,
+            _ => Lane::Network,
         }
     }
 
@@ -129,9 +158,11 @@ where
     F: Fn(Client) -> Fut,
     Fut: Future<Output = Result<tonic::Response<T>, tonic::Status>>,
 {
+    let lane = call.lane();
     let mut repeated = false;
     loop {
-        let (client, number) = worker.client(&socket).await.map_err(not_connected)?;
+        let connected = worker.client(lane, &socket).await;
+        let (client, number) = connected.map_err(not_connected)?;
         let refused = match ask(client).await {
             Ok(response) => return Ok(response.into_inner()),
             Err(refused) => refused,
@@ -140,7 +171,7 @@ where
         if fate == Fate::Answered {
             return Err(refused.into());
         }
-        worker.forget(number).await;
+        worker.forget(lane, number).await;
         let may_repeat = fate == Fate::NotSent || call.repeatable;
         if repeated || !may_repeat {
             return Err(broken(refused));

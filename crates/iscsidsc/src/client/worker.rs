@@ -1,4 +1,4 @@
-//! The thread that drives a connection, and the connection.
+//! The thread that drives the connections, and the connections.
 
 use std::future::Future;
 use std::io;
@@ -10,6 +10,8 @@ use hawser_api::{Client, ConnectError};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{Mutex, oneshot};
+
+use super::Lane;
 
 /// Tries to connect while the daemon has too many others waiting to be let in.
 const CONNECT_TRIES: u32 = 20;
@@ -28,16 +30,16 @@ const FAULTS: [Signal; 6] = [
     Signal::SIGSYS,
 ];
 
-/// A thread with a runtime on it, and the connection that lives there. Dropping it ends both.
+/// A thread with a runtime on it, and the connections that live there. Dropping it ends all of them.
 #[derive(Debug)]
 pub(super) struct Worker {
     runtime: Handle,
-    connection: Mutex<Connection>,
+    connections: [Mutex<Connection>; Lane::COUNT],
     // The thread ends when this is dropped.
     _end: oneshot::Sender<()>,
 }
 
-/// The connection, if there is one.
+/// The connection of a lane, if there is one.
 #[derive(Debug, Default)]
 struct Connection {
     client: Option<(PathBuf, Client)>,
@@ -70,7 +72,7 @@ impl Worker {
         drop(spawned?);
         Ok(Arc::new(Self {
             runtime: handle,
-            connection: Mutex::default(),
+            connections: Default::default(),
             _end: end,
         }))
     }
@@ -93,9 +95,13 @@ impl Worker {
         given
     }
 
-    /// A client on the connection, which is made if there is none to `socket`, and the connection's number.
-    pub(super) async fn client(&self, socket: &Path) -> Result<(Client, u64), ConnectError> {
-        let mut connection = self.connection.lock().await;
+    /// A client on the lane's connection, which is made if there is none to `socket`, and the connection's number.
+    pub(super) async fn client(
+        &self,
+        lane: Lane,
+        socket: &Path,
+    ) -> Result<(Client, u64), ConnectError> {
+        let mut connection = self.connections[lane as usize].lock().await;
         if let Some((to, client)) = &connection.client
             && to == socket
         {
@@ -107,9 +113,9 @@ impl Worker {
         Ok((client, connection.number))
     }
 
-    /// Drops the connection of that number, if it is still the present one.
-    pub(super) async fn forget(&self, number: u64) {
-        let mut connection = self.connection.lock().await;
+    /// Drops the lane's connection of that number, if it is still the present one.
+    pub(super) async fn forget(&self, lane: Lane, number: u64) {
+        let mut connection = self.connections[lane as usize].lock().await;
         if connection.number == number {
             connection.client = None;
         }

@@ -1,11 +1,12 @@
 //! Many threads on one library, while the daemon comes and goes.
 
+use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use iscsidsc::api::{Library, Login, LoginOptions, Status};
+use iscsidsc::api::{Library, Login, LoginOptions, StaticTarget, Status};
 
-use super::support::{Daemon, TARGET, Target, discover, login_to};
+use super::support::{Daemon, TARGET, Target, discover, login_to, portal_of};
 
 const THREADS: usize = 32;
 const CALLS_AT_LEAST: u64 = 1000;
@@ -100,4 +101,52 @@ fn one_of_each(library: &Library) {
         [gone, Status::DEVICE_NOT_FOUND].contains(&status),
         "{status}"
     );
+}
+
+/// Logins to portals that swallow everything: more than the daemon carries out at once for one connection.
+const HANGING: usize = 100;
+/// How many it carries out (`CALLS_PER_CONNECTION` of the daemon).
+const AT_ONCE: usize = 64;
+/// Longest time of a call beside them: a login that hangs is given up after three times as long.
+const PROMPT: Duration = Duration::from_secs(5);
+
+#[test]
+fn logins_that_hang_hold_up_neither_reads_nor_changes() {
+    let hole = TcpListener::bind("127.0.0.1:0").expect("bound");
+    let portal = portal_of(hole.local_addr().expect("has one"));
+    let mut daemon = Daemon::start("none");
+    let library = daemon.library();
+    let name = |number: usize| format!("iqn.2026-11.test.iscsidsc:hole-{number}");
+    for number in 0..HANGING {
+        let target = StaticTarget {
+            name: name(number),
+            ..StaticTarget::default()
+        };
+        library.add_static_target(target).expect("added");
+    }
+    std::thread::scope(|scope| {
+        for number in 0..HANGING {
+            let (library, portal) = (&library, portal.clone());
+            scope.spawn(move || {
+                let login = Login {
+                    portal: Some(portal),
+                    ..login_to(&name(number))
+                };
+                let refused = library.login(login).expect_err("nobody answers");
+                assert_eq!(refused, Status::SERVICE_NOT_RUNNING);
+            });
+        }
+        // Taken and left unanswered: as many as the daemon carries out at once hang now, the others wait their turn.
+        let hanging: Vec<_> = hole.incoming().take(AT_ONCE).collect();
+        let begun = Instant::now();
+        assert!(library.node_name().is_ok());
+        assert_eq!(library.sessions(), Ok(Vec::new()));
+        assert_eq!(library.targets(false).map(|all| all.len()), Ok(HANGING));
+        assert_eq!(library.add_radius_server("192.0.2.1"), Ok(()));
+        let took = begun.elapsed();
+        // Ends the logins before anything is said of the time, or they would go on while the test fails.
+        daemon.kill();
+        assert!(took < PROMPT, "{took:?}");
+        drop(hanging);
+    });
 }
