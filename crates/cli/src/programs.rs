@@ -11,14 +11,11 @@ use clap::{CommandFactory, Parser};
 use tokio::runtime::{Builder, Runtime};
 use tracing_subscriber::EnvFilter;
 
-use crate::args::{
-    Cli, Command, CompletionsArgs, DaemonArgs, DaemonProgram, IscsicliArgs, IscsicliProgram,
-};
+use crate::args::{Cli, Command, DaemonArgs, DaemonProgram, IscsicliArgs, IscsicliProgram};
 use crate::commands::{self, Daemon};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::output;
-use crate::{bench, demo, iscsicli as windows, parent, progress};
+use crate::{bench, completions, demo, iscsicli as windows, parent, progress};
 
 /// Environment variable with what is logged, such as `info,hawser_engine=debug`.
 const LOG_VARIABLE: &str = "HAWSER_LOG";
@@ -48,7 +45,7 @@ pub fn hawser() -> ExitCode {
         Command::Ask(command) => wait_for(commands::ask(&daemon(), command)),
         Command::Bench(args) => wait_for(bench::run(&daemon(), *args)),
         Command::Demo(args) => wait_for(demo::run(args)),
-        Command::Completions(args) => completions(&args),
+        Command::Completions(args) => completions::print(&args),
         Command::Man(args) => manual_pages(&args.directory),
     };
     finish("hawser", done)
@@ -189,13 +186,6 @@ fn target_words(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
     std::iter::once(OsString::from("hawser target"))
         .chain(rest)
         .collect()
-}
-
-/// `hawser completions`.
-fn completions(args: &CompletionsArgs) -> Result<(), CliError> {
-    let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "hawser", &mut script);
-    output::print(&String::from_utf8_lossy(&script))
 }
 
 /// Section of the manual for the commands of users.

@@ -63,7 +63,7 @@ pub(crate) enum Command {
     Daemon(DaemonArgs),
     /// The commands of the program iscsicli on Windows, with its output (`iscsicli`)
     Iscsicli(IscsicliArgs),
-    /// Print the completions of a shell
+    /// Print the completions of a shell for one of the programs
     Completions(CompletionsArgs),
     /// Write the manual pages into a directory
     #[command(hide = true)]
@@ -174,6 +174,22 @@ pub(crate) struct CompletionsArgs {
     /// The shell
     #[arg(value_enum)]
     pub(crate) shell: clap_complete::Shell,
+    /// The program
+    #[arg(value_enum, default_value = "hawser")]
+    pub(crate) program: Program,
+}
+
+/// A program that words can be completed for.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Program {
+    /// `hawser`
+    Hawser,
+    /// `hawserd`
+    Hawserd,
+    /// `hawser-target`
+    HawserTarget,
+    /// `iscsicli`
+    Iscsicli,
 }
 
 /// `hawser man`.

@@ -68,6 +68,7 @@ fn every_promised_line_is_read() {
         "target --target iqn.2026-01.example:a --lun ram:1M",
         "status --socket /run/x.sock",
         "completions bash",
+        "completions zsh iscsicli",
         "man /tmp",
     ] {
         let words: Vec<&str> = line.split_whitespace().collect();

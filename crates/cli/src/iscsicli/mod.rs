@@ -32,3 +32,10 @@ mod words;
 mod tests;
 
 pub(crate) use program::run;
+
+/// The commands, in the order of the usage: their names and what they do.
+pub(crate) fn commands() -> impl Iterator<Item = (&'static str, &'static str)> {
+    commands::ALL
+        .iter()
+        .map(|command| (command.name, command.does))
+}
