@@ -4,6 +4,7 @@
 mod codegen;
 mod deps;
 mod fuzz;
+mod install;
 mod limits;
 mod packages;
 mod spec;
@@ -26,6 +27,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   codegen [--check]             write the generated code, or check that it is up to date
   fuzz [--seconds N] [TARGET]   run the fuzz targets (10 seconds each unless told)
   vm [lio|volumes]              what needs a kernel of our own, in virtual machines
+  install [--prefix DIR] [--libdir DIR] [--destdir DIR] [--debug]
+                                build and install programs, library, manual pages, units
   package-list                  the Debian packages that building and testing need, and why";
 
 /// How long `cargo xtask fuzz` runs each target unless told.
@@ -62,6 +65,7 @@ fn run(words: &[&str]) -> Result<bool> {
         ["fuzz", target] => fuzz::run(root, FUZZ_SECONDS, Some(target)),
         ["vm"] => return vm::run(root, None),
         ["vm", suite] => return vm::run(root, Some(suite)),
+        ["install", ref words @ ..] => install::run(root, words),
         ["package-list"] => {
             packages::list();
             Ok(())
