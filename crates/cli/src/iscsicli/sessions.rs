@@ -1,9 +1,9 @@
 //! Logins, sessions, connections, and the LUNs of sessions.
 
 use hawser_api::v1::{
-    AddConnectionRequest, ConnectionId, Device, ListDevicesRequest, ListDisksRequest,
-    ListMappingsRequest, ListSessionsRequest, LoginMode, LoginRequest, LoginResponse,
-    LogoutRequest, RemoveConnectionRequest, Session, SessionId, logout_request,
+    AddConnectionRequest, ConnectionId, Device, InitiatorPort, ListDevicesRequest,
+    ListDisksRequest, ListMappingsRequest, ListSessionsRequest, LoginMode, LoginRequest,
+    LoginResponse, LogoutRequest, RemoveConnectionRequest, Session, SessionId, logout_request,
 };
 use hawser_api::{Client, Failure, Status};
 use serde_json::{Value, json};
@@ -109,7 +109,11 @@ pub(super) fn mappings(_: &mut Values) -> Result<Request, Stop> {
 
 pub(super) fn add_connection(values: &mut Values) -> Result<Request, Stop> {
     let session_id = values.session_id();
-    let initiator = given(values.initiator());
+    let initiator = given(InitiatorPort {
+        // The Discovery Library does not look at it.
+        instance: String::new(),
+        ..values.initiator()
+    });
     let portal = values.portal();
     let security_flags = values.number().unwrap_or(0).into();
     let request = AddConnectionRequest {

@@ -14,6 +14,10 @@ use crate::commands::LoginOptionsView;
 /// `ISCSI_TARGET_FLAG_HIDE_STATIC_TARGET`.
 const HIDDEN: u32 = 0x2;
 
+/// What the mechanism of a portal begins with; then come its address, its port and the initiator.
+const SENDTARGETS: &str = "SendTargets:";
+const PARTS_WITHOUT_SOURCE: usize = 3;
+
 /// Properties of a target that are shown for one mechanism: the label with which a failure to read it is
 /// told, the column filled.
 const PROPERTIES: [&str; 7] = [
@@ -144,8 +148,19 @@ fn mechanisms(page: &mut Page, instances: &[TargetInstance]) {
     }
     page.line("    Discovery Mechanisms :");
     for instance in instances {
-        page.line(format!("         \"{}\"", shown(&instance.mechanism_text)));
+        page.line(format!("         \"{}\"", mechanism(instance)));
     }
+}
+
+/// A mechanism as Windows writes it: behind the initiator of a portal there is a blank, then the address that it
+/// is asked from, if one was chosen.
+fn mechanism(instance: &TargetInstance) -> String {
+    let mut text = shown(&instance.mechanism_text);
+    let parts = text.trim_end().split(' ').count();
+    if text.starts_with(SENDTARGETS) && parts == PARTS_WITHOUT_SOURCE && !text.ends_with(' ') {
+        text.push(' ');
+    }
+    text
 }
 
 /// Whether a mechanism is meant: case and trailing blanks do not count.

@@ -1,5 +1,7 @@
 //! `iscsicli` from outside: the output as a script sees it, with a real daemon and real targets.
 
+mod transcript;
+
 use std::time::Duration;
 
 use hawser_testkit::peers::{TgtConfig, TgtTarget, Tgtd, Tool, ToolOutput, wait_until};

@@ -17,7 +17,8 @@ use super::super::{
 
 const INSTANCE: &str = r"Root\HAWSER\0000_0";
 const ONE: &str = "iqn.2026-01.example:one";
-const SENDTARGETS: &str = r"SendTargets:*192.0.2.10 0003260 Root\HAWSER\0000_0 ";
+/// As the daemon has it; a blank is printed behind it.
+const SENDTARGETS: &str = r"SendTargets:*192.0.2.10 0003260 Root\HAWSER\0000_0";
 
 const SESSION: SessionId = SessionId {
     adapter_unique: 0xffff_9d8b_2a3c_4010,
@@ -509,6 +510,8 @@ fn words_that_are_wrong() {
 
 #[test]
 fn usages() {
+    let help = Stop::Usage(String::new());
+    assert_eq!(stopped("help", help), golden!("usage"));
     assert_eq!(
         refused(&["AddConnection", "1-2"]),
         golden!("addconnection-usage")

@@ -2,8 +2,8 @@
 
 use hawser_api::Status;
 use hawser_api::v1::{
-    AddPortalRequest, AddStaticTargetRequest, AuthType, Digest, InitiatorPort, LoginMode,
-    LoginOptions, LoginRequest, Portal, Secret,
+    AddConnectionRequest, AddPortalRequest, AddStaticTargetRequest, AuthType, Digest,
+    InitiatorPort, LoginMode, LoginOptions, LoginRequest, Portal, Secret,
 };
 
 use super::super::commands::{self, ALL, Command, Extra, Request};
@@ -309,6 +309,41 @@ fn quick_forms_are_one_way_chap_at_the_default_port() {
     assert_eq!((request.login_options, request.portal), (None, None));
     // The instance of this one is not looked at, not even a star.
     asked("QAddConnection 1-2 * * user secret");
+}
+
+#[test]
+fn add_connection_reads_all_of_its_words_but_the_instance() {
+    let line = r"AddConnection 1-2 Root\ISCSIPRT\0000_0 3 192.0.2.1 3261 0x1 0 1 * * * * u s 1 key";
+    let Request::Sessions(sessions::Ask::AddConnection(request, told)) = asked(line) else {
+        panic!("another request");
+    };
+    assert_eq!(told, sessions::Told::No);
+    let expected = AddConnectionRequest {
+        session_id: "1-2".parse().ok(),
+        initiator: Some(InitiatorPort {
+            port_number: Some(3),
+            ..InitiatorPort::default()
+        }),
+        portal: Some(portal("192.0.2.1", 3261)),
+        security_flags: 1,
+        login_options: Some(LoginOptions {
+            header_digest: Some(Digest::Crc32c.into()),
+            username: Some(b"u".into()),
+            secret: Some(Secret::new("s")),
+            auth_type: Some(AuthType::Chap.into()),
+            ..LoginOptions::default()
+        }),
+        preshared_key: Some(Secret::new("key\0")),
+    };
+    assert_eq!(request, expected);
+    let line = r"AddConnection 1-2 Root\ISCSIPRT\0000_0 * * * 0 * * * * * * * * * *";
+    let Request::Sessions(sessions::Ask::AddConnection(request, _)) = asked(line) else {
+        panic!("another request");
+    };
+    assert_eq!(
+        (request.initiator, request.portal, request.login_options),
+        (None, None, None)
+    );
 }
 
 #[test]
