@@ -3,6 +3,9 @@
 use hawser_api::v1::{GetStatusRequest, GetStatusResponse};
 use serde::Serialize;
 
+mod settings;
+
+use self::settings::{Settings, SettingsView};
 use super::Daemon;
 use super::reason::some;
 use crate::args::OutputArgs;
@@ -20,10 +23,11 @@ pub(crate) async fn run(daemon: &Daemon, output: OutputArgs) -> Result<(), CliEr
         .get_status(GetStatusRequest {})
         .await?
         .into_inner();
+    let settings = Settings::ask(&client).await?;
     output::print(&if output.json {
-        json(&status)
+        json(&status, &settings)
     } else {
-        details(&status)
+        details(&status, &settings)
     })
 }
 
@@ -49,6 +53,9 @@ struct StatusView<'a> {
     bound_volumes: u32,
     bound_volumes_usable: u32,
     chap_secret_set: bool,
+    radius_secret_set: bool,
+    group_preshared_key_set: bool,
+    settings: SettingsView<'a>,
     damaged_records: Vec<DamagedView<'a>>,
 }
 
@@ -69,7 +76,7 @@ struct DamagedView<'a> {
 }
 
 /// The daemon's state as JSON.
-fn json(status: &GetStatusResponse) -> String {
+fn json(status: &GetStatusResponse, settings: &Settings) -> String {
     let methods = status.export_methods.iter().map(|method| MethodView {
         name: &method.name,
         available: method.available,
@@ -100,13 +107,35 @@ fn json(status: &GetStatusResponse) -> String {
         bound_volumes: status.bound_volumes,
         bound_volumes_usable: status.bound_volumes_usable,
         chap_secret_set: status.chap_secret_set,
+        radius_secret_set: status.radius_secret_set,
+        group_preshared_key_set: status.group_preshared_key_set,
+        settings: settings.into(),
         damaged_records: damaged.collect(),
     })
 }
 
-/// The daemon's state for people.
-fn details(status: &GetStatusResponse) -> String {
+/// The daemon's state for people: itself, how disks are shown, where targets come from, what there is, who we are
+/// to others, and what is broken. The order stays; secrets are only said to be set.
+fn details(status: &GetStatusResponse, settings: &Settings) -> String {
     let mut details = Details::default();
+    process(&mut details, status);
+    settings.sources(&mut details);
+    contents(&mut details, status);
+    let secret = |set| if set { "set" } else { "not set" };
+    details.line("Own CHAP secret", secret(status.chap_secret_set));
+    settings.radius_servers(&mut details);
+    details.line("RADIUS secret", secret(status.radius_secret_set));
+    details.line("IKE default key", secret(status.group_preshared_key_set));
+    settings.ipsec(&mut details);
+    let damaged = status
+        .damaged_records
+        .iter()
+        .map(|record| format!("{} {}: {}", record.kind, record.key, record.reason));
+    details.list("Damaged records", damaged);
+    details.into_text()
+}
+
+fn process(details: &mut Details, status: &GetStatusResponse) {
     let process = format!(
         "{} (pid {}, uid {})",
         status.version, status.pid, status.uid
@@ -125,7 +154,9 @@ fn details(status: &GetStatusResponse) -> String {
             false => format!("{}: no: {}", method.name, method.reason),
         });
     details.list("Exports", methods);
-    details.line("Portals", status.portals);
+}
+
+fn contents(details: &mut Details, status: &GetStatusResponse) {
     details.line("Targets", status.targets);
     let sessions = format!(
         "{}, {} connected",
@@ -143,84 +174,7 @@ fn details(status: &GetStatusResponse) -> String {
         status.bound_volumes, status.bound_volumes_usable
     );
     details.line("Bound volumes", volumes);
-    let set = if status.chap_secret_set {
-        "set"
-    } else {
-        "not set"
-    };
-    details.line("Own CHAP secret", set);
-    let damaged = status
-        .damaged_records
-        .iter()
-        .map(|record| format!("{} {}: {}", record.kind, record.key, record.reason));
-    details.list("Damaged records", damaged);
-    details.into_text()
 }
 
 #[cfg(test)]
-mod tests {
-    use hawser_api::v1::{DamagedRecord, ExportMethod};
-
-    use super::*;
-
-    fn status() -> GetStatusResponse {
-        let method = |name: &str, available, reason: &str| ExportMethod {
-            name: name.to_owned(),
-            available,
-            reason: reason.to_owned(),
-        };
-        GetStatusResponse {
-            version: "0.1.0".to_owned(),
-            pid: 42,
-            started_at_ms: 1_767_225_600_000,
-            node_name: "iqn.2026-01.example:host".to_owned(),
-            state_dir: "/var/lib/hawser".to_owned(),
-            runtime_dir: "/run/hawser".to_owned(),
-            export_mode: "auto".to_owned(),
-            export_methods: vec![
-                method("loop", false, "no /dev/loop-control"),
-                method("fuse", true, ""),
-            ],
-            sessions: 2,
-            sessions_connected: 1,
-            damaged_records: vec![DamagedRecord {
-                kind: "portal".to_owned(),
-                key: "x\x1b".to_owned(),
-                reason: "checksum".to_owned(),
-            }],
-            ..GetStatusResponse::default()
-        }
-    }
-
-    #[test]
-    fn people_see_all_of_it() {
-        let expected = "\
-Daemon             0.1.0 (pid 42, uid 0)
-Running since      2026-01-01 00:00:00Z
-Node name          iqn.2026-01.example:host
-State              /var/lib/hawser
-Runtime            /run/hawser
-Export mode        auto
-Exports            loop: no: no /dev/loop-control
-                   fuse: works
-Portals            0
-Targets            0
-Sessions           2, 1 connected
-Persistent logins  0, 0 waiting for their target
-Disks              0
-Bound volumes      0, 0 usable
-Own CHAP secret    not set
-Damaged records    portal x\\u{1b}: checksum
-";
-        assert_eq!(details(&status()), expected);
-    }
-
-    #[test]
-    fn programs_see_the_same() {
-        let json: serde_json::Value = serde_json::from_str(&json(&status())).expect("is JSON");
-        assert_eq!(json["pid"], 42);
-        assert_eq!(json["export_methods"][0]["reason"], "no /dev/loop-control");
-        assert_eq!(json["export_methods"][1]["reason"], serde_json::Value::Null);
-        assert_eq!(json["damaged_records"][0]["key"], "x\x1b");
-    }
-}
+mod tests;

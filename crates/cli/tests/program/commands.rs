@@ -68,6 +68,52 @@ fn mutual_chap_with_the_initiators_own_secret() {
 }
 
 #[test]
+fn the_status_has_every_setting_and_no_secret() {
+    let mut daemon = Daemon::start("none");
+    let text = daemon.ok(&["status"]);
+    assert!(text.contains("\nIKE identities     none\n"), "{text}");
+    for line in [
+        "QAddTarget iqn.2026-01.example:static 192.0.2.1",
+        "CHAPSecret a-secret-of-many",
+        "GroupKey the-key-of-all T",
+        "PSKey * * 0x43 2 a.example the-key-of-one F",
+        "TunnelAddr * * 192.0.2.9 192.0.2.254 T",
+    ] {
+        let words: Vec<&str> = ["iscsicli"].into_iter().chain(line.split(' ')).collect();
+        daemon.ok(&words);
+    }
+    // Nobody answers there, but it is kept.
+    let portal = daemon.run(&["portal", "add", "127.0.0.1:1"]);
+    assert_ne!(code(&portal), 0, "{}", portal.stdout);
+    let text = daemon.ok(&["status"]);
+    for line in [
+        "\nStatic targets     iqn.2026-01.example:static: 192.0.2.1:3260\n",
+        "\nOwn CHAP secret    set\n",
+        "\nRADIUS servers     none\n",
+        "\nRADIUS secret      not set\n",
+        "\nIKE default key    set\n",
+        "\nIKE identities     domain name a.example, flags 0x43, until the daemon ends\n",
+        "\nTunnels            to 192.0.2.9 by 192.0.2.254\n",
+        "\nPortals            127.0.0.1:1: ",
+    ] {
+        assert!(text.contains(line), "{line}{text}");
+    }
+    let json = daemon.json(&["status"]);
+    let settings = &json["settings"];
+    assert_eq!(
+        settings["portals"][0]["last_error"]["status"], "ISDSC_CONNECTION_FAILED",
+        "{json}"
+    );
+    assert_eq!(settings["ike_identities"][0]["id"], "a.example", "{json}");
+    assert_eq!(json["group_preshared_key_set"], true, "{json}");
+    for secret in ["a-secret-of-many", "the-key-of-all", "the-key-of-one"] {
+        assert!(!text.contains(secret), "{text}");
+        assert!(!json.to_string().contains(secret), "{json}");
+    }
+    daemon.stop();
+}
+
+#[test]
 fn scsi_commands_and_their_failures() {
     let daemon = Daemon::start("none");
     let target = Embedded::start(&[
