@@ -523,6 +523,24 @@ pub(crate) fn show_targets(daemon: &Daemon, include_hidden: bool) -> Vec<v1::Tar
     show_those(daemon, include_hidden, |_| true)
 }
 
+/// The names of the known targets.
+pub(crate) fn show_names(daemon: &Daemon, include_hidden: bool) -> Vec<v1::Target> {
+    let discovered = daemon.records.shared::<DiscoveredTarget>();
+    let mut names: BTreeSet<&str> = discovered
+        .iter()
+        .map(|found| found.target_name.as_str())
+        .collect();
+    let fixed = static_targets(daemon);
+    let shown = |target: &StaticTarget| include_hidden || target.target_flags & FLAG_HIDDEN == 0;
+    let shown = fixed.iter().filter(|(target, _)| shown(target));
+    names.extend(shown.map(|(target, _)| target.target_name.as_str()));
+    let targets = names.into_iter().map(|name| v1::Target {
+        target_name: name.to_owned(),
+        ..v1::Target::default()
+    });
+    targets.collect()
+}
+
 /// One known target as the RPC shows it, hidden or not.
 pub(crate) fn show_target(daemon: &Daemon, name: &str) -> Option<v1::Target> {
     let mut found = show_those(daemon, true, |known| known == name);

@@ -180,8 +180,34 @@ impl Entry {
         self.engine.set_hold(hold);
     }
 
-    /// The session as the RPC shows it.
+    /// The session as the RPC shows it: all that is known.
     pub(crate) fn show(&self, persistent: bool, luns: Vec<u64>) -> v1::Session {
+        let life = self.life();
+        let last_error = life.last_error.clone().map(Into::into);
+        let notes = life.notes.iter().cloned().collect();
+        drop(life);
+        v1::Session {
+            counters: Some(show_counters(&self.engine.counters())),
+            last_error,
+            notes,
+            luns,
+            ..self.show_negotiated(persistent)
+        }
+    }
+
+    /// Who it is, its connections, and what was negotiated for it.
+    pub(crate) fn show_negotiated(&self, persistent: bool) -> v1::Session {
+        let view = self.view();
+        let view = view.as_deref();
+        v1::Session {
+            negotiated: view.map(show_negotiated),
+            authentication: view.map(|view| self.show_authentication(view)),
+            ..self.show_connections(persistent)
+        }
+    }
+
+    /// Who it is, and its connections.
+    pub(crate) fn show_connections(&self, persistent: bool) -> v1::Session {
         let state = self.engine.state();
         let life = self.life();
         let view = match &state {
@@ -227,17 +253,12 @@ impl Entry {
                 .iter()
                 .map(|view| show_connection(view, self.id, life.connection))
                 .collect(),
-            negotiated: view.as_ref().map(|view| show_negotiated(view)),
-            authentication: view.as_ref().map(|view| self.show_authentication(view)),
-            counters: Some(show_counters(&self.engine.counters())),
             persistent,
             on_lost: on_lost.into(),
             hold_time_s,
             logged_in_at_ms: life.logged_in_at_ms,
             lost_at_ms: life.lost_at_ms,
-            last_error: life.last_error.clone().map(Into::into),
-            notes: life.notes.iter().cloned().collect(),
-            luns,
+            ..v1::Session::default()
         }
     }
 

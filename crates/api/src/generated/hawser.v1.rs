@@ -1418,6 +1418,9 @@ pub struct ListTargetsRequest {
     /// Also those static targets that were added as hidden and not found otherwise.
     #[prost(bool, tag = "2")]
     pub include_hidden: bool,
+    /// How much of each.
+    #[prost(enumeration = "TargetView", tag = "3")]
+    pub view: i32,
 }
 /// The known targets.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1622,6 +1625,35 @@ pub struct IsnsServer {
     /// Names of the targets that it told.
     #[prost(string, repeated, tag = "4")]
     pub targets: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// How much a listing says of each target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum TargetView {
+    /// All.
+    Unspecified = 0,
+    /// Its name only.
+    Name = 1,
+}
+impl TargetView {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "TARGET_VIEW_UNSPECIFIED",
+            Self::Name => "TARGET_VIEW_NAME",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "TARGET_VIEW_UNSPECIFIED" => Some(Self::Unspecified),
+            "TARGET_VIEW_NAME" => Some(Self::Name),
+            _ => None,
+        }
+    }
 }
 /// By what a target became known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -2947,7 +2979,11 @@ pub struct LogoutResponse {
 }
 /// Asks for the sessions.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ListSessionsRequest {}
+pub struct ListSessionsRequest {
+    /// How much of each.
+    #[prost(enumeration = "SessionView", tag = "1")]
+    pub view: i32,
+}
 /// The sessions.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListSessionsResponse {
@@ -3366,6 +3402,39 @@ impl LoginMode {
             "LOGIN_MODE_NOW" => Some(Self::Now),
             "LOGIN_MODE_STORE" => Some(Self::Store),
             "LOGIN_MODE_NOW_AND_STORE" => Some(Self::NowAndStore),
+            _ => None,
+        }
+    }
+}
+/// How much a listing says of each session: a program that asks often for many does not pay for what it does not look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum SessionView {
+    /// All.
+    Unspecified = 0,
+    /// Who it is and what connections it has: nothing negotiated, no authentication, counters, notes, errors and LUNs.
+    Connections = 1,
+    /// The same and what was negotiated.
+    Negotiated = 2,
+}
+impl SessionView {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "SESSION_VIEW_UNSPECIFIED",
+            Self::Connections => "SESSION_VIEW_CONNECTIONS",
+            Self::Negotiated => "SESSION_VIEW_NEGOTIATED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "SESSION_VIEW_UNSPECIFIED" => Some(Self::Unspecified),
+            "SESSION_VIEW_CONNECTIONS" => Some(Self::Connections),
+            "SESSION_VIEW_NEGOTIATED" => Some(Self::Negotiated),
             _ => None,
         }
     }

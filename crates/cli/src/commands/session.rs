@@ -25,7 +25,7 @@ pub(crate) async fn run(daemon: &Daemon, command: SessionCommand) -> Result<(), 
             let client = daemon.client().await?;
             let answer = client
                 .sessions()
-                .list_sessions(ListSessionsRequest {})
+                .list_sessions(ListSessionsRequest::default())
                 .await?;
             let sessions = answer.into_inner().sessions;
             output::print(&if output.json {

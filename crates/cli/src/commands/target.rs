@@ -50,7 +50,7 @@ pub(crate) async fn run(daemon: &Daemon, command: TargetCommand) -> Result<(), C
 async fn list(daemon: &Daemon, args: TargetListArgs) -> Result<(), CliError> {
     let request = ListTargetsRequest {
         refresh: args.refresh,
-        include_hidden: false,
+        ..ListTargetsRequest::default()
     };
     let client = daemon.client().await?;
     let mut discovery = client.discovery();

@@ -276,7 +276,9 @@ async fn send_logout(client: &Client, id: SessionId) -> Result<Answer, Stop> {
 
 async fn listed_sessions_of(client: &Client, devices: bool) -> Result<Answer, Stop> {
     let mut sessions = client.sessions();
-    let answer = sessions.list_sessions(ListSessionsRequest {}).await?;
+    let answer = sessions
+        .list_sessions(ListSessionsRequest::default())
+        .await?;
     let mut listed = Vec::new();
     for session in answer.into_inner().sessions {
         let devices = if devices {

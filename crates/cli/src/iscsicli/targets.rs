@@ -1,6 +1,6 @@
 //! Known targets.
 
-use hawser_api::v1::{GetTargetRequest, ListTargetsRequest, Target, TargetInstance};
+use hawser_api::v1::{GetTargetRequest, ListTargetsRequest, Target, TargetInstance, TargetView};
 use hawser_api::{Client, Failure, Status};
 use serde_json::{Value, json};
 
@@ -58,7 +58,8 @@ pub(super) async fn send(client: &Client, ask: Ask) -> Result<Answer, Stop> {
         Ask::List { refresh } => {
             let request = ListTargetsRequest {
                 refresh,
-                include_hidden: false,
+                view: TargetView::Name.into(),
+                ..ListTargetsRequest::default()
             };
             let answer = client.discovery().list_targets(request).await?.into_inner();
             let mut listed = names(&answer.targets);

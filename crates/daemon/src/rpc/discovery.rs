@@ -92,7 +92,12 @@ impl Discovery for Service {
             refreshed = to_its_end(work).await?;
             refreshed_isns = isns::ask_all(&self.daemon);
         }
-        let targets = discovery::show_targets(&self.daemon, request.get_ref().include_hidden);
+        let request = request.get_ref();
+        let show = match request.view() {
+            v1::TargetView::Unspecified => discovery::show_targets,
+            v1::TargetView::Name => discovery::show_names,
+        };
+        let targets = show(&self.daemon, request.include_hidden);
         Ok(tonic::Response::new(v1::ListTargetsResponse {
             targets,
             refreshed,

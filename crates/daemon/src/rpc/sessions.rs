@@ -77,15 +77,26 @@ impl Sessions for Service {
 
     async fn list_sessions(
         &self,
-        _: Request<v1::ListSessionsRequest>,
+        request: Request<v1::ListSessionsRequest>,
     ) -> Answer<v1::ListSessionsResponse> {
         let all = self.daemon.sessions.all();
-        let mut luns = self.daemon.disks.luns();
-        let sessions = all.iter().map(|entry| {
-            let own = luns.remove(&entry.id.adapter_specific);
-            entry.show(entry.login().is_some(), own.unwrap_or_default())
-        });
-        let sessions = sessions.collect();
+        let all = all.iter().map(|entry| (entry, entry.login().is_some()));
+        let sessions = match request.get_ref().view() {
+            v1::SessionView::Connections => all
+                .map(|(entry, persistent)| entry.show_connections(persistent))
+                .collect(),
+            v1::SessionView::Negotiated => all
+                .map(|(entry, persistent)| entry.show_negotiated(persistent))
+                .collect(),
+            v1::SessionView::Unspecified => {
+                let mut luns = self.daemon.disks.luns();
+                let mut own = |id: &v1::SessionId| luns.remove(&id.adapter_specific);
+                all.map(|(entry, persistent)| {
+                    entry.show(persistent, own(&entry.id).unwrap_or_default())
+                })
+                .collect()
+            }
+        };
         Ok(tonic::Response::new(v1::ListSessionsResponse { sessions }))
     }
 

@@ -91,7 +91,7 @@ async fn isns_servers_are_kept_though_nothing_can_ask_them() {
     assert!(all.iter().all(|server| server.error.is_some()));
     let request = v1::ListTargetsRequest {
         refresh: true,
-        include_hidden: false,
+        ..v1::ListTargetsRequest::default()
     };
     let targets = client.discovery().list_targets(request).await.unwrap();
     assert_eq!(targets.into_inner().refreshed_isns, all);

@@ -307,7 +307,7 @@ pub(crate) trait Asks {
     }
 
     async fn sessions(&self) -> Vec<v1::Session> {
-        let request = v1::ListSessionsRequest {};
+        let request = v1::ListSessionsRequest::default();
         self.client()
             .sessions()
             .list_sessions(request)

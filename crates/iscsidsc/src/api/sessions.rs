@@ -131,7 +131,7 @@ impl Library {
     /// # Errors
     /// Those of every call.
     pub fn sessions(&self) -> Result<Vec<SessionInfo>, Status> {
-        let listed = self.list_sessions()?;
+        let listed = self.list_sessions(v1::SessionView::Connections)?;
         Ok(listed.into_iter().map(session).collect())
     }
 
@@ -140,12 +140,12 @@ impl Library {
     /// # Errors
     /// Those of every call.
     pub fn sessions_ex(&self) -> Result<Vec<SessionInfoEx>, Status> {
-        let listed = self.list_sessions()?;
+        let listed = self.list_sessions(v1::SessionView::Negotiated)?;
         Ok(listed.into_iter().map(session_ex).collect())
     }
 
-    fn list_sessions(&self) -> Result<Vec<v1::Session>, Status> {
-        let request = v1::ListSessionsRequest {};
+    fn list_sessions(&self, view: v1::SessionView) -> Result<Vec<v1::Session>, Status> {
+        let request = v1::ListSessionsRequest { view: view.into() };
         let listed = ask!(self, calls::LIST_SESSIONS, sessions.list_sessions, request)?;
         Ok(listed.sessions)
     }

@@ -72,6 +72,7 @@ impl Library {
         let request = v1::ListTargetsRequest {
             refresh: force_update,
             include_hidden: false,
+            view: v1::TargetView::Name.into(),
         };
         let call = if force_update {
             calls::REFRESH_TARGETS
