@@ -4,6 +4,8 @@
 //! `ffp_*`: the full feature phase suite for initiators of the UNH-IOL. `sup_*`: our supplement.
 //! `login_*`, `chap_*`: the titles of the UNH-IOL suites for the login phase and CHAP.
 
+mod chap;
+mod chap_suite;
 mod core;
 mod ffp_commands;
 mod ffp_data;
@@ -12,4 +14,8 @@ mod ffp_numbers;
 mod ffp_recovery;
 mod ffp_tasks;
 mod ffp_text;
+mod sup_chap;
+mod sup_login;
+mod sup_negotiation;
+mod sup_redirects;
 mod support;

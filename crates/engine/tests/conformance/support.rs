@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hawser_engine::{
-    Hold, IscsiName, Isid, LoginFailure, LoginOptions, LunNumber, ManagementRequest, Portal,
-    ScsiAnswer, ScsiRequest, Session, SessionError, SessionEvent, SessionOptions, SessionView,
-    TmfFunction, Transfer,
+    Hold, IscsiName, Isid, LoginErrorKind, LoginFailure, LoginFailureKind, LoginOptions, LunNumber,
+    ManagementRequest, Portal, ScsiAnswer, ScsiRequest, Session, SessionError, SessionEvent,
+    SessionOptions, SessionView, TmfFunction, Transfer,
 };
+use hawser_proto::login::PeerMisbehaved;
 use hawser_scsi::{Cdb, IoFlags};
 use hawser_testkit::scripted::{LIMIT, Pdu, Peer, Target, wire};
 use tokio::sync::broadcast;
@@ -242,10 +243,11 @@ pub(crate) fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|i| (i * 7 + i / 251) as u8).collect()
 }
 
-/// What the first login of a session came to, whose target answers by `script`.
-pub(crate) async fn login_failure<F: Future<Output = ()>>(
+/// What the first login of a session came to, whose target answers by `script`; the connection is
+/// closed by it.
+pub(crate) async fn login_failure(
     change: impl FnOnce(&mut SessionOptions),
-    script: impl FnOnce(Peer) -> F,
+    script: impl AsyncFnOnce(&mut Peer),
 ) -> LoginFailure {
     let target = Target::listen().await;
     let mut options = options(&target);
@@ -254,11 +256,28 @@ pub(crate) async fn login_failure<F: Future<Output = ()>>(
     options.timeouts.backoff_longest = LIMIT;
     change(&mut options);
     let session = Session::open(options);
-    let peer = target.accept().await;
-    script(peer).await;
+    let mut peer = target.accept().await;
+    script(&mut peer).await;
+    peer.await_close().await;
     let failure = in_time(session.established()).await;
     session.logout().await;
     failure.expect_err("the login was to fail")
+}
+
+/// Why the login itself failed.
+pub(crate) fn kind(failure: &LoginFailure) -> &LoginErrorKind {
+    match &failure.kind {
+        LoginFailureKind::Login(error) => &error.kind,
+        other => panic!("{other}"),
+    }
+}
+
+/// What the target did wrong in its login.
+pub(crate) fn offence(failure: &LoginFailure) -> &PeerMisbehaved {
+    match kind(failure) {
+        LoginErrorKind::PeerMisbehaved(offence) => offence,
+        other => panic!("{other}"),
+    }
 }
 
 /// The offers of a first operational request, and the peer that is to answer it.

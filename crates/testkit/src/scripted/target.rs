@@ -1,10 +1,10 @@
 //! A target made of a port: it hands its connections to the test.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use super::numbers::SessionNumbers;
@@ -97,7 +97,15 @@ impl Target {
     /// # Panics
     /// When there is no port left.
     pub async fn listen() -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+        Self::listen_on(IpAddr::V4(Ipv4Addr::LOCALHOST)).await
+    }
+
+    /// Listens on a port of its own at an address of this machine.
+    ///
+    /// # Panics
+    /// When the machine has not got the address, or no port left.
+    pub async fn listen_on(address: IpAddr) -> Self {
+        let listener = TcpListener::bind((address, 0)).await;
         let numbers = Arc::new(Mutex::new(SessionNumbers::new()));
         Self {
             listener: listener.expect("a free port"),
@@ -133,13 +141,16 @@ impl Target {
         Peer::new(stream, index, &self.shared)
     }
 
-    /// A connection that is there already or not: for "none came".
+    /// A connection waits to be accepted. Connections are accepted in their order: one that the target
+    /// makes to itself is the next if there is no other.
+    ///
+    /// # Panics
+    /// When the target cannot connect to itself.
     pub async fn has_connection(&self) -> bool {
-        let accept = self.listener.accept();
-        tokio::pin!(accept);
-        let mut accepted =
-            std::future::poll_fn(|cx| std::task::Poll::Ready(accept.as_mut().poll(cx).is_ready()));
-        (&mut accepted).await
+        let own = TcpStream::connect(self.address()).await;
+        let own = own.expect("a connection to itself");
+        let (_, next) = self.listener.accept().await.expect("a connection");
+        next != own.local_addr().expect("a connected socket")
     }
 
     /// What came on all connections.
