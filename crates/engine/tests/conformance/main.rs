@@ -15,6 +15,8 @@ mod ffp_recovery;
 mod ffp_tasks;
 mod ffp_text;
 mod sup_chap;
+mod sup_data;
+mod sup_digests;
 mod sup_login;
 mod sup_negotiation;
 mod sup_redirects;
