@@ -187,7 +187,8 @@ impl Core {
         }
     }
 
-    async fn write(&mut self) {
+    /// Sends what there is to send.
+    pub(crate) async fn write(&mut self) {
         let mut batch = Transmit::default();
         let now = Instant::now();
         while self

@@ -210,6 +210,7 @@ async fn ffp_15_1() {
 async fn ffp_15_2() {
     let ping_soon = |options: &mut hawser_engine::SessionOptions| {
         options.timeouts.ping_interval = Duration::from_millis(50);
+        options.timeouts.ping_timeout = Duration::from_secs(3);
     };
     let mut rig = Rig::with(ping_soon, &[]).await;
     for _ in 0..2 {

@@ -104,6 +104,15 @@ impl Peer {
         self.stream.peer_addr().expect("a connected socket").port()
     }
 
+    /// The port of the target that the initiator connected to.
+    ///
+    /// # Panics
+    /// When the connection is broken.
+    #[must_use]
+    pub fn local_port(&self) -> u16 {
+        self.stream.local_addr().expect("a connected socket").port()
+    }
+
     /// The CmdSN that the next numbered request will have.
     #[must_use]
     pub fn next_cmd_sn(&self) -> u32 {
