@@ -239,6 +239,22 @@ async fn ffp_16_4_2() {
     assert_good(&answered(again).await);
 }
 
+/// At level 0 a read whose data is missing is no success either: the count of its Data-In is wrong
+/// (§11.4.8), and what is asked next is a new command of a new session.
+#[tokio::test]
+async fn ffp_16_4_2_at_level_0() {
+    let mut rig = Rig::up(&[]).await;
+    let asked = rig.read(1024);
+    let command = rig.peer.expect(SCSI_COMMAND).await;
+    rig.peer.send(Pdu::data_in(&command, 0, 0, &[1; 512])).await;
+    rig.peer
+        .send(Pdu::scsi_response(&command, GOOD).put_word(36, 2))
+        .await;
+    assert!(ended(asked).await.is_err());
+    rig.recovers("data PDUs").await;
+    assert!(rig.target.transcript().of(SNACK).is_empty());
+}
+
 #[tokio::test]
 #[ignore = "error recovery level 2"]
 async fn ffp_19_5() {

@@ -14,6 +14,8 @@ mod ffp_numbers;
 mod ffp_recovery;
 mod ffp_tasks;
 mod ffp_text;
+mod listing;
+mod login_suite;
 mod sup_chap;
 mod sup_data;
 mod sup_digests;

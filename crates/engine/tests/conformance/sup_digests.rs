@@ -135,31 +135,31 @@ async fn sup_g03_fails_the_command() {
 #[tokio::test]
 async fn sup_g04() {
     let limit = |options: &mut SessionOptions| options.login.max_recv_data_segment = 4096;
-    let too_long = |command: &Pdu| Pdu::data_in(command, 0, 0, &[7; 4100]);
-    let ahs = |command: &Pdu| {
-        let mut pdu = Pdu::scsi_response(command, GOOD).put_byte(4, 0xff);
-        pdu.ahs = vec![0; 1020];
-        pdu
-    };
-    let cases: [(&dyn Fn(&Pdu) -> Pdu, &str); 5] = [
-        (&too_long, "4100"),
-        (&ahs, "header"),
-        (&|command| Pdu::new(0x2a, command.itt()), "opcode"),
-        (&|command| Pdu::new(0x3d, command.itt()), "opcode"),
-        (&|_| Pdu::new(SCSI_RESPONSE, 0x7654_3210), "0x76543210"),
-    ];
-    for (make, words) in cases {
+    // Each header takes the tag of the command that it seems to answer.
+    let mut ahs = Pdu::new(SCSI_RESPONSE, 0).put_byte(4, 0xff);
+    ahs.ahs = vec![0; 1020];
+    let too_long = Pdu::new(DATA_IN, 0)
+        .put_word(20, NO_TAG)
+        .with_data(&[7; 4100]);
+    for (pdu, words) in [
+        (too_long, "4100"),
+        (ahs, "header"),
+        (Pdu::new(0x2a, 0), "opcode"),
+        (Pdu::new(0x3d, 0), "opcode"),
+    ] {
         let mut rig = Rig::with(limit, &[]).await;
         let asked = rig.read(8192);
         let command = rig.peer.expect(SCSI_COMMAND).await;
-        let pdu = make(&command);
-        rig.peer.send(pdu).await;
+        rig.peer.send(pdu.put_word(16, command.itt())).await;
         assert!(
             matches!(failed(asked).await, SessionError::Interrupted(_)),
             "{words}"
         );
         rig.recovers(words).await;
     }
+    let mut rig = Rig::with(limit, &[]).await;
+    rig.peer.send(Pdu::new(SCSI_RESPONSE, 0x7654_3210)).await;
+    rig.recovers("0x76543210").await;
 }
 
 #[tokio::test]
