@@ -7,7 +7,8 @@ use hawser_testkit::scripted::wire::{GOOD, LOGOUT_REQUEST, NO_TAG, SCSI_COMMAND,
 use hawser_testkit::scripted::{LIMIT, Pdu, Target};
 
 use super::support::{
-    R2T_ONLY, Rig, TWO_CONNECTIONS, answer_logout, answered, assert_good, in_time, options,
+    R2T_ONLY, Rig, TWO_CONNECTIONS, answer_logout, answered, assert_good, in_time, offer_recovery,
+    options,
 };
 
 /// The target asks for a logout while a command is under way: no new command comes, the old one may
@@ -47,7 +48,7 @@ async fn ffp_14_1() {
 #[tokio::test]
 #[ignore = "several connections"]
 async fn ffp_14_2() {
-    let mut rig = Rig::up(TWO_CONNECTIONS).await;
+    let mut rig = Rig::with(offer_recovery, TWO_CONNECTIONS).await;
     let mut second = rig.target.accept().await;
     second.log_in(&[]).await;
     let cid = second.agreed().requests[0].cid();
@@ -125,7 +126,7 @@ async fn ffp_20_3_one_connection() {
 #[tokio::test]
 #[ignore = "several connections"]
 async fn ffp_20_3() {
-    let mut rig = Rig::up(TWO_CONNECTIONS).await;
+    let mut rig = Rig::with(offer_recovery, TWO_CONNECTIONS).await;
     let mut second = rig.target.accept().await;
     second.log_in(&[]).await;
     rig.peer.send(Pdu::async_message(3, [0, 1, 2])).await;

@@ -5,27 +5,43 @@
 //! place that logs in.
 
 use hawser_testkit::scripted::Pdu;
+use std::time::Duration;
+
+use hawser_engine::SessionOptions;
 use hawser_testkit::scripted::wire::{
-    ABORT_TASK, DATA_OUT, GOOD, LOGIN_REQUEST, LOGOUT_REQUEST, NO_TAG, REJECT_SNACK, SCSI_COMMAND,
-    SNACK, SNACK_DATA, SNACK_DATA_ACK, TASK_MANAGEMENT_REQUEST, TASK_REASSIGN,
+    ABORT_TASK, DATA_OUT, GOOD, LOGIN_REQUEST, LOGOUT_REQUEST, NO_TAG, NOP_OUT, REJECT_SNACK,
+    SCSI_COMMAND, SNACK, SNACK_DATA, SNACK_DATA_ACK, TASK_MANAGEMENT_REQUEST, TASK_REASSIGN,
 };
 
 use super::ffp_tasks::impatient;
 use super::support::{
-    LEVEL_1, LEVEL_2, R2T_ONLY, Rig, answered, assert_good, ended, failed, pattern,
+    LEVEL_1, LEVEL_2, R2T_ONLY, Rig, answered, assert_good, ended, failed, offer_recovery, pattern,
 };
 
 #[tokio::test]
 #[ignore = "error recovery level 1"]
 async fn ffp_4_1() {
-    let mut rig = Rig::with(impatient, LEVEL_1).await;
+    let lively = |options: &mut SessionOptions| {
+        offer_recovery(options);
+        options.timeouts.ping_interval = Duration::from_millis(200);
+        options.timeouts.ping_timeout = Duration::from_secs(1);
+    };
+    let mut rig = Rig::with(lively, LEVEL_1).await;
     let asked = rig.read(512);
     let first = rig.peer.expect(SCSI_COMMAND).await;
-    // The target never saw it: ExpCmdSN stays, so that the gap is to be filled by a retry.
+    // The target never saw it: it goes on to answer pings, but ExpCmdSN stays.
     rig.peer.forget(&first);
-    rig.peer.send(Pdu::nop_in(NO_TAG, [0; 8])).await;
-    let retry = rig.peer.expect(SCSI_COMMAND).await;
-    assert_eq!(retry.cmd_sn(), first.cmd_sn());
+    let retry = loop {
+        let pdu = rig.peer.next().await;
+        if pdu.opcode() != NOP_OUT {
+            break pdu;
+        }
+        rig.peer.send(Pdu::pong(&pdu)).await;
+    };
+    assert_eq!(
+        (retry.opcode(), retry.cmd_sn()),
+        (SCSI_COMMAND, first.cmd_sn())
+    );
     assert_eq!((retry.itt(), retry.byte(1)), (first.itt(), first.byte(1)));
     assert_eq!((retry.lun(), retry.cdb()), (first.lun(), first.cdb()));
     rig.peer.send_data(&retry, &[9; 512]).await;
@@ -50,14 +66,14 @@ async fn ffp_4_1_at_level_0() {
 #[tokio::test]
 #[ignore = "error recovery level 2"]
 async fn ffp_7_1() {
-    let mut rig = Rig::up(LEVEL_2).await;
+    let mut rig = Rig::with(offer_recovery, LEVEL_2).await;
     let asked = rig.read(512);
     let command = rig.peer.expect(SCSI_COMMAND).await;
     let (tsih, cid) = (rig.peer.agreed().tsih, rig.peer.agreed().requests[0].cid());
     let target = &rig.target;
     drop(rig.peer);
     let mut peer = target.accept().await;
-    peer.log_in(LEVEL_2).await;
+    peer.log_in(&[]).await;
     let login = &peer.agreed().requests[0];
     assert_eq!(login.tsih(), tsih, "the session goes on");
     if login.cid() != cid {
@@ -78,7 +94,7 @@ async fn ffp_7_1() {
 #[tokio::test]
 #[ignore = "error recovery level 1"]
 async fn ffp_10_2() {
-    let mut rig = Rig::up(LEVEL_1).await;
+    let mut rig = Rig::with(offer_recovery, LEVEL_1).await;
     let asked = rig.read(1024);
     let command = rig.peer.expect(SCSI_COMMAND).await;
     let first = Pdu::data_in(&command, 0, 0, &[1; 512]).with_acknowledge(5, [0; 8]);
@@ -122,7 +138,7 @@ async fn ffp_10_2_at_level_0() {
 #[tokio::test]
 #[ignore = "error recovery level 1"]
 async fn ffp_13_1() {
-    let mut rig = Rig::up(LEVEL_1).await;
+    let mut rig = Rig::with(offer_recovery, LEVEL_1).await;
     let data = pattern(3072);
     let asked = rig.read(3072);
     let command = rig.peer.expect(SCSI_COMMAND).await;
@@ -176,7 +192,7 @@ async fn ffp_13_2() {
         &[("MaxBurstLength", "1024"), ("FirstBurstLength", "512")],
     ]
     .concat();
-    let mut rig = Rig::up(&answers).await;
+    let mut rig = Rig::with(offer_recovery, &answers).await;
     let asked = rig.read(2048);
     let command = rig.peer.expect(SCSI_COMMAND).await;
     rig.peer.send(Pdu::data_in(&command, 0, 0, &[1; 512])).await;
@@ -221,7 +237,7 @@ async fn ffp_13_2_at_level_0() {
 #[tokio::test]
 #[ignore = "error recovery level 1"]
 async fn ffp_16_4_2() {
-    let mut rig = Rig::up(LEVEL_1).await;
+    let mut rig = Rig::with(offer_recovery, LEVEL_1).await;
     let asked = rig.read(1024);
     let command = rig.peer.expect(SCSI_COMMAND).await;
     rig.peer
@@ -259,27 +275,40 @@ async fn ffp_16_4_2_at_level_0() {
 #[ignore = "error recovery level 2"]
 async fn ffp_19_5() {
     let answers = [LEVEL_2, &[("MaxConnections", "2")]].concat();
-    let mut rig = Rig::up(&answers).await;
+    let mut rig = Rig::with(offer_recovery, &answers).await;
     let mut second = rig.target.accept().await;
-    second.log_in(LEVEL_2).await;
-    let asked = [rig.test_unit_ready(), rig.test_unit_ready()];
-    let on_first = rig.peer.expect(SCSI_COMMAND).await;
-    let on_second = second.expect(SCSI_COMMAND).await;
+    second.log_in(&[]).await;
+    let asked: Vec<_> = (0..4).map(|_| rig.test_unit_ready()).collect();
+    let (mut stranded, mut others) = (Vec::new(), Vec::new());
+    for _ in &asked {
+        tokio::select! {
+            command = rig.peer.expect(SCSI_COMMAND) => stranded.push(command),
+            command = second.expect(SCSI_COMMAND) => others.push(command),
+        }
+    }
+    assert!(
+        !stranded.is_empty() && !others.is_empty(),
+        "both connections are used"
+    );
     let cid = rig.peer.agreed().requests[0].cid();
     drop(rig.peer);
     let logout = second.expect(LOGOUT_REQUEST).await;
     assert_eq!((logout.code(), logout.cid()), (2, cid));
     second.send(Pdu::logout_response(&logout, 0, 0, 20)).await;
-    let reassign = second.expect(TASK_MANAGEMENT_REQUEST).await;
-    assert_eq!(
-        (reassign.code(), reassign.ttt()),
-        (TASK_REASSIGN, on_first.itt())
-    );
-    second
-        .send(Pdu::task_management_response(&reassign, 0))
-        .await;
-    second.respond(&on_first, GOOD).await;
-    second.respond(&on_second, GOOD).await;
+    for command in &stranded {
+        let reassign = second.expect(TASK_MANAGEMENT_REQUEST).await;
+        assert_eq!(
+            (reassign.code(), reassign.ttt()),
+            (TASK_REASSIGN, command.itt())
+        );
+        second
+            .send(Pdu::task_management_response(&reassign, 0))
+            .await;
+        second.respond(command, GOOD).await;
+    }
+    for command in &others {
+        second.respond(command, GOOD).await;
+    }
     for asked in asked {
         assert_good(&answered(asked).await);
     }

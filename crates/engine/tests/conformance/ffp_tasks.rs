@@ -11,7 +11,9 @@ use hawser_testkit::scripted::wire::{
     TASK_MANAGEMENT_REQUEST,
 };
 
-use super::support::{LEVEL_1, R2T_ONLY, Rig, answered, assert_good, ended, failed};
+use super::support::{
+    LEVEL_1, R2T_ONLY, Rig, answered, assert_good, ended, failed, offer_recovery,
+};
 
 /// Commands that are not answered are aborted soon.
 pub(crate) fn impatient(options: &mut SessionOptions) {
@@ -105,7 +107,7 @@ async fn ffp_19_4_2_at_level_0() {
 #[ignore = "error recovery level 1"]
 async fn ffp_19_4_2() {
     use hawser_testkit::scripted::wire::{SNACK, SNACK_DATA_ACK};
-    let mut rig = Rig::up(LEVEL_1).await;
+    let mut rig = Rig::with(offer_recovery, LEVEL_1).await;
     let read = rig.read(1024);
     let command = rig.peer.expect(SCSI_COMMAND).await;
     let managed = rig.manage(TmfFunction::AbortTaskSet, LunNumber::ZERO);

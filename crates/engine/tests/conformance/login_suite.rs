@@ -11,7 +11,7 @@ use hawser_testkit::scripted::{Pdu, Peer, Target, text};
 use super::core;
 use super::support::{
     INITIATOR, Rig, TARGET, TWO_CONNECTIONS, answered, assert_good, in_time, login_failure,
-    offence, operational, options,
+    offence, offer_recovery, operational, options,
 };
 
 /// The target answers the operational request with this text, staying in the stage.
@@ -92,7 +92,7 @@ async fn login_2_2() {
 #[tokio::test]
 #[ignore = "several connections"]
 async fn login_2_3() {
-    let rig = Rig::up(TWO_CONNECTIONS).await;
+    let rig = Rig::with(offer_recovery, TWO_CONNECTIONS).await;
     let mut second = rig.target.accept().await;
     second.log_in(&[]).await;
     let (first, second) = (rig.peer.agreed(), second.agreed());

@@ -64,6 +64,12 @@ pub(crate) fn options(target: &Target) -> SessionOptions {
     options
 }
 
+/// Offers all that the engine has of error recovery and connections. Above level 0 and with ordered
+/// sequences only one R2T may be outstanding (RFC 7143 §13.19).
+pub(crate) fn offer_recovery(options: &mut SessionOptions) {
+    options.login.max_outstanding_r2t = 1;
+}
+
 pub(crate) async fn in_time<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(LIMIT, future).await.expect("in time")
 }
