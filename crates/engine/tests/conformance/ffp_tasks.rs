@@ -17,7 +17,7 @@ use super::support::{
 
 /// Commands that are not answered are aborted soon.
 pub(crate) fn impatient(options: &mut SessionOptions) {
-    options.timeouts.command = Duration::from_millis(100);
+    options.timeouts.command = Duration::from_secs(1);
 }
 
 /// A command at LUN 5 that is late, and the ABORT TASK for it; the second command of the session.

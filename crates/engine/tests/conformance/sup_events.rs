@@ -175,20 +175,17 @@ async fn sup_a05() {
     );
 }
 
-fn lively(options: &mut SessionOptions) {
-    options.timeouts.ping_interval = Duration::from_millis(100);
-    options.timeouts.ping_timeout = Duration::from_millis(100);
-}
-
 #[tokio::test]
 async fn sup_a06() {
+    let lively = |options: &mut SessionOptions| {
+        options.timeouts.ping_interval = Duration::from_millis(100);
+        options.timeouts.ping_timeout = Duration::from_millis(1500);
+    };
     let mut rig = Rig::with(lively, &[]).await;
     // An answer with data that nobody sent is taken up to the limit, and is an answer.
     let ping = rig.peer.expect(NOP_OUT).await;
     assert!(ping.data.is_empty());
     rig.peer.send(Pdu::pong(&ping).with_data(&[7; 100])).await;
-    let ping = rig.peer.expect(NOP_OUT).await;
-    rig.peer.send(Pdu::pong(&ping)).await;
     rig.peer.expect(NOP_OUT).await;
     rig.peer.expect_close().await;
     let why = rig.lost().await;
@@ -380,6 +377,90 @@ async fn sup_a14() {
     let answer = answered(asked).await;
     assert_eq!(answer.status, Status::CheckCondition);
     assert_eq!(answer.sense.unwrap().key, SenseKey::UnitAttention);
+}
+
+/// Where a connection ends.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    /// After so many bytes of the answer to the first command.
+    InAnswer(usize),
+    /// While the data of a write is asked for.
+    InWrite,
+    /// Then, and once more in the login after it.
+    InLogin,
+    /// Then, and once more while the disk is asked who it is.
+    InCheck,
+}
+
+/// 32 writes of a disk are under way when the connection ends so; all are done in the next session.
+async fn outlives(end: End) {
+    let mut rig = Rig::prepared(|_| {}, |peer| peer.grant(64), R2T_ONLY).await;
+    let mut disk = Disk::new(64);
+    let lun = open(&mut rig, &mut disk).await;
+    let write = |block: u64| {
+        let data = pattern(64 * 512)[block as usize * 512..][..512].to_vec();
+        tokio::spawn(submit(
+            &lun,
+            Operation::Write { fua: false },
+            block * 512,
+            data,
+        ))
+    };
+    let writes: Vec<_> = (0..32).map(write).collect();
+    let mut commands = Vec::new();
+    for _ in &writes {
+        commands.push(rig.peer.expect(SCSI_COMMAND).await);
+    }
+    match end {
+        End::InAnswer(sent) => {
+            let sense = Pdu::check_condition(&commands[0], [6, 0x29, 0]);
+            let sense = rig.peer.number(sense);
+            let bytes = rig.peer.bytes(&sense);
+            rig.peer.send_bytes(&bytes[..sent]).await;
+        }
+        End::InWrite => drop(rig.peer.solicit(&commands[0], 0, 0, 256).await),
+        End::InLogin | End::InCheck => {}
+    }
+    rig.peer.finish().await;
+    rig.peer.await_close().await;
+    if matches!(end, End::InLogin) {
+        let mut peer = rig.target.accept().await;
+        peer.login_request().await;
+        peer.finish().await;
+        peer.await_close().await;
+    }
+    if matches!(end, End::InCheck) {
+        let mut peer = rig.next_login(R2T_ONLY).await;
+        peer.expect(SCSI_COMMAND).await;
+        peer.finish().await;
+        peer.await_close().await;
+    }
+    rig.peer = rig.next_login(R2T_ONLY).await;
+    let done = async {
+        for write in writes {
+            write.await.unwrap().1.unwrap();
+        }
+    };
+    in_time(disk.serve(&mut rig.peer, done)).await;
+    assert!(
+        disk.content[..32 * 512] == pattern(64 * 512)[..32 * 512],
+        "{end:?}"
+    );
+}
+
+#[tokio::test]
+async fn sup_a14_in_every_state() {
+    for end in [
+        End::InAnswer(0),
+        End::InAnswer(20),
+        End::InAnswer(48),
+        End::InAnswer(60),
+        End::InWrite,
+        End::InLogin,
+        End::InCheck,
+    ] {
+        outlives(end).await;
+    }
 }
 
 fn disk_content(block: usize) -> Vec<u8> {

@@ -97,7 +97,11 @@ impl Disk {
         );
         let cdb = pdu.cdb();
         if matches!(cdb[0], WRITE_10 | WRITE_16) {
-            let data = peer.take_write(pdu).await;
+            let data = if pdu.is_final() {
+                peer.take_write_among_others(pdu).await
+            } else {
+                peer.take_write(pdu).await
+            };
             let at = place(&cdb).0;
             self.content[at..at + data.len()].copy_from_slice(&data);
         }

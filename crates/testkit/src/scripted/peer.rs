@@ -1,5 +1,6 @@
 //! The target's end of one connection, stepped by a test.
 
+use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -39,6 +40,8 @@ pub struct Peer {
     pub(super) stream: TcpStream,
     /// Bytes received and not yet taken.
     inbox: Vec<u8>,
+    /// PDUs that came while others were waited for, to be taken next.
+    aside: VecDeque<Pdu>,
     /// The connection's place in the transcript: 0 for the first.
     index: usize,
     pub(super) status: StatusNumbers,
@@ -58,6 +61,7 @@ impl Peer {
         Self {
             stream,
             inbox: Vec::new(),
+            aside: VecDeque::new(),
             index,
             status: StatusNumbers::new(FIRST_STAT_SN),
             numbers: shared.numbers(),
@@ -234,6 +238,14 @@ impl Peer {
     /// # Panics
     /// When nothing comes in time, or what comes breaks a rule that holds for all PDUs.
     pub async fn take(&mut self) -> Option<Pdu> {
+        if let Some(pdu) = self.aside.pop_front() {
+            return Some(pdu);
+        }
+        self.receive().await
+    }
+
+    /// The next PDU of the stream.
+    async fn receive(&mut self) -> Option<Pdu> {
         let read = timeout(LIMIT, self.read()).await;
         let pdu = read.unwrap_or_else(|_| panic!("nothing came in time after{}", self.recent()))?;
         self.judge(&pdu);
@@ -457,6 +469,38 @@ impl Peer {
             let at = data.len() as u32;
             let length = (command.expected_length() - at).min(self.agreed.number("MaxBurstLength"));
             data.extend(self.solicit(command, r2t_sn, at, length).await);
+            r2t_sn += 1;
+        }
+        data
+    }
+
+    /// As [`take_write`](Self::take_write), while the initiator sends other commands too: they come
+    /// after it.
+    ///
+    /// # Panics
+    /// As [`take_write`](Self::take_write).
+    pub async fn take_write_among_others(&mut self, command: &Pdu) -> Vec<u8> {
+        let mut data = command.data.clone();
+        assert!(
+            command.is_final(),
+            "unsolicited Data-Out are not told from others here"
+        );
+        let mut r2t_sn = 0;
+        while data.len() < command.expected_length() as usize {
+            let at = data.len() as u32;
+            let length = (command.expected_length() - at).min(self.agreed.number("MaxBurstLength"));
+            let ttt = 0x0700_0000 + r2t_sn;
+            self.send(Pdu::r2t(command, ttt, r2t_sn, at, length)).await;
+            while data.len() < (at + length) as usize {
+                let pdu = self.receive().await.expect("the initiator is there");
+                if pdu.opcode() == DATA_OUT {
+                    assert_eq!((pdu.itt(), pdu.ttt()), (command.itt(), ttt), "{pdu:?}");
+                    assert_eq!(pdu.offset() as usize, data.len(), "the offset of {pdu:?}");
+                    data.extend_from_slice(&pdu.data);
+                } else {
+                    self.aside.push_back(pdu);
+                }
+            }
             r2t_sn += 1;
         }
         data
