@@ -75,6 +75,7 @@ async fn ffp_17_1() {
     peer.send(Pdu::logout_response(&request, 0, 0, 0)).await;
     in_time(logout).await.unwrap();
     // The initiator waits for the target's FIN before it closes.
+    peer.expect_patience(Duration::from_millis(300)).await;
     peer.finish().await;
     peer.expect_close().await;
     let again = Session::open(options(&target));

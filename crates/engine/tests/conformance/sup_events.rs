@@ -383,13 +383,13 @@ async fn sup_a14() {
 #[derive(Debug, Clone, Copy)]
 enum End {
     /// After so many bytes of the answer to the first command.
-    InAnswer(usize),
+    Answer(usize),
     /// While the data of a write is asked for.
-    InWrite,
+    Write,
     /// Then, and once more in the login after it.
-    InLogin,
+    Login,
     /// Then, and once more while the disk is asked who it is.
-    InCheck,
+    Check,
 }
 
 /// 32 writes of a disk are under way when the connection ends so; all are done in the next session.
@@ -412,24 +412,24 @@ async fn outlives(end: End) {
         commands.push(rig.peer.expect(SCSI_COMMAND).await);
     }
     match end {
-        End::InAnswer(sent) => {
+        End::Answer(sent) => {
             let sense = Pdu::check_condition(&commands[0], [6, 0x29, 0]);
             let sense = rig.peer.number(sense);
             let bytes = rig.peer.bytes(&sense);
             rig.peer.send_bytes(&bytes[..sent]).await;
         }
-        End::InWrite => drop(rig.peer.solicit(&commands[0], 0, 0, 256).await),
-        End::InLogin | End::InCheck => {}
+        End::Write => drop(rig.peer.solicit(&commands[0], 0, 0, 256).await),
+        End::Login | End::Check => {}
     }
     rig.peer.finish().await;
     rig.peer.await_close().await;
-    if matches!(end, End::InLogin) {
+    if matches!(end, End::Login) {
         let mut peer = rig.target.accept().await;
         peer.login_request().await;
         peer.finish().await;
         peer.await_close().await;
     }
-    if matches!(end, End::InCheck) {
+    if matches!(end, End::Check) {
         let mut peer = rig.next_login(R2T_ONLY).await;
         peer.expect(SCSI_COMMAND).await;
         peer.finish().await;
@@ -451,13 +451,13 @@ async fn outlives(end: End) {
 #[tokio::test]
 async fn sup_a14_in_every_state() {
     for end in [
-        End::InAnswer(0),
-        End::InAnswer(20),
-        End::InAnswer(48),
-        End::InAnswer(60),
-        End::InWrite,
-        End::InLogin,
-        End::InCheck,
+        End::Answer(0),
+        End::Answer(20),
+        End::Answer(48),
+        End::Answer(60),
+        End::Write,
+        End::Login,
+        End::Check,
     ] {
         outlives(end).await;
     }

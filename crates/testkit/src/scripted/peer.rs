@@ -334,6 +334,17 @@ impl Peer {
         }
     }
 
+    /// The initiator neither sends anything nor closes the connection for so long. Only for what cannot
+    /// be asked for otherwise, such as that it waits.
+    ///
+    /// # Panics
+    /// When it does.
+    pub async fn expect_patience(&mut self, time: Duration) {
+        if let Ok(came) = timeout(time, self.read()).await {
+            panic!("the initiator was to wait, but {came:?} came");
+        }
+    }
+
     /// The last PDUs, for messages.
     fn recent(&self) -> String {
         let transcript = self.transcript();
