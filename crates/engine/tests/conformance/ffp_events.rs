@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use hawser_engine::{Session, SessionEvent};
+use hawser_engine::{LunNumber, Session, SessionError, SessionEvent, TmfFunction};
 use hawser_testkit::scripted::wire::{GOOD, LOGOUT_REQUEST, NO_TAG, SCSI_COMMAND, TEXT_REQUEST};
 use hawser_testkit::scripted::{LIMIT, Pdu, Target};
 
 use super::support::{
-    R2T_ONLY, Rig, TWO_CONNECTIONS, answer_logout, answered, assert_good, in_time, offer_recovery,
-    options,
+    R2T_ONLY, Rig, TWO_CONNECTIONS, answer_logout, answered, assert_good, failed, in_time,
+    offer_recovery, options,
 };
 
 /// The target asks for a logout while a command is under way: no new command comes, the old one may
@@ -26,12 +26,19 @@ async fn asks_for_logout(seconds: u16) {
     );
     assert_eq!(logout.cid(), rig.peer.agreed().requests[0].cid());
     assert_eq!(logout.exp_stat_sn(), rig.peer.next_stat_sn());
+    // Nothing that is asked for now goes out on this connection, not even what is immediate.
     let later = rig.test_unit_ready();
+    let managed = rig.manage(TmfFunction::LogicalUnitReset, LunNumber::ZERO);
     rig.peer.respond(&command, GOOD).await;
     assert_good(&answered(under_way).await);
     rig.peer.send(Pdu::logout_response(&logout, 0, 0, 0)).await;
     rig.peer.finish().await;
     rig.peer.expect_close().await;
+    // It was for the tasks of then.
+    assert!(matches!(
+        failed(managed).await,
+        SessionError::Interrupted(_)
+    ));
     rig.peer = rig.next_login(&[]).await;
     let command = rig.peer.expect_command(0).await;
     rig.peer.respond(&command, GOOD).await;
