@@ -278,6 +278,8 @@ async fn ffp_19_5() {
     let mut rig = Rig::with(offer_recovery, &answers).await;
     let mut second = rig.target.accept().await;
     second.log_in(&[]).await;
+    // It has joined when it answers.
+    second.quiet().await;
     let asked: Vec<_> = (0..4).map(|_| rig.test_unit_ready()).collect();
     let (mut stranded, mut others) = (Vec::new(), Vec::new());
     for _ in &asked {

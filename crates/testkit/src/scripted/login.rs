@@ -42,8 +42,8 @@ impl Peer {
         let mut text = Vec::new();
         loop {
             let request = self.expect(LOGIN_REQUEST).await;
-            if self.agreed.requests.is_empty() && request.tsih() == 0 {
-                self.begin_session(request.cmd_sn());
+            if self.agreed.requests.is_empty() {
+                self.begin_or_join(&request);
             }
             self.agreed.requests.push(request.clone());
             text.extend_from_slice(&request.data);

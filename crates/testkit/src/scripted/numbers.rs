@@ -24,6 +24,9 @@ pub(super) struct SessionNumbers {
     /// Numbers below `next` that may come once more.
     retries: BTreeSet<u32>,
     grant: Grant,
+    /// More than one connection has logged in: what they bring may be read in another order than that in
+    /// which it was numbered.
+    has_joined: bool,
 }
 
 impl SessionNumbers {
@@ -33,6 +36,7 @@ impl SessionNumbers {
             gaps: BTreeSet::new(),
             retries: BTreeSet::new(),
             grant: Grant::Rolling(32),
+            has_joined: false,
         }
     }
 
@@ -41,6 +45,12 @@ impl SessionNumbers {
         self.next = cmd_sn;
         self.gaps.clear();
         self.retries.clear();
+        self.has_joined = false;
+    }
+
+    /// A connection joins the session.
+    pub(super) fn join(&mut self) {
+        self.has_joined = true;
     }
 
     pub(super) fn next(&self) -> u32 {
@@ -88,7 +98,8 @@ impl SessionNumbers {
         }
         let (got, next) = (pdu.cmd_sn(), self.next);
         if pdu.is_immediate() {
-            return if got == next {
+            let ahead = self.has_joined && got.wrapping_sub(next).cast_signed() > 0;
+            return if got == next || ahead {
                 Ok(())
             } else {
                 Err(format!(
@@ -99,17 +110,24 @@ impl SessionNumbers {
         if self.gaps.remove(&got) || self.retries.remove(&got) {
             return Ok(());
         }
-        if got != next {
+        let skipped = got.wrapping_sub(next).cast_signed();
+        if skipped < 0 || (skipped > 0 && !self.has_joined) {
             return Err(format!("CmdSN {got} where {next} was due"));
         }
-        let room = self.max_cmd_sn().wrapping_sub(next).cast_signed();
+        let room = self.max_cmd_sn().wrapping_sub(got).cast_signed();
         if room < 0 {
             return Err(format!(
                 "CmdSN {got} is beyond MaxCmdSN {}",
                 self.max_cmd_sn()
             ));
         }
-        self.next = next.wrapping_add(1);
+        // On their way on another connection.
+        let mut number = next;
+        while number != got {
+            self.gaps.insert(number);
+            number = number.wrapping_add(1);
+        }
+        self.next = got.wrapping_add(1);
         Ok(())
     }
 }
@@ -190,6 +208,21 @@ mod tests {
         numbers.receive(&command(0)).unwrap();
         assert!(numbers.receive(&command(0)).is_err(), "once is enough");
         assert_eq!(numbers.exp_cmd_sn(), 1);
+    }
+
+    #[test]
+    fn several_connections_may_be_read_in_any_order() {
+        let mut numbers = SessionNumbers::new();
+        numbers.begin(u32::MAX);
+        assert!(numbers.receive(&command(1)).is_err(), "one connection");
+        numbers.join();
+        numbers.receive(&command(1)).unwrap();
+        assert_eq!(numbers.exp_cmd_sn(), u32::MAX);
+        assert!(numbers.receive(&command(40)).is_err(), "beyond the window");
+        numbers.receive(&command(u32::MAX)).unwrap();
+        numbers.receive(&command(0)).unwrap();
+        assert!(numbers.receive(&command(0)).is_err(), "once is enough");
+        assert_eq!(numbers.exp_cmd_sn(), 2);
     }
 
     #[test]

@@ -83,8 +83,12 @@ impl Peer {
     }
 
     /// A leading login begins a session with numbers of its own; another connection joins its session.
-    pub(super) fn begin_session(&mut self, cmd_sn: u32) {
-        self.session().begin(cmd_sn);
+    pub(super) fn begin_or_join(&mut self, request: &Pdu) {
+        if request.tsih() == 0 {
+            self.session().begin(request.cmd_sn());
+        } else {
+            self.session().join();
+        }
     }
 
     /// What the login agreed on, once [`log_in`](Self::log_in) has returned.
