@@ -304,6 +304,7 @@ impl LoggedInStream {
         let login = &self.login;
         Established {
             cid: login.cid,
+            tsih: login.tsih,
             tpgt: login.tpgt,
             parameters: login.parameters.clone(),
             cmd_sn: login.cmd_sn,
