@@ -26,6 +26,7 @@ use std::time::{Duration, Instant};
 
 use cleanup::Cleanup;
 use connection::Connection;
+pub use connection::Traffic;
 pub use counters::Counters;
 pub use event::{
     Action, Answer, ConnectionError, Done, Escalation, Event, Joining, LoginRole, Outcome,
@@ -203,6 +204,9 @@ pub struct Session {
     cleanups: Vec<Cleanup>,
     /// The highest error recovery level that the target is trusted with.
     trusted_level: u8,
+    /// Connections in a row that took the place of the last one, or should have, without a task that went
+    /// on.
+    vain_resumptions: u8,
     /// There was a login before.
     was_up: bool,
     /// Connections in a row that were lost soon after their login.
@@ -255,6 +259,7 @@ impl Session {
             join_refused: false,
             cleanups: Vec::new(),
             trusted_level: HIGHEST_LEVEL,
+            vain_resumptions: 0,
             was_up: false,
             short_lives: 0,
             announced: None,

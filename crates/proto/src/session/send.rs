@@ -61,6 +61,8 @@ impl Session {
         if let Some(connection) = self.connections.iter_mut().find(|c| c.link == link) {
             connection.writing = false;
             connection.batched.clear();
+            connection.traffic.bytes_sent += bytes as u64;
+            connection.traffic.pdus_sent += u64::from(pdus);
             for slot in batch.referenced() {
                 self.unreference(slot);
             }
@@ -281,6 +283,7 @@ impl Session {
         };
         task.deadline = now.checked_add(command.timeout);
         push_command(connection, id, cmd_sn, command, buffers, out);
+        connection.traffic.commands += 1;
         self.counters.commands += 1;
         true
     }
