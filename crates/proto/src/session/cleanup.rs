@@ -173,6 +173,7 @@ impl Session {
             match task.kind.clone() {
                 Kind::Management(request) => {
                     self.managing = None;
+                    self.acknowledges_at_once = false;
                     // No end of it is told: it goes on.
                     self.tasks.vacate(slot);
                     self.tasks.release(slot);

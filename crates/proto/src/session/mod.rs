@@ -6,6 +6,7 @@ mod connection;
 mod counters;
 mod data;
 mod event;
+mod extended;
 mod gaps;
 mod management;
 mod members;
@@ -32,6 +33,7 @@ pub use event::{
     Action, Answer, ConnectionError, Done, Escalation, Event, Joining, LoginRole, Outcome,
     PeerMisbehaved, Residual,
 };
+pub use extended::Extended;
 pub use management::Management;
 use members::Join;
 pub use members::{MAX_CONNECTIONS, MembershipError};
@@ -187,6 +189,8 @@ pub struct Session {
     management: VecDeque<Management>,
     /// The slot of the management function under way.
     managing: Option<u16>,
+    /// It waits for statuses to be acknowledged on all of several connections.
+    acknowledges_at_once: bool,
     gate_open: bool,
     /// A logout is queued or sent: no new request may follow it (RFC 7143 §11.14).
     leaving: bool,
@@ -250,6 +254,7 @@ impl Session {
             plugs: VecDeque::new(),
             management: VecDeque::new(),
             managing: None,
+            acknowledges_at_once: false,
             gate_open: false,
             leaving: false,
             ghosts: Vec::new(),

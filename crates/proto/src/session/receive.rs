@@ -256,8 +256,13 @@ impl Session {
         index: usize,
         stat_sn: u32,
     ) -> Result<(), PeerMisbehaved> {
-        let connection = self.connections.get_mut(index);
-        connection.map_or(Ok(()), |connection| connection.consume_stat_sn(stat_sn))
+        if let Some(connection) = self.connections.get_mut(index) {
+            connection.consume_stat_sn(stat_sn)?;
+        }
+        if self.acknowledges_at_once {
+            self.acknowledge_now(index);
+        }
+        Ok(())
     }
 
     fn handle_nop_in(
