@@ -107,6 +107,7 @@ impl Core {
             now,
             Established {
                 cid: login.cid,
+                tsih: login.tsih,
                 tpgt: login.tpgt,
                 parameters: login.parameters.clone(),
                 cmd_sn: login.cmd_sn,

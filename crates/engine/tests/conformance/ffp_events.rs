@@ -52,7 +52,6 @@ async fn ffp_14_1() {
 }
 
 #[tokio::test]
-#[ignore = "several connections"]
 async fn ffp_14_2() {
     let mut rig = Rig::with(offer_recovery, TWO_CONNECTIONS).await;
     let mut second = rig.target.accept().await;
@@ -131,7 +130,6 @@ async fn ffp_20_3_one_connection() {
 }
 
 #[tokio::test]
-#[ignore = "several connections"]
 async fn ffp_20_3() {
     let mut rig = Rig::with(offer_recovery, TWO_CONNECTIONS).await;
     let mut second = rig.target.accept().await;

@@ -104,7 +104,6 @@ async fn ffp_19_4_2_at_level_0() {
 }
 
 #[tokio::test]
-#[ignore = "error recovery level 1"]
 async fn ffp_19_4_2() {
     use hawser_testkit::scripted::wire::{SNACK, SNACK_DATA_ACK};
     let mut rig = Rig::with(offer_recovery, LEVEL_1).await;

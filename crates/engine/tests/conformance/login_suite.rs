@@ -90,7 +90,6 @@ async fn login_2_2() {
 }
 
 #[tokio::test]
-#[ignore = "several connections"]
 async fn login_2_3() {
     let rig = Rig::with(offer_recovery, TWO_CONNECTIONS).await;
     let mut second = rig.target.accept().await;
