@@ -98,20 +98,14 @@ async fn sup_l19_permanent() {
     assert!(!group.has_connection().await);
 }
 
+/// Whatever is at the port of old on this machine knows nothing of our target; what counts is where the
+/// login was tried.
 #[tokio::test]
 async fn sup_l19_without_a_port() {
-    let failure = login_failure(
-        |_| {},
-        async |peer| redirect(peer, TEMPORARY, "127.0.0.1").await,
-    )
-    .await;
-    // Nobody listens there on a machine that runs tests; what counts is where it tried.
-    let tried = failure.portal.clone().expect("a portal");
-    assert_eq!((tried.host(), tried.port()), ("127.0.0.1", 3260));
-    assert!(
-        matches!(failure.kind, LoginFailureKind::Connect(_)),
-        "{failure}"
-    );
+    let elsewhere = async |peer: &mut Peer| redirect(peer, TEMPORARY, "127.0.0.77").await;
+    let failure = login_failure(|_| {}, elsewhere).await;
+    let tried = failure.portal.expect("a portal");
+    assert_eq!((tried.host(), tried.port()), ("127.0.0.77", 3260));
 }
 
 #[tokio::test]
