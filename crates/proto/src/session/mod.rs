@@ -206,6 +206,8 @@ pub struct Session {
     join_refused: bool,
     /// Lost connections that the target has not cleaned up yet.
     cleanups: Vec<Cleanup>,
+    /// ErrorRecoveryLevel, as the leading login has agreed on it.
+    agreed_level: u8,
     /// The highest error recovery level that the target is trusted with.
     trusted_level: u8,
     /// Connections in a row that took the place of the last one, or should have, without a task that went
@@ -263,6 +265,7 @@ impl Session {
             joins: Vec::new(),
             join_refused: false,
             cleanups: Vec::new(),
+            agreed_level: 0,
             trusted_level: HIGHEST_LEVEL,
             vain_resumptions: 0,
             was_up: false,
