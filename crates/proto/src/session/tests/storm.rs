@@ -81,7 +81,7 @@ impl Storm {
             return;
         }
         self.submitted += 1;
-        let mut submitted = if self.submitted % 3 == 0 {
+        let mut submitted = if self.submitted.is_multiple_of(3) {
             once(Direction::None)
         } else {
             command(Direction::None)
