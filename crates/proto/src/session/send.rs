@@ -53,7 +53,8 @@ impl Session {
         connection.writing
     }
 
-    /// The batch is written completely, or its connection is gone and it goes nowhere: tasks that ended meanwhile are given back.
+    /// The batch is written completely, or its connection is gone and it goes nowhere: tasks that ended
+    /// meanwhile are given back.
     pub fn transmit_done(&mut self, batch: &mut Transmit) {
         let (bytes, pdus) = batch.size();
         self.counters.wire_bytes_sent += bytes as u64;
