@@ -99,6 +99,11 @@ impl Daemon {
         self.directory.path().join(name)
     }
 
+    /// The process that it is now.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
     /// Kills it (SIGKILL).
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
