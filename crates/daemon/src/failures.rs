@@ -19,8 +19,12 @@ pub(crate) fn of_login(failure: &LoginFailure) -> Failure {
             error.to_string(),
             "the portal's answer cannot be used: look at the target's configuration",
         ),
-        LoginFailureKind::TooManyRedirects(_) => (
-            Status::TARGET_MOVED_TEMPORARILY,
+        LoginFailureKind::TooManyRedirects { permanent, .. } => (
+            if *permanent {
+                Status::TARGET_MOVED_PERMANENTLY
+            } else {
+                Status::TARGET_MOVED_TEMPORARILY
+            },
             String::new(),
             "the target's portals lead to each other: check its configuration",
         ),
