@@ -5,9 +5,10 @@
 | | |
 |---|---|
 | `DISKS` | at `OPEN`, three disks of 64 MiB with 512-byte blocks at LUN 1, 2 and 3 (LUN 0 of tgt is a controller) |
-| `OTHER` | at `OPEN`, two such disks |
+| `OTHER` | at `OPEN`, two such disks; takes digests, and agrees on `OTHER_AGREES` in a login |
 | `NAMED` | at `OPEN`, one such disk, shown only to the initiator `NAMED_INITIATOR` |
 | `CHAP` | at `GUARDED`, one disk, for `CHAP_USER` with `CHAP_SECRET` |
+| `NODE_CHAP` | the same for the account `NODE_CHAP_INITIATOR`, the default of an initiator of that name |
 | `MUTUAL` | the same, and it proves itself as `MUTUAL_USER` with `MUTUAL_SECRET` |
 
 tgt tells in SendTargets only the portal at which it is asked: a target has both portals of `OPEN` once both are added.
@@ -38,7 +39,8 @@ def _portal(name):
 OPEN, OPEN_SECOND = _portal("OPEN_PORTAL"), _portal("OPEN_SECOND_PORTAL")
 GUARDED = _portal("GUARDED_PORTAL")
 DISKS, OTHER, NAMED = (os.environ[name] for name in ("DISKS", "OTHER", "NAMED"))
-CHAP, MUTUAL = os.environ["CHAP"], os.environ["MUTUAL"]
+CHAP, MUTUAL, NODE_CHAP = (os.environ[name] for name in ("CHAP", "MUTUAL", "NODE_CHAP"))
+NODE_CHAP_INITIATOR = os.environ["NODE_CHAP_INITIATOR"]
 NAMED_INITIATOR = os.environ["NAMED_INITIATOR"]
 CHAP_USER, CHAP_SECRET, MUTUAL_USER, MUTUAL_SECRET = (
     os.environ[name].encode() for name in ("CHAP_USER", "CHAP_SECRET", "MUTUAL_USER", "MUTUAL_SECRET")
