@@ -50,13 +50,13 @@ pub(crate) async fn bind(daemon: &Arc<Daemon>, wanted: Wanted) -> Result<v1::Bou
         let message = format!("{MAX_VOLUMES} volumes are bound, the limit");
         return Err(Failure::new(Status::ERROR_NOT_ENOUGH_MEMORY, message));
     }
+    // Known without a look, which fails or hangs while its disk is away.
+    if let Some(same) = volumes.iter().find(|bound| Path::new(&bound.path) == path) {
+        return Err(bound_already(&same.path, same));
+    }
     let volume = record(daemon, &wanted, &path).await?;
     if let Some(same) = volumes.iter().find(|bound| is_same(bound, &volume)) {
-        let message = format!("{} is bound already, as {}", volume.path, same.path);
-        return Err(Failure::new(
-            Status::VOLUME_ALREADY_PERSISTENTLY_BOUND,
-            message,
-        ));
+        return Err(bound_already(&volume.path, same));
     }
     daemon.records.put(volume.clone()).await?;
     let message = format!("{} is bound", volume.path);
@@ -66,6 +66,11 @@ pub(crate) async fn bind(daemon: &Arc<Daemon>, wanted: Wanted) -> Result<v1::Bou
     sessions::apply_holds(daemon);
     settle(daemon, &volume).await;
     Ok(daemon.volumes.show(&volume))
+}
+
+fn bound_already(path: &str, same: &BoundVolume) -> Failure {
+    let message = format!("{path} is bound already, as {}", same.path);
+    Failure::new(Status::VOLUME_ALREADY_PERSISTENTLY_BOUND, message)
 }
 
 /// Waits until a volume that we mount was mounted, or could not be.

@@ -30,8 +30,9 @@ impl Library {
     ///
     /// # Errors
     /// `ISDSC_DEVICE_NOT_FOUND`: no such path. `ISDSC_DEVICE_NOT_ISCSI_OR_PERSISTENT`: it is not wholly on devices
-    /// of persistent logins. `ISDSC_VOLUME_ALREADY_PERSISTENTLY_BOUND`: it is bound.
-    /// `ERROR_INVALID_PARAMETER`: an empty path, or the daemon sees something else there.
+    /// of persistent logins, or the daemon sees something else there.
+    /// `ISDSC_VOLUME_ALREADY_PERSISTENTLY_BOUND`: it is bound, be it there now or not.
+    /// `ERROR_INVALID_PARAMETER`: an empty path, or it leads to one that is not UTF-8.
     pub fn add_persistent_device(&self, path: &str) -> Result<(), Status> {
         let (path, seen) = place(path)?;
         let request = v1::BindRequest {
