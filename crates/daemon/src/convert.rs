@@ -167,15 +167,7 @@ pub(crate) fn options_in(options: v1::LoginOptions) -> Result<store::LoginOption
         Err(_) => return Err(invalid("on_lost has an unknown value")),
     };
     check_ranges(&options)?;
-    for name in [&options.username, &options.mutual_username]
-        .into_iter()
-        .flatten()
-    {
-        if name.len() > MAX_CHAP_LEN || std::str::from_utf8(name).is_err() {
-            let what = "a CHAP name is UTF-8 text of at most 1024 bytes";
-            return Err(Failure::new(Status::INVALID_CHAP_USER_NAME, what));
-        }
-    }
+    check_chap_names(&options)?;
     Ok(store::LoginOptions {
         login_flags: options.login_flags,
         auth_type,
@@ -200,6 +192,25 @@ pub(crate) fn options_in(options: v1::LoginOptions) -> Result<store::LoginOption
         initial_r2t: options.initial_r2t,
         immediate_data: options.immediate_data,
     })
+}
+
+/// Refuses CHAP names that no login key can hold. Ours is sent byte by byte as it is, whatever it is encoded in; that
+/// of the target is compared with text.
+fn check_chap_names(options: &v1::LoginOptions) -> Result<(), Failure> {
+    let refused = |what| Err(Failure::new(Status::INVALID_CHAP_USER_NAME, what));
+    let names = [&options.username, &options.mutual_username];
+    if names
+        .into_iter()
+        .flatten()
+        .any(|name| name.len() > MAX_CHAP_LEN || name.contains(&0))
+    {
+        return refused("a CHAP name has at most 1024 bytes, none of them 0");
+    }
+    let theirs = options.mutual_username.as_deref().unwrap_or_default();
+    if std::str::from_utf8(theirs).is_err() {
+        return refused("the target's CHAP name is UTF-8 text");
+    }
+    Ok(())
 }
 
 /// Refuses numbers out of range: those of iSCSI keys by RFC 7143, ours by our own limits.
@@ -497,6 +508,16 @@ mod tests {
     }
 
     #[test]
+    fn our_chap_name_is_taken_byte_by_byte() {
+        let name = Some(vec![b'u', 0xff, 0x80]);
+        let options = options_in(v1::LoginOptions {
+            username: name.clone(),
+            ..Default::default()
+        });
+        assert_eq!(options.unwrap().username, name);
+    }
+
+    #[test]
     fn impossible_options_are_refused_by_name() {
         let bad = |options: v1::LoginOptions| options_in(options).unwrap_err();
         let failure = bad(v1::LoginOptions {
@@ -504,11 +525,18 @@ mod tests {
             ..Default::default()
         });
         assert_eq!(failure.status, Status::INVALID_LOGON_AUTH_TYPE);
-        let failure = bad(v1::LoginOptions {
-            username: Some(vec![0xff]),
-            ..Default::default()
-        });
-        assert_eq!(failure.status, Status::INVALID_CHAP_USER_NAME);
+        for options in [
+            v1::LoginOptions {
+                username: Some(b"a\0b".to_vec()),
+                ..Default::default()
+            },
+            v1::LoginOptions {
+                mutual_username: Some(vec![0xff]),
+                ..Default::default()
+            },
+        ] {
+            assert_eq!(bad(options).status, Status::INVALID_CHAP_USER_NAME);
+        }
         let failure = bad(v1::LoginOptions {
             default_time2wait_s: Some(3601),
             ..Default::default()

@@ -475,8 +475,8 @@ fn chap(
         })
     };
     let user = match &options.username {
-        Some(user) => text(user)?,
-        None => name.as_str().to_owned(),
+        Some(user) => user.clone(),
+        None => name.as_str().into(),
     };
     let secret = options.secret.as_ref().ok_or_else(|| {
         Failure::new(

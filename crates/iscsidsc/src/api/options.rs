@@ -222,7 +222,8 @@ impl LoginOptions {
             return Err(Status::LOGIN_USER_INFO_BAD);
         }
         let name = self.username.as_deref().unwrap_or_default();
-        if name.len() > MAX_CHAP_NAME_LEN || std::str::from_utf8(name).is_err() {
+        // Raw bytes (§1.9), but a NUL would end the value of the login key.
+        if name.len() > MAX_CHAP_NAME_LEN || name.contains(&0) {
             return Err(Status::INVALID_CHAP_USER_NAME);
         }
         let authenticates = matches!(self.auth_type, Some(AuthType::Chap | AuthType::MutualChap));

@@ -162,6 +162,11 @@ fn user_name_and_password_are_bytes() {
     assert_eq!(read.auth_type, Some(AuthType::Chap));
     assert_eq!(read.username.as_deref(), Some(&b"us\xc3\xa9r"[..]));
     assert_eq!(read.password.map(|secret| secret.len()), Some(12));
+    name[2] = 0;
+    assert_eq!(read_options(&given), Err(Status::INVALID_CHAP_USER_NAME));
+    name[2] = 0xff;
+    let raw = read_options(&given).unwrap().username;
+    assert_eq!(raw.as_deref(), Some(&b"us\xff\xa9r"[..]));
 }
 
 #[test]
