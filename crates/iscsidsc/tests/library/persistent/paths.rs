@@ -24,13 +24,13 @@ fn text(path: &Path) -> String {
     path.to_str().expect("is text").to_owned()
 }
 
-/// A daemon, a target and a mounted filesystem of it.
+/// A daemon, a target and a mounted filesystem of it; they go in this order.
 struct Volume {
+    mounted: Mounted,
     daemon: Daemon,
     target: Target,
     library: Library,
     place: PathBuf,
-    mounted: Mounted,
 }
 
 impl Volume {
