@@ -37,7 +37,7 @@ const CHAP_SECRET: &str = "secret-of-chap-1";
 const MUTUAL_USER: &str = "abi-target";
 const MUTUAL_SECRET: &str = "secret-of-peer-2";
 
-/// What `OTHER` says in a login; `peers.py` has what comes of it.
+/// What `OTHER` says in a login; `test_session_list.py` has what comes of it.
 const OTHER_KEYS: [(&str, &str); 5] = [
     ("InitialR2T", "Yes"),
     ("ImmediateData", "No"),
@@ -73,9 +73,12 @@ macro_rules! modules {
 
 modules! {
     test_chap
+    test_connections
     test_discovery
     test_initiator
     test_login
+    test_scsi
+    test_session_list
 }
 
 /// Where the modules are.

@@ -5,7 +5,7 @@
 | | |
 |---|---|
 | `DISKS` | at `OPEN`, three disks of 64 MiB with 512-byte blocks at LUN 1, 2 and 3 (LUN 0 of tgt is a controller) |
-| `OTHER` | at `OPEN`, two such disks; takes digests, and agrees on `OTHER_AGREES` in a login |
+| `OTHER` | at `OPEN`, two such disks; takes digests, and answers other keys than tgt by default |
 | `NAMED` | at `OPEN`, one such disk, shown only to the initiator `NAMED_INITIATOR` |
 | `CHAP` | at `GUARDED`, one disk, for `CHAP_USER` with `CHAP_SECRET` |
 | `NODE_CHAP` | the same for the account `NODE_CHAP_INITIATOR`, the default of an initiator of that name |
@@ -63,13 +63,15 @@ _HELD = []
 class Relay:
     """Passes bytes between whoever connects to `portal` and a server; a context manager.
 
-    `cut()` breaks what is connected, `refuse()` also refuses what comes then, until `accept()`.
+    `cut()` breaks what is connected, `refuse()` also refuses what comes then, until `accept()`. `sent` is what came from
+    the initiator's side so far.
     """
 
     def __init__(self, server):
         self._server = server
         self._lock = threading.Lock()
         self._pairs = []
+        self.sent = bytearray()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.portal = Portal(*self._listener.getsockname())
         self._serve()
@@ -89,8 +91,8 @@ class Relay:
                     continue
                 with self._lock:
                     self._pairs.append(pair)
-                for source, sink in (pair, pair[::-1]):
-                    threading.Thread(target=_pass, args=(source, sink), daemon=True).start()
+                for ends in ((*pair, self.sent), (*pair[::-1], None)):
+                    threading.Thread(target=_pass, args=ends, daemon=True).start()
 
     def cut(self):
         """Breaks all connections."""
@@ -120,9 +122,11 @@ class Relay:
         self.refuse()
 
 
-def _pass(source, sink):
+def _pass(source, sink, record):
     """Bytes one way, until one of the ends is closed."""
     with contextlib.suppress(OSError):
         while data := source.recv(1 << 16):
+            if record is not None:
+                record += data
             sink.sendall(data)
         sink.shutdown(socket.SHUT_RDWR)
