@@ -23,6 +23,11 @@ int percent(struct thread *t, unsigned chance)
     return below(t, 100) < chance;
 }
 
+int has_disks(const struct thread *t)
+{
+    return t->number % 8 == 0;
+}
+
 void own_target(const struct thread *t, unsigned slot, char text[TEXT_MAX])
 {
     snprintf(text, TEXT_MAX, "iqn.2026-11.test.stress:own-%02u%s", t->number, slot == 0 ? "" : slot == 1 ? "-b" : "-c");

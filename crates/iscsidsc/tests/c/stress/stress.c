@@ -1,5 +1,5 @@
 /*
- * stress SHARED-FILE TGT-PORT OWN-PORT SEED PATIENCE: the program of the test `stress` (tests/stress.rs), which
+ * stress SHARED-FILE TGT-PORT OWN-PORT SEED PATIENCE MORE-KIB: the program of the test `stress` (tests/stress.rs), which
  * starts the daemon, takes it down and starts it again meanwhile. Its manual is in stress.h.
  */
 #include "stress.h"
@@ -16,7 +16,6 @@
 /* How much more there may be at the end than after the warm-up, when no thread of ours runs. */
 #define MORE_DESCRIPTORS 3 /* the library has three connections, of which each may just be missing */
 #define MORE_THREADS 0
-#define MORE_KIB 16384 /* the allocator keeps what the busiest moment took */
 /* Of a hundred calls with good arguments, while the daemon is up, so many succeed. */
 #define SHARE 90
 /* Good calls of one export below which its own share tells nothing. */
@@ -214,7 +213,7 @@ static int print_usage(const struct usage *before, const struct usage *after)
     printf("after the warm-up: %ld descriptors, %ld threads, %ld KiB; at the end: %ld, %ld, %ld\n",
            before->descriptors, before->threads, before->kib, after->descriptors, after->threads, after->kib);
     return before->kib > 0 && after->descriptors <= before->descriptors + MORE_DESCRIPTORS &&
-           after->threads <= before->threads + MORE_THREADS && after->kib <= before->kib + MORE_KIB;
+           after->threads <= before->threads + MORE_THREADS && after->kib <= before->kib + world.more_kib;
 }
 
 static void set_up(char **arguments)
@@ -232,6 +231,7 @@ static void set_up(char **arguments)
     world.own_port = (unsigned)atoi(arguments[3]);
     world.seed = strtoull(arguments[4], NULL, 10);
     world.patience = strtod(arguments[5], NULL);
+    world.more_kib = atol(arguments[6]);
     printf("seed %llu\n", (unsigned long long)world.seed);
     for (i = 0; i < THREADS; i++) {
         threads[i].number = i;
@@ -244,7 +244,7 @@ int main(int count, char **arguments)
     struct usage warm, last;
     int is_good;
 
-    if (count != 6)
+    if (count != 7)
         return 2;
     set_up(arguments);
     run_threads(); /* WARM_UP */

@@ -109,6 +109,7 @@ struct world {
     unsigned tgt_port; /* of the tgt with the shared targets, which is discovered */
     unsigned own_port; /* of the tgt with the targets of the threads, which is not */
     double patience; /* factor of all limits of time */
+    long more_kib; /* how much more memory there may be at the end than after the warm-up */
 };
 extern struct world world;
 
@@ -126,6 +127,8 @@ unsigned below(struct thread *t, unsigned below);
 /* true in so many of a hundred cases */
 int percent(struct thread *t, unsigned chance);
 
+/* Disks are few: showing them and taking them away is slow, and would leave little time for the rest. */
+int has_disks(const struct thread *t);
 void own_target(const struct thread *t, unsigned slot, char text[TEXT_MAX]);
 void shared_target(unsigned number, char text[TEXT_MAX]);
 /* Address and port of a portal. */
