@@ -74,10 +74,13 @@ macro_rules! modules {
 modules! {
     test_chap
     test_connections
+    test_devices
     test_discovery
     test_initiator
+    test_ipsec
     test_login
     test_scsi
+    test_servers
     test_session_list
 }
 

@@ -9,6 +9,10 @@
             self.assertStatus(self.library.LogoutIScsiTarget(session), ERROR_SUCCESS)
 """
 
+import json
+import os
+import subprocess
+
 import peers
 from case import Case
 from discovery_library import *
@@ -25,6 +29,12 @@ TOO_LONG = "iqn.2026-11.test.abi:" + "x" * 4096
 def nobody():
     """The id of nobody, in memory of its own."""
     return ISCSI_UNIQUE_SESSION_ID(*NOBODY)
+
+
+def daemon_status():
+    """What `hawser status` says of the daemon: it tells of settings for which the library has no report."""
+    command = [os.environ["HAWSER"], "status", "--json"]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, timeout=60).stdout)
 
 
 def is_ready(device):

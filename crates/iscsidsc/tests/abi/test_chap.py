@@ -3,7 +3,7 @@
 import peers
 from case import Case, both_widths
 from discovery_library import *
-from logged_in import Discovered
+from logged_in import Discovered, daemon_status
 from service import Service
 
 USER, SECRET = peers.CHAP_USER, peers.CHAP_SECRET
@@ -68,8 +68,11 @@ class Chap(Discovered):
 
     @both_widths
     def test_a_name_that_can_be_none_is_refused_here(self, api):
-        for name in (b"\xff\xfe", b"n" * 256):
+        for name in (b"a\0b", b"n" * 256):
             self.refused(api, ISDSC_INVALID_CHAP_USER_NAME, chap(user=name))
+        # Any other bytes are sent, and are no name of the target's.
+        for name in (b"\xff\xfe", b"n" * 255):
+            self.refused(api, ISDSC_AUTHENTICATION_FAILURE, chap(user=name))
 
     @both_widths
     def test_the_name_is_that_of_the_initiator_unless_one_is_given(self, api):
@@ -169,42 +172,46 @@ class MutualChap(Discovered):
 
 
 class Secret(Case):
-    """SetIScsiInitiatorCHAPSharedSecret by itself. `hawser status` tells whether there is one."""
+    """SetIScsiInitiatorCHAPSharedSecret by itself."""
 
     def setUp(self):
         self.addCleanup(self.library.SetIScsiInitiatorCHAPSharedSecret, 0, None)
 
-    def set(self, length, secret):
-        """The status of the call."""
-        return self.library.SetIScsiInitiatorCHAPSharedSecret(length, secret)
+    def set(self, length, secret, status, kept):
+        """The call gives this status, and there is a secret then or not."""
+        self.assertStatus(self.library.SetIScsiInitiatorCHAPSharedSecret(length, secret), status)
+        self.assertEqual(daemon_status()["chap_secret_set"], kept)
 
     def test_twelve_to_sixteen_bytes_are_taken(self):
         for secret in (SHORTEST, LONGEST, b"\0\xff" * 7):
-            self.assertStatus(self.set(len(secret), secret), ERROR_SUCCESS)
+            self.set(len(secret), secret, ERROR_SUCCESS, True)
+            self.set(0, None, ERROR_SUCCESS, False)
 
     def test_one_to_eleven_are_taken_with_a_warning(self):
-        for length in range(1, 12):
-            self.assertStatus(self.set(length, b"x" * 11), ISDSC_SHORT_CHAP_SECRET)
+        for length in (1, 2, 7, 10, 11):
+            self.set(length, b"x" * 11, ISDSC_SHORT_CHAP_SECRET, True)
+            self.set(0, None, ERROR_SUCCESS, False)
 
     def test_more_are_refused(self):
         for length in (17, 255, 256, 4096, 0xFFFFFFFF):
-            self.assertStatus(self.set(length, b"x" * 4096), ISDSC_INVALID_INITIATOR_CHAP_SECRET)
+            self.set(length, b"x" * 4096, ISDSC_INVALID_INITIATOR_CHAP_SECRET, False)
 
     def test_nothing_clears_it_once_and_again(self):
         for secret in (None, b"x"):
-            check(self.set(len(LONGEST), LONGEST))
+            self.set(len(LONGEST), LONGEST, ERROR_SUCCESS, True)
             for _ in range(2):
-                self.assertStatus(self.set(0, secret), ERROR_SUCCESS)
+                self.set(0, secret, ERROR_SUCCESS, False)
 
     def test_null_with_a_length_is_refused(self):
         for length in (1, 16, 0xFFFFFFFF):
-            self.assertStatus(self.set(length, None), ERROR_INVALID_PARAMETER)
+            self.set(length, None, ERROR_INVALID_PARAMETER, False)
 
     def test_without_a_service_it_is_not_set(self):
         self.service.stop()
         self.addCleanup(self.service.start)
         for length in (0, 12):
-            self.assertStatus(self.set(length, SHORTEST), ISDSC_SERVICE_NOT_RUNNING)
+            status = self.library.SetIScsiInitiatorCHAPSharedSecret(length, SHORTEST)
+            self.assertStatus(status, ISDSC_SERVICE_NOT_RUNNING)
 
 
 class Kept(Discovered):
