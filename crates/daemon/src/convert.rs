@@ -14,6 +14,8 @@ const MAX_ADDRESS_LEN: usize = 255;
 const MAX_SYMBOLIC_NAME_LEN: usize = 255;
 /// Characters of what a client sent that a message repeats.
 const EXCERPT_LEN: usize = 80;
+/// Longest part of a DNS name between dots.
+const MAX_LABEL_LEN: usize = 63;
 /// Most LUNs of a mapping.
 const MAX_MAPPED_LUNS: usize = 16_384;
 /// Longest CHAP name and secret: what fits one login key with room for hexadecimal.
@@ -137,13 +139,26 @@ pub(crate) fn key_in(key: Option<v1::Secret>) -> Result<Option<store::Secret>, F
 pub(crate) fn host_in(address: &str, longest: usize, whose: &str) -> Result<String, Failure> {
     // The engine's form of a portal decides what can be an address; the port is any that can be one.
     let port = hawser_api::DEFAULT_PORT;
-    if address.len() > longest || hawser_engine::Portal::new(address, port).is_err() {
+    let can_be = hawser_engine::Portal::new(address, port).is_ok() && has_labels(address);
+    if address.len() > longest || !can_be {
         let shown = excerpt(address);
         return Err(invalid(format!(
             "{whose} has an IP address or DNS name of at most {longest} bytes, which {shown:?} is not"
         )));
     }
     Ok(address.to_owned())
+}
+
+/// Whether an address that is no IPv6 one is made of what RFC 1035 section 2.3.4 and RFC 1123 section 2.1 take for
+/// labels. Nobody asks these servers when they are added, so no resolver tells of a name that nobody can have.
+fn has_labels(address: &str) -> bool {
+    let name = address.strip_suffix('.').unwrap_or(address);
+    let is_label = |label: &str| {
+        (1..=MAX_LABEL_LEN).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    address.contains(':') || name.split('.').all(is_label)
 }
 
 /// The beginning of a text from a request, for a message.
@@ -474,7 +489,13 @@ mod tests {
     #[test]
     fn servers_have_an_address_that_can_be_one() {
         let server = |address: &str| host_in(address, 41, "a server");
-        for address in ["192.0.2.1", "2001:db8::1", "san.example", &*"x".repeat(41)] {
+        for address in [
+            "192.0.2.1",
+            "2001:db8::1",
+            "san.example",
+            "san_1.example.",
+            &*"x".repeat(41),
+        ] {
             assert_eq!(server(address).unwrap(), address);
         }
         for address in [
@@ -485,6 +506,11 @@ mod tests {
             "[::1]",
             "a:1",
             "a\0",
+            ".",
+            "a..b",
+            ".a",
+            "-",
+            "a.b-",
             &*"x".repeat(42),
         ] {
             let failure = server(address).unwrap_err();
