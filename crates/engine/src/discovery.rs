@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-pub use hawser_proto::discovery::DiscoveredTarget;
+pub use hawser_proto::discovery::{DiscoveredTarget, DiscoveryError};
 use hawser_proto::discovery::{Ask, Discovered, SendTargets};
 use hawser_proto::login::{DigestChoice, LoginConfig, Offers};
 use hawser_proto::names::{Isid, Portal, TargetAddress};
