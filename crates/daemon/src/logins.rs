@@ -227,12 +227,8 @@ async fn store_login(
     }
     whereabouts::note(daemon, &mut record);
     let change = daemon.records.put(record).await.map_err(|failure| {
-        let message = format!("the persistent login was not saved: {}", failure.message);
-        let status = match failure.status {
-            Status::ERROR_DISK_FULL => Status::ERROR_DISK_FULL,
-            _ => Status::COULD_NOT_SAVE_PERSISTENT_LOGIN_DATA,
-        };
-        Failure::new(status, message).with_advice(failure.advice.clone())
+        let status = Status::COULD_NOT_SAVE_PERSISTENT_LOGIN_DATA;
+        not_changed("the persistent login was not saved", status, &failure)
     })?;
     if let Some(entry) = entry {
         entry.set_login(Some(key));
@@ -245,6 +241,15 @@ async fn store_login(
     }
     daemon.volumes.look_again();
     Ok(change)
+}
+
+/// A record of a login that could not be changed: `status` says so, unless there is no room, which callers can mend.
+fn not_changed(what: &str, status: Status, failure: &Failure) -> Failure {
+    let status = match failure.status {
+        Status::ERROR_DISK_FULL => Status::ERROR_DISK_FULL,
+        _ => status,
+    };
+    Failure::new(status, format!("{what}: {}", failure.message)).with_advice(failure.advice.clone())
 }
 
 /// Logs in and waits for the outcome; the session stays only if it worked.
@@ -723,10 +728,11 @@ pub(crate) async fn remove_stored(
     }
     let removed = u32::try_from(keys.len()).unwrap_or(u32::MAX);
     for key in keys {
-        daemon
-            .records
-            .remove::<PersistentLogin>(key.clone())
-            .await?;
+        let gone = daemon.records.remove::<PersistentLogin>(key.clone()).await;
+        gone.map_err(|failure| {
+            let status = Status::COULD_NOT_REMOVE_PERSISTENT_LOGIN_DATA;
+            not_changed("the persistent login was not removed", status, &failure)
+        })?;
         for entry in daemon.sessions.of_target(target) {
             if entry.login().as_ref() == Some(&key) {
                 entry.set_login(None);
@@ -765,6 +771,23 @@ pub(crate) fn own_disks(daemon: &Daemon) -> Vec<volumes::OwnDisk> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_record_that_cannot_be_changed_is_told_by_its_own_status() {
+        let status = Status::COULD_NOT_REMOVE_PERSISTENT_LOGIN_DATA;
+        let told = |from| {
+            let failure = Failure::new(from, "why").with_advice("what to do");
+            not_changed("it was not removed", status, &failure)
+        };
+        let failure = told(Status::NON_SPECIFIC_ERROR);
+        assert_eq!(failure.status, status);
+        assert_eq!(failure.message, "it was not removed: why");
+        assert_eq!(failure.advice, "what to do");
+        assert_eq!(
+            told(Status::ERROR_DISK_FULL).status,
+            Status::ERROR_DISK_FULL
+        );
+    }
 
     #[test]
     fn link_local_addresses_are_told_apart() {
