@@ -79,6 +79,7 @@ modules! {
     test_initiator
     test_ipsec
     test_login
+    test_persistent_logins
     test_scsi
     test_servers
     test_session_list
