@@ -79,10 +79,12 @@ modules! {
     test_initiator
     test_ipsec
     test_login
+    test_persistent_devices
     test_persistent_logins
     test_scsi
     test_servers
     test_session_list
+    test_targets
 }
 
 /// Where the modules are.
