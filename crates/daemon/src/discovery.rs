@@ -443,11 +443,7 @@ pub(crate) async fn add_static(
     let name = IscsiName::parse(&target.target_name).map_err(|error| {
         Failure::new(Status::INVALID_ISCSI_NAME, error.to_string()).with_target(&target.target_name)
     })?;
-    if target.portals.len() > MAX_PORTALS || target.alias.len() > MAX_ALIAS_LEN {
-        let message =
-            format!("at most {MAX_PORTALS} portals, and an alias of {MAX_ALIAS_LEN} bytes");
-        return Err(Failure::new(Status::ERROR_INVALID_PARAMETER, message));
-    }
+    check_size(&target)?;
     target.target_name = name.as_str().to_owned();
     target.added_at_ms = events::now_ms();
     let _lock = daemon.lock_target(name.as_str()).await;
@@ -459,6 +455,7 @@ pub(crate) async fn add_static(
         target.added_at_ms = present.added_at_ms;
         if target.target_flags & FLAG_MERGE != 0 {
             merge(&mut target, present);
+            check_size(&target)?;
         }
     }
     let unchanged = if wanted.persist {
@@ -486,6 +483,15 @@ pub(crate) async fn add_static(
     })
 }
 
+/// Refuses a static target with more than is kept of one.
+fn check_size(target: &StaticTarget) -> Result<(), Failure> {
+    if target.portals.len() <= MAX_PORTALS && target.alias.len() <= MAX_ALIAS_LEN {
+        return Ok(());
+    }
+    let message = format!("at most {MAX_PORTALS} portals, and an alias of {MAX_ALIAS_LEN} bytes");
+    Err(Failure::new(Status::ERROR_INVALID_PARAMETER, message).with_target(&target.target_name))
+}
+
 /// What was not given stays as it was; portals are united.
 fn merge(target: &mut StaticTarget, present: StaticTarget) {
     if target.alias.is_empty() {
@@ -495,7 +501,7 @@ fn merge(target: &mut StaticTarget, present: StaticTarget) {
     target.login_options = target.login_options.take().or(present.login_options);
     let mut portals = present.portals;
     for portal in std::mem::take(&mut target.portals) {
-        if !portals.iter().any(|known| known.key() == portal.key()) && portals.len() < MAX_PORTALS {
+        if !portals.iter().any(|known| known.key() == portal.key()) {
             portals.push(portal);
         }
     }
@@ -705,5 +711,22 @@ mod tests {
             .map(|portal| portal.address.as_str())
             .collect();
         assert_eq!(addresses, ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn merging_drops_no_portal_without_a_word() {
+        let numbered = |from: usize, count: usize| StaticTarget {
+            portals: (from..from + count)
+                .map(|number| portal(&format!("host-{number}")))
+                .collect(),
+            ..StaticTarget::default()
+        };
+        let mut target = numbered(200, 57);
+        merge(&mut target, numbered(0, 200));
+        assert_eq!(target.portals.len(), 257);
+        let refused = check_size(&target).map_err(|failure| failure.status);
+        assert_eq!(refused, Err(Status::ERROR_INVALID_PARAMETER));
+        target.portals.pop();
+        assert!(check_size(&target).is_ok());
     }
 }
