@@ -157,15 +157,40 @@ fn chosen(
     Ok(found)
 }
 
+/// Their texts, each once: a portal that is stored both with and without the initiator's name is asked by the same
+/// initiator.
+fn mechanisms(instances: Vec<v1::TargetInstance>) -> Vec<String> {
+    let mut texts: Vec<String> = Vec::new();
+    for text in instances.into_iter().map(|one| one.mechanism_text) {
+        if !texts.contains(&text) {
+            texts.push(text);
+        }
+    }
+    texts
+}
+
+/// The alias that the target told in a login, which holds for all its instances. That of one instance is nothing to
+/// the others.
+fn alias_of_target(target: &v1::Target) -> String {
+    let is_of_an_instance = target.instances.iter().any(|one| one.alias == target.alias);
+    if is_of_an_instance {
+        String::new()
+    } else {
+        target.alias.clone()
+    }
+}
+
 fn information(
     target: v1::Target,
     mechanism: Option<&str>,
     class: InformationClass,
 ) -> Result<TargetInformation, Status> {
+    let told_by_target = alias_of_target(&target);
     let mut instances = chosen(target.instances, mechanism)?;
     if class == InformationClass::DiscoveryMechanisms {
-        let texts = instances.into_iter().map(|one| one.mechanism_text);
-        return Ok(TargetInformation::DiscoveryMechanisms(texts.collect()));
+        return Ok(TargetInformation::DiscoveryMechanisms(mechanisms(
+            instances,
+        )));
     }
     if instances.is_empty() {
         return Err(Status::TARGET_NOT_FOUND);
@@ -175,7 +200,7 @@ fn information(
         InformationClass::ProtocolType => TargetInformation::ProtocolType(TCP),
         InformationClass::TargetAlias => {
             let alias = Some(one.alias).filter(|alias| !alias.is_empty());
-            TargetInformation::TargetAlias(alias.unwrap_or(target.alias))
+            TargetInformation::TargetAlias(alias.unwrap_or(told_by_target))
         }
         InformationClass::DiscoveryMechanisms => {
             TargetInformation::DiscoveryMechanisms(vec![one.mechanism_text])
