@@ -63,8 +63,8 @@ _HELD = []
 class Relay:
     """Passes bytes between whoever connects to `portal` and a server; a context manager.
 
-    `cut()` breaks what is connected, `refuse()` also refuses what comes then, until `accept()`. `sent` is what came from
-    the initiator's side so far.
+    `cut()` breaks what is connected, `refuse()` also refuses what comes then, until `accept()`; `hold()` passes nothing on
+    until `release()`, or the cut. `sent` is what came from the initiator's side so far.
     """
 
     def __init__(self, server):
@@ -72,6 +72,8 @@ class Relay:
         self._lock = threading.Lock()
         self._pairs = []
         self.sent = bytearray()
+        self._open = threading.Event()
+        self._open.set()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.portal = Portal(*self._listener.getsockname())
         self._serve()
@@ -92,7 +94,7 @@ class Relay:
                 with self._lock:
                     self._pairs.append(pair)
                 for ends in ((*pair, self.sent), (*pair[::-1], None)):
-                    threading.Thread(target=_pass, args=ends, daemon=True).start()
+                    threading.Thread(target=_pass, args=(self._open, *ends), daemon=True).start()
 
     def cut(self):
         """Breaks all connections."""
@@ -102,6 +104,16 @@ class Relay:
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
             end.close()
+
+        self.release()
+
+    def hold(self):
+        """Keeps what comes, from either side."""
+        self._open.clear()
+
+    def release(self):
+        """Passes on what was kept, and all that comes."""
+        self._open.set()
 
     def refuse(self):
         """Breaks all connections and refuses further ones."""
@@ -122,11 +134,12 @@ class Relay:
         self.refuse()
 
 
-def _pass(source, sink, record):
-    """Bytes one way, until one of the ends is closed."""
+def _pass(gate, source, sink, record):
+    """Bytes one way while the gate is open, until one of the ends is closed."""
     with contextlib.suppress(OSError):
         while data := source.recv(1 << 16):
             if record is not None:
                 record += data
+            gate.wait()
             sink.sendall(data)
         sink.shutdown(socket.SHUT_RDWR)

@@ -4,6 +4,8 @@ Each session agrees on one connection, with every target: what is asked for is c
 does that allows no more. So the tests are of the checks, their order, and that the session stays as it is.
 """
 
+import concurrent.futures
+
 import peers
 from case import both_widths
 from discovery_library import *
@@ -154,3 +156,23 @@ class LostConnection(Discovered):
             (connection,) = self.session(api, done.session).Connections
             removed = self.library.RemoveIScsiConnection(done.session, connection.ConnectionId)
             self.assertStatus(removed, ISDSC_CANT_REMOVE_LAST_CONNECTION)
+
+    def test_while_the_session_is_logged_out_it_is_busy(self):
+        api = self.library.W
+        with peers.Relay(peers.OPEN) as relay:
+            self.add_static(api, peers.DISKS, relay.portal)
+            done = self.log_in(api, peers.DISKS, informational=True)
+            # The target's answer to the logout is kept back.
+            relay.hold()
+            with concurrent.futures.ThreadPoolExecutor(1) as aside:
+                logout = aside.submit(self.library.LogoutIScsiTarget, done.session)
+                remove = lambda: self.library.RemoveIScsiConnection(done.session, done.connection)
+                until("the removal to be in progress", lambda: remove() == ISDSC_REMOVE_CONNECTION_IN_PROGRESS)
+                for each in self.library.widths:
+                    given = (done.session, None, ISCSI_ANY_INITIATOR_PORT, None, 0, None, 0, None, None)
+                    self.assertStatus(each.AddIScsiConnection(*given), ISDSC_SESSION_BUSY)
+                unknown = self.library.RemoveIScsiConnection(done.session, nobody())
+                self.assertStatus(unknown, ISDSC_INVALID_CONNECTION_ID)
+                relay.release()
+                self.assertStatus(logout.result(60), ERROR_SUCCESS)
+            self.assertStatus(remove(), ISDSC_INVALID_SESSION_ID)

@@ -1,8 +1,11 @@
 """§2.6: SendScsiInquiry, SendScsiReadCapacity and SendScsiReportLuns, against what tgt has."""
 
+import concurrent.futures
+
 import peers
 from discovery_library import *
 from logged_in import Discovered, nobody
+from service import until
 
 GOOD, CHECK_CONDITION = 0x00, 0x02
 EVPD, CMDDT = 1, 2
@@ -151,6 +154,26 @@ class OnTheWire(Discovered):
     """The commands as they are sent (SPC-4, SBC-3)."""
 
     portals = ()
+
+    def test_one_that_is_under_way_when_the_connection_goes_is_not_sent_again(self):
+        with peers.Relay(peers.OPEN) as self.relay:
+            self.add_static(self.library.W, peers.DISKS, self.relay.portal)
+            session = self.log_in(self.library.W, peers.DISKS, informational=True).session
+            calls = (
+                lambda: self.library.inquiry(session, lun_value(1)),
+                lambda: self.library.read_capacity(session, lun_value(1)),
+                lambda: self.library.report_luns(session),
+            )
+            for call in calls:
+                before = len(self.relay.sent)
+                self.relay.hold()
+                with concurrent.futures.ThreadPoolExecutor(1) as aside:
+                    answer = aside.submit(call)
+                    until("the command to be sent", lambda: list(commands(bytes(self.relay.sent[before:]))))
+                    self.relay.cut()
+                    self.assertStatus(answer.result(60).status, ISDSC_TRANSPORT_ERROR)
+                until("the session to be back", lambda: self.library.W.sessions()[0].ConnectionCount == 1)
+                self.assertStatus(call().status, ERROR_SUCCESS)
 
     def sent(self, call):
         """The commands that a call sends, as pairs of LUN and CDB."""
