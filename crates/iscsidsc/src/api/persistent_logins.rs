@@ -48,6 +48,11 @@ impl Library {
             request
         )
         .map(drop)
+        .map_err(|status| match status {
+            // The one name that §2.4 has for it, whatever was in the way.
+            Status::ERROR_DISK_FULL => Status::COULD_NOT_REMOVE_PERSISTENT_LOGIN_DATA,
+            other => other,
+        })
     }
 }
 

@@ -34,7 +34,8 @@ impl Library {
         checks::key(login.key.as_ref())?;
         let options = login.login_options.as_ref();
         options.map_or(Ok(()), LoginOptions::check)?;
-        let (mode, call) = if login.persistent {
+        let persistent = login.persistent;
+        let (mode, call) = if persistent {
             (v1::LoginMode::Store, calls::LOGIN_STORE)
         } else {
             (v1::LoginMode::Now, calls::LOGIN)
@@ -50,7 +51,11 @@ impl Library {
             preshared_key: login.key.map(Secret::into_wire),
             mode: mode.into(),
         };
-        let done = ask!(self, call, sessions.login, request)?;
+        let done = ask!(self, call, sessions.login, request).map_err(|status| match status {
+            // The one name that §2.3 has for it, whatever was in the way.
+            Status::ERROR_DISK_FULL if persistent => Status::COULD_NOT_SAVE_PERSISTENT_LOGIN_DATA,
+            other => other,
+        })?;
         let ids = LoggedIn {
             session_id: done.session_id.unwrap_or_default().into(),
             connection_id: done.connection_id.unwrap_or_default().into(),

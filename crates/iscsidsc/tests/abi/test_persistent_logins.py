@@ -1,5 +1,9 @@
 """§2.3, §2.4, §5.6: logins that are stored and made again at every start."""
 
+import contextlib
+import os
+import subprocess
+
 import peers
 from case import both_widths
 from discovery_library import *
@@ -235,6 +239,71 @@ class Removed(Discovered):
         check(api.RemoveIScsiSendTargetPortal(None, ALL, api.portal(*peers.OPEN)))
         self.assertEqual(api.targets(), [])
         self.assertStatus(api.RemoveIScsiPersistentTarget(None, ALL, peers.DISKS, None), ERROR_SUCCESS)
+
+
+class SmallDisk:
+    """A filesystem with little room as the state directory of a service that does not run yet; a context manager."""
+
+    def __init__(self, service):
+        self._place = service.path("state")
+
+    def __enter__(self):
+        os.mkdir(self._place)
+        options = ["-t", "tmpfs", "-o", "size=512k,mode=0700", "tmpfs"]
+        subprocess.run(["mount", *options, self._place], check=True, timeout=60)
+        return self
+
+    def fill(self):
+        """Leaves no room."""
+        with open(os.path.join(self._place, "filler"), "ab", buffering=0) as filler:
+            # The last bytes one by one: a partial page would be room.
+            for piece in (bytes(4096), b"x"):
+                with contextlib.suppress(OSError):
+                    while True:
+                        filler.write(piece)
+
+    def make_room(self):
+        """Takes away what fills it."""
+        os.remove(os.path.join(self._place, "filler"))
+
+    def __exit__(self, *_):
+        subprocess.run(["umount", "-l", self._place], check=True, timeout=60)
+
+
+class Full(Discovered):
+    """A store that takes nothing more."""
+
+    portals = ()
+
+    def fill_up(self, api, disk):
+        """Stores logins on a full disk until one is refused, which must be told by its name; gives how many were stored."""
+        disk.fill()
+        for number in range(1000):
+            status = api.login(peers.DISKS, api.portal("127.0.0.1", number + 1), persistent=True).status
+            if status != ERROR_SUCCESS:
+                self.assertStatus(status, ISDSC_COULD_NOT_SAVE_PERSISTENT_LOGIN_DATA)
+                return number
+        raise AssertionError("the disk is never full")
+
+    @both_widths
+    def test_it_is_told_and_loses_nothing(self, api):
+        service = Service()
+        with SmallDisk(service) as disk, service:
+            self.add_static(api, peers.DISKS, peers.OPEN)
+            check(api.login(peers.DISKS, persistent=True).status)
+            stored = 1 + self.fill_up(api, disk)
+            self.assertEqual(len(api.persistent_logins()), stored)
+            # A removal needs room too.
+            status = api.RemoveIScsiPersistentTarget(None, ALL, peers.DISKS, None)
+            self.assertStatus(status, ISDSC_COULD_NOT_REMOVE_PERSISTENT_LOGIN_DATA)
+            self.assertEqual(len(api.persistent_logins()), stored)
+            # With room again everything is there and can be changed.
+            disk.make_room()
+            service.restart()
+            self.assertEqual(len(api.persistent_logins()), stored)
+            self.assertStatus(api.RemoveIScsiPersistentTarget(None, ALL, peers.DISKS, None), ERROR_SUCCESS)
+            self.assertEqual(api.persistent_logins(), [])
+            self.doCleanups()
 
 
 class MadeAgain(Discovered):
