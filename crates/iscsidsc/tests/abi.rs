@@ -72,6 +72,7 @@ macro_rules! modules {
 }
 
 modules! {
+    test_access
     test_chap
     test_connections
     test_devices
