@@ -30,7 +30,7 @@ const SHARED_TARGETS: usize = 4;
 const LIFE: Duration = Duration::from_secs(3);
 /// How long the last one lives: long enough that a call which costs it a descriptor or a thread shows.
 const LAST_LIFE: Duration = Duration::from_secs(10);
-/// How much more the daemon may have at the end than before: connections of the runtime's own making, and the threads
+/// How much more the daemon may have at the end than before: connections that are just being closed, and the threads
 /// for blocking work that it keeps for a while.
 const MORE_DESCRIPTORS: usize = 4;
 const MORE_THREADS: usize = 4;
@@ -157,6 +157,9 @@ fn restarts(daemon: &mut Daemon, shared: &mut Shared, program: &mut Program, tim
     while begun.elapsed() < time && program.runs_for(LIFE) {
         shared.turn();
         if shared.epoch % 4 == 3 {
+            daemon.kill();
+            // And once more, while the next one restores what is stored.
+            daemon.start_again();
             daemon.kill();
         } else {
             daemon.stop();

@@ -128,12 +128,19 @@ static void count(struct thread *t, enum intent intent)
         of->refused++;
 }
 
+/* The daemon was not there, or went away during the call: what became of it is not known. Where all is slow, a call may
+   also wait for a daemon that comes until its deadline. */
+static int is_away(const struct thread *t, enum intent intent)
+{
+    int is_late = world.patience > 1 && t->status == ERROR_TIMEOUT;
+
+    return !was_up(t) && intent != WRONG_HERE && (t->status == ISDSC_SERVICE_NOT_RUNNING || is_late);
+}
+
 enum verdict judge(struct thread *t, enum intent intent, const ISDSC_STATUS *expected, const ISDSC_STATUS *possible)
 {
-    int is_away = t->status == ISDSC_SERVICE_NOT_RUNNING && !was_up(t) && intent != WRONG_HERE;
-
     count(t, intent);
-    if (is_away)
+    if (is_away(t, intent))
         return FATE_UNKNOWN;
     if (!is_among(t->status, expected) && !is_among(t->status, possible))
         violation(t, "0x%08x is expected%s", expected[0], expected[1] == END ? "" : ", or another");
