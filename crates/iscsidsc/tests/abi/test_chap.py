@@ -89,6 +89,17 @@ class Chap(Discovered):
             check(self.library.LogoutIScsiTarget(session))
 
     @both_widths
+    def test_defaults_of_a_static_target_log_in_without_options(self, api):
+        group = api.portal_group(api.portal(*peers.GUARDED))
+        check(api.AddIScsiStaticTarget(peers.CHAP, None, 0, False, None, chap(), group))
+        self.addCleanup(api.RemoveIScsiStaticTarget, peers.CHAP)
+        self.log_in(api, peers.CHAP)
+        check(api.RemoveIScsiStaticTarget(peers.CHAP))
+        multipath = login_options(LoginFlags=ISCSI_LOGIN_FLAG_MULTIPATH_ENABLED)
+        refused = api.login(peers.CHAP, options=multipath)
+        self.assertStatus(refused.status, ISDSC_AUTHENTICATION_FAILURE)
+
+    @both_widths
     def test_chap_that_is_asked_for_is_not_gone_without(self, api):
         self.discover(peers.OPEN)
         refused = api.login(peers.DISKS, options=chap())
