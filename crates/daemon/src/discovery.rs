@@ -307,6 +307,10 @@ fn refreshed(
 async fn ask(daemon: &Arc<Daemon>, record: &SendTargetsPortal) -> Result<Vec<String>, Failure> {
     let shown = convert::portal_out(&record.portal);
     let answer = send_targets(daemon, record).await;
+    if matches!(&answer, Err(failure) if failure.status == Status::PORTAL_NOT_FOUND) {
+        // Forgotten meanwhile: nothing more is to be known of it.
+        return answer;
+    }
     let (mut asked, told) = {
         let known = daemon.discovery.asked();
         let asked = known
@@ -376,8 +380,23 @@ async fn send_targets(
         .iter()
         .map(|target| target.target_name.clone())
         .collect();
-    daemon.records.replace_discovered(source, targets).await?;
+    keep(daemon, record.key(), source, targets).await?;
     Ok(names)
+}
+
+/// Keeps the answer of a portal. The store takes none of a portal that is gone, which is no fault of its own then.
+async fn keep(
+    daemon: &Daemon,
+    key: SendTargetsPortalKey,
+    source: DiscoverySource,
+    targets: Vec<DiscoveredTarget>,
+) -> Result<(), Failure> {
+    let kept = daemon.records.replace_discovered(source, targets).await;
+    if kept.is_err() && daemon.records.get::<SendTargetsPortal>(&key)?.is_none() {
+        let message = "the portal was forgotten while it was asked";
+        return Err(Failure::new(Status::PORTAL_NOT_FOUND, message));
+    }
+    kept.map(drop)
 }
 
 /// Sorts portals into their groups, in the order in which they were told.

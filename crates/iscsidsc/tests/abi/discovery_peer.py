@@ -73,7 +73,8 @@ class DiscoveryPeer:
 
     `targets` are names with portals `(address, port, tag)`; `raw` is the text of the answer instead of them. `chap` is
     the user name and secret (bytes) that are asked for. `status` is the class and detail with which every login ends,
-    `login_text` what is told with it. If it `closes`, it does so where it should tell of targets.
+    `login_text` what is told with it. If it `closes`, it does so where it should tell of targets. It waits for
+    `may_tell`, which is set unless the test clears it.
 
     `asked` counts the sessions that were told of targets, `users` are the CHAP names that were given, `sources` the
     addresses from which it was connected to, `told` the keys of the last first Login request.
@@ -83,6 +84,9 @@ class DiscoveryPeer:
         self.targets = targets or {}
         self.chap = chap
         self.raw, self.closes = None, False
+        self._counting = threading.Lock()
+        self.may_tell = threading.Event()
+        self.may_tell.set()
         self.status, self.login_text = None, b""
         self.asked, self.users, self.sources, self.told = 0, [], [], {}
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -103,9 +107,14 @@ class DiscoveryPeer:
             while session.answer():
                 pass
 
+    def is_asked(self):
+        """Counts, and waits until the test lets it answer."""
+        with self._counting:
+            self.asked += 1
+        self.may_tell.wait()
+
     def answer_to_send_targets(self):
         """The text that tells of the targets."""
-        self.asked += 1
         if self.raw is not None:
             return self.raw
         pairs = []
@@ -120,6 +129,7 @@ class DiscoveryPeer:
         return self
 
     def __exit__(self, *_):
+        self.may_tell.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -146,6 +156,7 @@ class _Session:
         if operation == _TEXT and self._peer.closes:
             return False
         if operation == _TEXT:
+            self._peer.is_asked()
             self._send(header, _FINAL, self._peer.answer_to_send_targets(), tag=_NO_TAG)
             return True
         self._send(header, _FINAL, b"")

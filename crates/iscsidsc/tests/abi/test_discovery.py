@@ -2,6 +2,7 @@
 
 import functools
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import peers
 from case import both_widths
@@ -577,6 +578,22 @@ class Asked(Known):
                 status = api.AddIScsiSendTargetPortal(*ANY, options, 0, api.portal(*peer.portal))
                 self.assertStatus(status, ERROR_SUCCESS)
             self.assertEqual(peer.users, [name.encode()] * 3)
+
+    @both_widths
+    def test_a_late_answer_does_not_bring_back_what_is_removed(self, api):
+        with DiscoveryPeer({ONE: []}) as peer, ThreadPoolExecutor() as threads:
+            portal = api.portal(*peer.portal)
+            self.discover(api, peer.portal)
+            peer.may_tell.clear()
+            refresh = threads.submit(api.RefreshIScsiSendTargetPortal, *ANY, portal)
+            update = threads.submit(api.targets, True)
+            until("both to ask", lambda: peer.asked == 3)
+            # It does not wait for the peer.
+            self.assertStatus(api.RemoveIScsiSendTargetPortal(*ANY, portal), ERROR_SUCCESS)
+            peer.may_tell.set()
+            self.assertStatus(refresh.result(), ISDSC_PORTAL_NOT_FOUND)
+            self.assertEqual(update.result(), [])
+            self.assertEqual((api.targets(), api.send_target_portals()), ([], []))
 
     @both_widths
     def test_a_start_of_the_service_asks_all(self, api):
