@@ -27,7 +27,7 @@ const THREADS: usize = 32;
 /// Targets that all its threads log in to.
 const SHARED_TARGETS: usize = 4;
 /// How long a daemon lives.
-const LIFE: Duration = Duration::from_secs(3);
+const LIFE: Duration = Duration::from_secs(4);
 /// How long the last one lives: long enough that a call which costs it a descriptor or a thread shows.
 const LAST_LIFE: Duration = Duration::from_secs(10);
 /// How much more the daemon may have at the end than before: connections that are just being closed, and the threads
@@ -96,6 +96,7 @@ impl Shared {
             file: options.expect("made"),
             epoch: 1,
         };
+        shared.file.set_len(12).expect("made longer");
         shared.begin(Phase::WarmUp);
         shared.turn();
         shared
@@ -106,6 +107,13 @@ impl Shared {
         self.epoch += 1;
         let word = self.epoch.to_ne_bytes();
         self.file.write_all_at(&word, 0).expect("written");
+    }
+
+    /// How many exports have been called.
+    fn called(&self) -> u32 {
+        let mut word = [0; 4];
+        self.file.read_exact_at(&mut word, 8).expect("read");
+        u32::from_ne_bytes(word)
     }
 
     fn begin(&self, phase: Phase) {
@@ -137,6 +145,7 @@ fn storm(plan: &Plan) {
         restarts(&mut daemon, &mut shared, &mut program, time);
     }
     program.runs_for(LAST_LIFE);
+    program.calls_all(&shared);
     shared.begin(Phase::Tidy);
     let said = program.end(plan);
     println!("{said}");
@@ -248,6 +257,21 @@ impl Program {
     /// Waits for so long; whether it still runs.
     fn runs_for(&mut self, time: Duration) -> bool {
         self.ended_within(time).is_none()
+    }
+
+    /// Waits until it has called all exports, which takes longer where all is slow.
+    fn calls_all(&mut self, shared: &Shared) {
+        let all = u32::try_from(exports().len()).expect("a few");
+        let child = &mut self.child;
+        let called = || {
+            let has_ended = child.try_wait().is_ok_and(|ended| ended.is_some());
+            let called = shared.called();
+            // What it has to say of its end is heard later.
+            (called == all || has_ended)
+                .then_some(())
+                .ok_or(called.to_string())
+        };
+        wait_until("all exports to be called", LIMIT, called).expect("they are");
     }
 
     fn ended_within(&mut self, time: Duration) -> Option<ExitStatus> {

@@ -72,6 +72,14 @@ void begin(struct thread *t, enum export call)
     atomic_store(&t->is_calling, 1);
 }
 
+static void note_called(enum export call)
+{
+    static _Atomic int was_called[EXPORT_COUNT];
+
+    if (!atomic_exchange(&was_called[call], 1))
+        atomic_fetch_add(&world.shared->called, 1);
+}
+
 static double seconds_since(const struct timespec *begun)
 {
     struct timespec now;
@@ -89,6 +97,7 @@ void end(struct thread *t, ISDSC_STATUS status)
     t->after = atomic_load(&world.shared->epoch);
     t->status = status;
     of->calls++;
+    note_called(t->call);
     if (took > of->slowest)
         of->slowest = took;
     if (took > limits[t->call] * world.patience)

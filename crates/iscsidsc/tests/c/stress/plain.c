@@ -339,6 +339,6 @@ static void bind_all(struct thread *t)
 }
 
 const struct family families_plain[] = {
-    {version, 2},      {log_out, 10},       {remove_connection, 3}, {sessions_ex, 4}, {scsi, 14},
-    {wrong_scsi, 3},   {secrets, 4},        {wrong_secrets, 2},     {bind_all, 2},    {NULL, 0},
+    {version, 2},     {log_out, 10},  {remove_connection, 5}, {sessions_ex, 4}, {scsi, 24},
+    {wrong_scsi, 3},  {secrets, 12},  {wrong_secrets, 2},     {bind_all, 8},    {NULL, 0},
 };

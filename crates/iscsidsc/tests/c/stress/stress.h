@@ -36,6 +36,7 @@
 struct shared {
     _Atomic uint32_t epoch;
     _Atomic uint32_t phase;
+    _Atomic uint32_t called; /* how many exports have been called: the test waits for all of them */
 };
 
 /* What the threads do: nothing is measured yet; all is measured; they tidy up and end. */
