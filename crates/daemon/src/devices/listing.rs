@@ -41,6 +41,9 @@ struct Known {
     numbers: LunNumbers,
 }
 
+/// Disks of one target, by LUN.
+type ByLun = HashMap<u64, Known>;
+
 impl Known {
     /// `None` for a LUN that is not open yet or of a kind that has no devices.
     fn find(daemon: &Daemon, disk: Arc<Disk>) -> Option<Self> {
@@ -57,12 +60,23 @@ impl Known {
         })
     }
 
-    fn show(&self, entry: &Entry, place: Place) -> v1::Device {
-        let facts = self.disk.facts();
-        let (state, _) = state_of(&self.disk, &facts, Some(entry));
+    /// Whether it can be used now.
+    fn is_ready(&self, daemon: &Daemon) -> bool {
+        let entry = daemon.sessions.get(self.disk.session).ok();
+        let (state, _) = state_of(&self.disk, &self.disk.facts(), entry.as_deref());
+        state == v1::DiskState::Ready
+    }
+
+    /// A disk is shown once, and all ways lead to it: `others` are those of its target that other sessions show.
+    fn show(&self, daemon: &Daemon, place: Place, others: &ByLun) -> v1::Device {
+        let other = others.get(&self.disk.lun.as_u64());
+        let other = other
+            .filter(|other| !self.disk.is_shown() && other.disk.identity() == self.disk.identity());
+        let shown = other.unwrap_or(self);
+        let facts = shown.disk.facts();
         let path =
             |path: Option<&PathBuf>| path.map_or(String::new(), |path| path.display().to_string());
-        let ready = state == v1::DiskState::Ready;
+        let ready = self.is_ready(daemon) && shown.is_ready(daemon);
         let is_disk = self.file_device == 7;
         v1::Device {
             session_id: Some(self.disk.session),
@@ -80,7 +94,7 @@ impl Known {
             legacy_name: path(facts.paths().first()),
             storage_device_number: ready.then_some(v1::StorageDeviceNumber {
                 device_type: self.file_device,
-                device_number: self.numbers.device,
+                device_number: shown.numbers.device,
                 partition_number: if is_disk { 0 } else { NO_PARTITIONS },
             }),
         }
@@ -94,10 +108,20 @@ pub(crate) fn show_devices(daemon: &Daemon, entry: &Entry) -> Vec<v1::Device> {
     let Some(place) = place.filter(|_| entry.view().is_some()) else {
         return Vec::new();
     };
+    let others = shown_by_others(daemon, entry);
     let disks = daemon.disks.of_session(entry.id).into_iter();
     disks
         .filter_map(|disk| Known::find(daemon, disk))
-        .map(|known| known.show(entry, place))
+        .map(|known| known.show(daemon, place, &others))
+        .collect()
+}
+
+/// The disks of the session's target that other sessions show.
+fn shown_by_others(daemon: &Daemon, entry: &Entry) -> ByLun {
+    let disks = daemon.disks.of_target(&entry.origin.target).into_iter();
+    let others = disks.filter(|disk| disk.session != entry.id && disk.is_shown());
+    others
+        .filter_map(|disk| Some((disk.lun.as_u64(), Known::find(daemon, disk)?)))
         .collect()
 }
 

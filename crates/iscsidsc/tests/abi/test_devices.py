@@ -78,6 +78,25 @@ class Devices(Discovered):
                 self.assertEqual(disk.read(512).strip(), f"{api} {device.ScsiAddress.Lun}".encode())
 
     @both_widths
+    def test_a_disk_with_two_ways_is_shown_once_for_both(self, api):
+        multipath = login_options(LoginFlags=ISCSI_LOGIN_FLAG_MULTIPATH_ENABLED)
+        first = self.log_in(api, peers.DISKS).session
+        shown = self.ready_devices(api, first, 3)
+        second = self.log_in(api, peers.DISKS, api.portal(*peers.OPEN_SECOND), options=multipath).session
+        also = self.ready_devices(api, second, 3)
+        for name in ("LegacyName", "DeviceInterfaceName", "StorageDeviceNumber"):
+            self.assertEqual([getattr(d, name) for d in also], [getattr(d, name) for d in shown])
+        self.assertEqual(len({numbers(device) for device in shown + also}), 6, "each way has its address")
+        # One that is open is in use by the way that shows it. When that goes the other one takes its place.
+        self.log_out(first)
+
+        def there():
+            devices = api.devices(second)
+            return len([device for device in devices if is_ready(device) and os.path.exists(device.LegacyName)]) == 3
+
+        until("the disks by the other way", there)
+
+    @both_widths
     def test_they_come_after_the_login_and_go_with_the_session(self, api):
         session = self.log_in(api, peers.DISKS).session
         # Until then there are fewer, or such without a number; never more, and never a failure.
