@@ -163,8 +163,10 @@ fn user_name_and_password_are_bytes() {
     assert_eq!(read.username.as_deref(), Some(&b"us\xc3\xa9r"[..]));
     assert_eq!(read.password.map(|secret| secret.len()), Some(12));
     name[2] = 0;
+    given.Username = name.as_mut_ptr();
     assert_eq!(read_options(&given), Err(Status::INVALID_CHAP_USER_NAME));
     name[2] = 0xff;
+    given.Username = name.as_mut_ptr();
     let raw = read_options(&given).unwrap().username;
     assert_eq!(raw.as_deref(), Some(&b"us\xff\xa9r"[..]));
 }
