@@ -54,7 +54,7 @@ fn threads_calling_everything_outlive_daemons() {
         main: Duration::from_secs(35),
         patience: 1,
         // The allocator keeps what the busiest moment took.
-        more_kib: 16 << 10,
+        more_kib: 8 << 10,
         valgrind: false,
     });
 }

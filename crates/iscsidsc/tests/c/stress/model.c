@@ -28,9 +28,16 @@ int has_disks(const struct thread *t)
     return t->number % 8 == 0;
 }
 
+/* The last one's name is as long as a name can be. */
 void own_target(const struct thread *t, unsigned slot, char text[TEXT_MAX])
 {
-    snprintf(text, TEXT_MAX, "iqn.2026-11.test.stress:own-%02u%s", t->number, slot == 0 ? "" : slot == 1 ? "-b" : "-c");
+    static const char *const ends[TARGETS] = {"", "-b", "-c"};
+    size_t length = (size_t)snprintf(text, TEXT_MAX, "iqn.2026-11.test.stress:own-%02u%s", t->number, ends[slot]);
+
+    if (slot == TARGETS - 1) {
+        memset(text + length, 'c', MAX_ISCSI_NAME_LEN - length);
+        text[MAX_ISCSI_NAME_LEN] = '\0';
+    }
 }
 
 void shared_target(unsigned number, char text[TEXT_MAX])

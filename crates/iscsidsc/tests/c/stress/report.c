@@ -88,12 +88,13 @@ static void check_buffer(struct thread *t, const struct report *report, ULONG ro
         violation(t, "%u are enough, but it took %u", room, report->size);
 }
 
-/* Gives a buffer with room for `room` units. */
+/* Gives a buffer with room for `room` units, which may be at any address. */
 static void give_buffer(struct thread *t, const struct reporter *reporter, const void *what,
                         const struct subject *subject, ULONG room)
 {
-    size_t bytes = room * reporter->unit;
-    struct report report = {room, GARBAGE, make_buffer(bytes), 0};
+    size_t bytes = room * reporter->unit, odd = percent(t, 10);
+    unsigned char *memory = make_buffer(bytes + odd);
+    struct report report = {room, GARBAGE, memory + odd, 0};
 
     ask(t, reporter, what, &report.size, &report.count, report.buffer);
     judge_report(t, subject);
@@ -102,9 +103,11 @@ static void give_buffer(struct thread *t, const struct reporter *reporter, const
         report.bytes = report.size * reporter->unit;
         if (!reporter->has_count)
             report.count = report.size;
-        reporter->read(t, &report);
+        /* At an odd address it is there too, but cannot be read as the structs that it has. */
+        if (!odd)
+            reporter->read(t, &report);
     }
-    free(report.buffer);
+    free(memory);
 }
 
 void run_report(struct thread *t, const struct reporter *reporter, const void *what, const struct subject *subject)
