@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import subprocess
 
 import peers
@@ -246,6 +247,7 @@ class SmallDisk:
 
     def __init__(self, service):
         self._place = service.path("state")
+        self._directory = service.directory
 
     def __enter__(self):
         os.mkdir(self._place)
@@ -268,6 +270,8 @@ class SmallDisk:
 
     def __exit__(self, *_):
         subprocess.run(["umount", "-l", self._place], check=True, timeout=60)
+        # The service, which ended before, could not remove what this was mounted on.
+        shutil.rmtree(self._directory)
 
 
 class Full(Discovered):
