@@ -239,8 +239,9 @@ class Kept(Discovered):
                 service.start()
                 self.discover(peers.GUARDED)
                 # Over-long ones and a length without bytes leave it as it is.
-                check(self.library.SetIScsiInitiatorCHAPSharedSecret(17, b"x" * 17), ISDSC_INVALID_INITIATOR_CHAP_SECRET)
-                check(self.library.SetIScsiInitiatorCHAPSharedSecret(5, None), ERROR_INVALID_PARAMETER)
+                set_secret = self.library.SetIScsiInitiatorCHAPSharedSecret
+                self.assertStatus(set_secret(17, b"x" * 17), ISDSC_INVALID_INITIATOR_CHAP_SECRET)
+                self.assertStatus(set_secret(5, None), ERROR_INVALID_PARAMETER)
                 done = self.log_in(api, peers.MUTUAL, options=mutual())
                 check(self.library.LogoutIScsiTarget(done.session))
             check(self.library.SetIScsiInitiatorCHAPSharedSecret(0, None))

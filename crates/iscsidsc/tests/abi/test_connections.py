@@ -23,12 +23,14 @@ class Connections(Discovered):
         super().setUp()
         self.done = self.log_in(self.library.W, peers.DISKS, informational=True)
 
-    def add(self, api, session=None, port=ISCSI_ANY_INITIATOR_PORT, portal=None, security=0, options=None, key=(0, None),
-            reserved=None):  # fmt: skip
+    def add(self, api, session=None, reserved=None, port=ISCSI_ANY_INITIATOR_PORT, portal=None, **more):
         """AddIScsiConnection, which must leave the place of the id and the session alone; gives the status."""
         connection = ISCSI_UNIQUE_CONNECTION_ID(*OLD_ID)
         session = self.done.session if session is None else session
-        status = api.AddIScsiConnection(session, reserved, port, portal, security, options, *key, connection)
+        rest = {"security": 0, "options": None, "key": (0, None), **more}
+        status = api.AddIScsiConnection(
+            session, reserved, port, portal, rest["security"], rest["options"], *rest["key"], connection
+        )
         self.assertEqual(connection, ISCSI_UNIQUE_CONNECTION_ID(*OLD_ID))
         (listed,) = api.sessions()
         self.assertEqual([c.ConnectionId for c in listed.Connections], [self.done.connection])

@@ -38,7 +38,8 @@ class Devices(Discovered):
             self.assertEqual(device.ScsiAddress.PortNumber, 0, "there is one adapter")
             self.assertEqual(device.ScsiAddress.Lun, lun, "the number that people give it")
             kind = device.DeviceInterfaceType
-            self.assertEqual((kind.Data1, kind.Data2, kind.Data3, kind.Data4), (GUID_DEVINTERFACE_DISK, *DEVINTERFACE_REST))
+            self.assertEqual(kind.Data1, GUID_DEVINTERFACE_DISK)
+            self.assertEqual((kind.Data2, kind.Data3, kind.Data4), DEVINTERFACE_REST)
             number = device.StorageDeviceNumber
             self.assertEqual((number.DeviceType, number.PartitionNumber), (DISK_DEVICE, WHOLE_DISK))
             self.assertEqual(device.DeviceInstance, 0)

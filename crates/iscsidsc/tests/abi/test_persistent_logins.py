@@ -280,7 +280,7 @@ class Full(Discovered):
     portals = ()
 
     def fill_up(self, api, disk):
-        """Stores logins on a full disk until one is refused, which must be told by its name; gives how many were stored."""
+        """Stores logins on a full disk until one is refused, by the name for that; gives how many were stored."""
         disk.fill()
         for number in range(1000):
             status = api.login(peers.DISKS, api.portal("127.0.0.1", number + 1), persistent=True).status
