@@ -56,6 +56,8 @@ impl Discovery {
 /// What a login needs to know of a target.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct KnownTarget {
+    /// Its name as it is written where it is known: what is sent to it.
+    pub(crate) name: Option<IscsiName>,
     /// Stored options of logins to it.
     pub(crate) defaults: Option<store::LoginOptions>,
     /// Stored numbers for its LUNs.
@@ -111,6 +113,11 @@ pub(crate) fn known_target(daemon: &Daemon, name: &str) -> Result<KnownTarget, F
     Ok(known_or_nothing(daemon, name))
 }
 
+/// A stored name as it was written.
+pub(crate) fn written(normalised: &str, written: Option<&str>) -> Option<IscsiName> {
+    IscsiName::parse(written.unwrap_or(normalised)).ok()
+}
+
 /// What is known of a target, which may be nothing.
 pub(crate) fn known_or_nothing(daemon: &Daemon, name: &str) -> KnownTarget {
     let mut known = KnownTarget::default();
@@ -118,6 +125,7 @@ pub(crate) fn known_or_nothing(daemon: &Daemon, name: &str) -> KnownTarget {
         .into_iter()
         .find(|(target, _)| target.target_name == name);
     let defaults = fixed.map(|(target, _)| {
+        known.name = written(&target.target_name, target.written_name.as_deref());
         for portal in &target.portals {
             known.add(portal, None);
         }
@@ -129,6 +137,8 @@ pub(crate) fn known_or_nothing(daemon: &Daemon, name: &str) -> KnownTarget {
         .iter()
         .filter(|target| target.target_name == name)
     {
+        // What the target says of itself goes before what was typed.
+        known.name = written(&target.target_name, target.written_name.as_deref());
         for group in &target.portal_groups {
             for portal in &group.portals {
                 known.add(portal, group.tag);
@@ -368,6 +378,7 @@ async fn send_targets(
             .map(|target| DiscoveredTarget {
                 source: source.clone(),
                 target_name: target.name.as_str().to_owned(),
+                written_name: target.name.written().map(str::to_owned),
                 alias: String::new(),
                 portal_groups: groups(
                     target.addresses.iter().map(|address| {
@@ -464,6 +475,7 @@ pub(crate) async fn add_static(
     })?;
     check_size(&target)?;
     target.target_name = name.as_str().to_owned();
+    target.written_name = name.written().map(str::to_owned);
     target.added_at_ms = events::now_ms();
     let _lock = daemon.lock_target(name.as_str()).await;
     let present = static_targets(daemon)
@@ -712,12 +724,14 @@ mod tests {
     #[test]
     fn merging_keeps_what_is_not_given() {
         let present = StaticTarget {
+            written_name: None,
             alias: "old".into(),
             login_options: Some(store::LoginOptions::default()),
             portals: vec![portal("a"), portal("b")],
             ..StaticTarget::default()
         };
         let mut target = StaticTarget {
+            written_name: None,
             portals: vec![portal("B"), portal("c")],
             ..StaticTarget::default()
         };
@@ -735,6 +749,7 @@ mod tests {
     #[test]
     fn merging_drops_no_portal_without_a_word() {
         let numbered = |from: usize, count: usize| StaticTarget {
+            written_name: None,
             portals: (from..from + count)
                 .map(|number| portal(&format!("host-{number}")))
                 .collect(),

@@ -62,6 +62,7 @@ impl Wanted {
     fn record(&self, added_at_ms: i64) -> PersistentLogin {
         PersistentLogin {
             target_name: self.target.as_str().to_owned(),
+            written_name: self.target.written().map(str::to_owned),
             informational: self.informational,
             initiator: self.initiator.clone(),
             portal: self.portal.clone(),
@@ -78,7 +79,7 @@ impl Wanted {
     /// The login that a record asks for.
     fn of_record(record: &PersistentLogin) -> Result<Self, Failure> {
         Ok(Self {
-            target: target_name(&record.target_name)?,
+            target: target_name(record.written_name.as_ref().unwrap_or(&record.target_name))?,
             informational: record.informational,
             initiator: record.initiator.clone(),
             portal: record.portal.clone(),
@@ -336,7 +337,8 @@ async fn prepare(
         .first()
         .cloned()
         .ok_or_else(|| no_portal(wanted.target.as_str()))?;
-    let mut session = SessionOptions::new(login, wanted.target.clone(), first, isid);
+    let target = known.name.as_ref().unwrap_or(&wanted.target);
+    let mut session = SessionOptions::new(login, target.clone(), first, isid);
     session.portals = portals;
     session.timeouts = timeouts(options);
     let bare = store::LoginOptions {

@@ -155,6 +155,7 @@ mod tests {
 
     fn login() -> PersistentLogin {
         PersistentLogin {
+            written_name: None,
             target_name: "iqn.x:a".to_owned(),
             login_options: LoginOptions {
                 secret: Some(Secret::new(*b"a secret")),

@@ -171,6 +171,7 @@ fn discovered_targets_go_with_their_portal() {
             .expect("targets");
     }
     let isns = DiscoveredTarget {
+        written_name: None,
         source: DiscoverySource::Isns("192.0.2.9".to_owned()),
         ..discovered(&one, "iqn.x:c")
     };

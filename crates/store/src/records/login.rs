@@ -200,8 +200,11 @@ pub struct LunMapping {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PersistentLogin {
-    /// iSCSI name of the target.
+    /// iSCSI name of the target, normalised.
     pub target_name: String,
+    /// The name as the target was logged in to, if that is not the normalised one.
+    #[serde(default)]
+    pub written_name: Option<String>,
     /// Its LUNs are not shown as disks.
     pub informational: bool,
     /// Initiator and source address.

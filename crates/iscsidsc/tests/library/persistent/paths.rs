@@ -15,7 +15,8 @@ use crate::support::{
 
 /// Every byte that `/proc/self/mountinfo` escapes, what looks like an escape, what shells and units would take for
 /// something else, and so much beyond ASCII that a mount unit cannot be called so.
-const HARD_NAME: &str = " \ttab\nline\\back\\040slash #$'\"%☂éééééééééééééééééééééééééééééééééééééééé ";
+const HARD_NAME: &str =
+    " \ttab\nline\\back\\040slash #$'\"%☂éééééééééééééééééééééééééééééééééééééééé ";
 /// Longest name of a file, and more.
 const NAME_MAX: usize = 255;
 const PATH_MAX: usize = 4096;
