@@ -42,7 +42,7 @@ pub struct KeyPolicy {
     pub first_burst: u32,
     /// `MaxOutstandingR2T`, 1 to 65535.
     pub max_outstanding_r2t: u16,
-    /// `MaxConnections`. The structures are made for several; so far the answer is 1.
+    /// `MaxConnections`, 1 to 65535: how many connections a session may have.
     pub max_connections: u16,
     /// `DefaultTime2Wait`, 0 to 3600 seconds.
     pub time2wait: u16,
@@ -69,7 +69,7 @@ impl Default for KeyPolicy {
             max_burst: 1024 * 1024,
             first_burst: 256 * 1024,
             max_outstanding_r2t: 8,
-            max_connections: 1,
+            max_connections: 8,
             time2wait: 2,
             time2retain: 20,
             data_pdu_in_order: true,
@@ -88,7 +88,7 @@ impl KeyPolicy {
         self.max_burst = self.max_burst.clamp(low, high);
         self.first_burst = self.first_burst.clamp(low, self.max_burst);
         self.max_outstanding_r2t = self.max_outstanding_r2t.max(1);
-        self.max_connections = 1;
+        self.max_connections = self.max_connections.max(1);
         self.time2wait = self.time2wait.min(3600);
         self.time2retain = self.time2retain.min(3600);
         self.window = self.window.clamp(1, WINDOW_LIMIT);

@@ -137,6 +137,7 @@ impl Connection {
             mailbox,
         } = entered;
         let mut out = Output::default();
+        out.set_cid(cid);
         if let Some(link) = session.lock().link(cid) {
             out.set_digests(link.parameters.header_digest, link.parameters.data_digest);
         }

@@ -66,6 +66,8 @@ pub(crate) struct Output {
     payloads: Vec<Vec<u8>>,
     header_digest: bool,
     data_digest: bool,
+    /// The connection, which faults may be meant for.
+    cid: u16,
     /// Nothing more is taken once the PDU after which a fault closes the connection is queued.
     cut: bool,
 }
@@ -75,6 +77,11 @@ impl Output {
     pub(crate) fn set_digests(&mut self, header: bool, data: bool) {
         self.header_digest = header;
         self.data_digest = data;
+    }
+
+    /// Says which connection it writes to.
+    pub(crate) fn set_cid(&mut self, cid: u16) {
+        self.cid = cid;
     }
 
     /// Whether everything has been written.

@@ -17,6 +17,7 @@ pub(super) enum Attention {
     ModeParametersChanged,
     CapacityChanged,
     ReportedLunsChanged,
+    CommandsCleared,
 }
 
 impl Attention {
@@ -30,6 +31,7 @@ impl Attention {
             Self::ModeParametersChanged => (0x2a, 0x01),
             Self::CapacityChanged => (0x2a, 0x09),
             Self::ReportedLunsChanged => (0x3f, 0x0e),
+            Self::CommandsCleared => (0x47, 0x7f),
         };
         Sense::new(SenseKey::UnitAttention, asc, ascq)
     }

@@ -91,6 +91,14 @@ impl Device {
         inner.units.values().for_each(|unit| unit.nexus_lost(nexus));
     }
 
+    /// Commands that a nexus had given the disk at `lun` were ended without an answer when their
+    /// connection went: it hears so before its next command (RFC 7143 §11.14.5, 47h/7Fh).
+    pub fn commands_cleared(&self, nexus: &Nexus, lun: Lun) {
+        if let Some(unit) = self.unit(lun) {
+            unit.commands_cleared(nexus);
+        }
+    }
+
     /// LOGICAL UNIT RESET; false if there is no such disk.
     pub fn reset_unit(&self, lun: Lun) -> bool {
         let unit = self.unit(lun);

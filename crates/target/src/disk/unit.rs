@@ -122,6 +122,13 @@ impl LogicalUnit {
             .tell_others(None, Attention::CapacityChanged);
     }
 
+    /// Commands of this nexus were ended by the protocol without an answer (RFC 7143 §11.14.5).
+    pub(super) fn commands_cleared(&self, nexus: &Nexus) {
+        self.state()
+            .attentions
+            .tell(nexus, Attention::CommandsCleared);
+    }
+
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -22,6 +22,8 @@ const TASK_REPORTING: &[&str] = &["RFC3720", "ResponseFence"];
 pub(crate) struct Negotiation {
     policy: KeyPolicy,
     discovery: bool,
+    /// Whether the login begins a session: only then session-wide keys may be said.
+    leading: bool,
     parameters: Parameters,
     settled: BTreeSet<Key>,
     /// What we proposed ourselves and have no answer to yet.
@@ -30,11 +32,13 @@ pub(crate) struct Negotiation {
 }
 
 impl Negotiation {
-    /// A negotiation that wants what `policy` says; of a discovery session or a normal one.
-    pub(crate) fn new(policy: KeyPolicy, discovery: bool) -> Self {
+    /// A negotiation that wants what `policy` says; of a discovery session or a normal one, in the
+    /// login that begins it or in that of a further connection.
+    pub(crate) fn new(policy: KeyPolicy, discovery: bool, leading: bool) -> Self {
         Self {
             policy,
             discovery,
+            leading,
             parameters: Parameters::default(),
             settled: BTreeSet::new(),
             proposed: BTreeSet::new(),
@@ -170,7 +174,11 @@ impl Negotiation {
                 policy.time2retain < now.time2retain,
             ),
         ]);
-        let unsettled = |key: &Key| !self.settled.contains(key);
+        // RFC 7143 §13: what holds for the session was agreed on when it began.
+        let unsettled = |key: &Key| {
+            let allowed = self.leading || !spec(*key).stages.leading_only;
+            allowed && !self.settled.contains(key)
+        };
         candidates
             .into_iter()
             .filter(|(_, wanted)| *wanted)
@@ -312,7 +320,7 @@ mod tests {
             max_outstanding_r2t: 8,
             ..Default::default()
         };
-        let mut negotiation = Negotiation::new(policy, false);
+        let mut negotiation = Negotiation::new(policy, false, true);
         let answers = say(
             &mut negotiation,
             &[
@@ -335,7 +343,7 @@ mod tests {
             answers.unwrap(),
             "HeaderDigest=CRC32C DataDigest=None InitialR2T=No ImmediateData=Yes \
              MaxBurstLength=65536 DefaultTime2Wait=5 DefaultTime2Retain=7 MaxOutstandingR2T=8 \
-             MaxConnections=1 ErrorRecoveryLevel=0 IFMarker=Reject FirstBurstLength=65536 "
+             MaxConnections=8 ErrorRecoveryLevel=0 IFMarker=Reject FirstBurstLength=65536 "
         );
         let mut out = PairWriter::new();
         negotiation.declare_and_propose(true, &mut out);
@@ -351,7 +359,25 @@ mod tests {
         );
         assert_eq!(
             (agreed.max_connections, agreed.max_recv_data_segment),
-            (1, 262_144)
+            (8, 262_144)
+        );
+    }
+
+    #[test]
+    fn a_further_connection_says_only_what_is_its_own() {
+        let policy = KeyPolicy {
+            data_digest: DigestPolicy::Required,
+            immediate_data: false,
+            max_burst: 4096,
+            time2wait: 9,
+            ..Default::default()
+        };
+        let mut negotiation = Negotiation::new(policy, false, false);
+        let mut out = PairWriter::new();
+        negotiation.declare_and_propose(true, &mut out);
+        assert_eq!(
+            readable(out),
+            "MaxRecvDataSegmentLength=262144 DataDigest=CRC32C "
         );
     }
 
@@ -364,7 +390,7 @@ mod tests {
             first_burst: 2048,
             ..Default::default()
         };
-        let mut negotiation = Negotiation::new(policy, false);
+        let mut negotiation = Negotiation::new(policy, false, true);
         let mut out = PairWriter::new();
         assert!(negotiation.is_wanting());
         negotiation.declare_and_propose(true, &mut out);
@@ -393,7 +419,7 @@ mod tests {
             data_digest: DigestPolicy::Required,
             ..Default::default()
         };
-        let mut negotiation = Negotiation::new(policy, false);
+        let mut negotiation = Negotiation::new(policy, false, true);
         let answer = say(&mut negotiation, &[(Key::DataDigest, "None")]).unwrap();
         assert_eq!(answer, "DataDigest=Reject ");
         assert_eq!(negotiation.finish(), Err(LoginStatus::INITIATOR_ERROR));
@@ -401,7 +427,7 @@ mod tests {
 
     #[test]
     fn discovery_makes_most_keys_irrelevant() {
-        let mut negotiation = Negotiation::new(KeyPolicy::default(), true);
+        let mut negotiation = Negotiation::new(KeyPolicy::default(), true, true);
         let keys = [(Key::ImmediateData, "Yes"), (Key::ErrorRecoveryLevel, "2")];
         let answer = say(&mut negotiation, &keys).unwrap();
         assert_eq!(answer, "ImmediateData=Irrelevant ErrorRecoveryLevel=0 ");
@@ -415,11 +441,11 @@ mod tests {
             (Key::MaxRecvDataSegmentLength, "many"),
             (Key::TargetPortalGroupTag, "1"),
         ] {
-            let mut negotiation = Negotiation::new(KeyPolicy::default(), false);
+            let mut negotiation = Negotiation::new(KeyPolicy::default(), false, true);
             let result = say(&mut negotiation, &[(key, value)]);
             assert_eq!(result, Err(LoginStatus::INITIATOR_ERROR), "{key:?}={value}");
         }
-        let mut negotiation = Negotiation::new(KeyPolicy::default(), false);
+        let mut negotiation = Negotiation::new(KeyPolicy::default(), false, true);
         let answer = say(&mut negotiation, &[(Key::ImmediateData, "Maybe")]).unwrap();
         assert_eq!(answer, "ImmediateData=Reject ");
     }

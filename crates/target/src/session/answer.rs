@@ -2,12 +2,12 @@
 //! and NOP-In (RFC 7143 §11).
 
 use hawser_proto::pdu::{
-    AsyncEvent, AsyncMessage, Bhs, LogoutReason, LogoutRequest, LogoutResponse, LogoutResponseCode,
-    NIL, NO_LUN, NopIn, NopOut, Pdu, Reject, RejectReason, Response, TextRequest,
+    AsyncEvent, AsyncMessage, Bhs, NIL, NO_LUN, NopIn, NopOut, Pdu, Reject, RejectReason, Response,
+    TextRequest,
 };
 
+use super::Turn;
 use super::text::{self, Question, TextExchange};
-use super::{Ending, Turn};
 use crate::connection::output::Payload;
 use crate::faults;
 use crate::send_targets::{Asker, Scope, send_targets};
@@ -98,41 +98,6 @@ impl Turn<'_> {
         self.core.window.set_size(size);
         if self.core.window.advertise(self.core.tasks.len()) {
             self.ping(cid, NIL);
-        }
-    }
-
-    /// Closes the session or a connection (RFC 7143 §11.14).
-    pub(crate) fn logout(&mut self, cid: u16, request: &LogoutRequest) {
-        let other = request.cid.get();
-        let code = match request.reason() {
-            Ok(LogoutReason::CloseSession) => LogoutResponseCode::Closed,
-            Ok(LogoutReason::CloseConnection) if self.core.links.contains_key(&other) => {
-                LogoutResponseCode::Closed
-            }
-            Ok(LogoutReason::CloseConnection) => LogoutResponseCode::CidNotFound,
-            _ => LogoutResponseCode::RecoveryNotSupported,
-        };
-        let mut response = LogoutResponse::new(request.itt.get(), code);
-        if code == LogoutResponseCode::RecoveryNotSupported {
-            let parameters = self.core.link(cid).map(|link| link.parameters.clone());
-            let parameters = parameters.unwrap_or_default();
-            response.time2wait = parameters.time2wait.into();
-            response.time2retain = parameters.time2retain.into();
-        }
-        let closed = code == LogoutResponseCode::Closed;
-        let whole = request.reason() == Ok(LogoutReason::CloseSession);
-        if closed {
-            self.core.drop_tasks(|task| whole || task.cid == other);
-        }
-        self.send(cid, response, &[], true);
-        if closed {
-            for (&linked, link) in &mut self.core.links {
-                if linked == cid && (whole || linked == other) {
-                    link.end(Ending::AfterOutput);
-                } else if whole || linked == other {
-                    link.end(Ending::Now);
-                }
-            }
         }
     }
 

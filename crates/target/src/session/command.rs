@@ -205,9 +205,14 @@ impl Turn<'_> {
         }
     }
 
-    /// Gives set-aside memory back, and lets the next tasks that wait for it go on.
+    /// Gives set-aside memory back.
     fn unreserve(&mut self, reserved: usize) {
         self.core.reserved = self.core.reserved.saturating_sub(reserved);
+        self.resume_waiting();
+    }
+
+    /// Lets tasks that wait for memory go on, as far as there is some.
+    pub(crate) fn resume_waiting(&mut self) {
         // A task that still finds no room waits at the end of the queue again.
         for _ in 0..self.core.waiting.len() {
             if self.core.reserved >= RESERVED_LIMIT {

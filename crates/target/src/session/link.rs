@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use hawser_proto::parameters::Parameters;
 use hawser_proto::pdu::SequenceNumbers;
+use hawser_proto::serial::Serial;
 
 use super::gather::Rules;
 use super::text::TextExchange;
@@ -24,6 +25,15 @@ pub(crate) enum Ending {
     Now,
 }
 
+/// How the initiator has taken leave of a connection (RFC 7143 §11.14.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Farewell {
+    /// Not at all: if it ends, it was lost.
+    None,
+    /// It was logged out, and its tasks with it.
+    Closed,
+}
+
 /// A connection in the full feature phase.
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -32,11 +42,14 @@ pub(crate) struct Link {
     pub(crate) rules: Rules,
     pub(crate) text: Option<TextExchange>,
     pub(crate) ending: Ending,
+    pub(crate) farewell: Farewell,
     /// The address by which the initiator reached us.
     pub(crate) local: SocketAddr,
     /// Wakes the connection when another one, or a worker, has left something to write.
     pub(crate) mailbox: Arc<Mailbox>,
     stat_sn: u32,
+    /// ExpStatSN: every status before it has arrived.
+    acknowledged: Serial,
 }
 
 impl Link {
@@ -55,9 +68,11 @@ impl Link {
             parameters,
             text: None,
             ending: Ending::Open,
+            farewell: Farewell::None,
             local,
             mailbox,
             stat_sn,
+            acknowledged: Serial(stat_sn),
         }
     }
 
@@ -90,6 +105,23 @@ impl Link {
             exp_cmd_sn: window.expected().0,
             max_cmd_sn: window.max().0,
         }
+    }
+
+    /// Takes note of ExpStatSN. What lies ahead of all that was sent acknowledges nothing.
+    pub(crate) fn acknowledge(&mut self, exp_stat_sn: u32) {
+        if Serial(exp_stat_sn) <= Serial(self.stat_sn) {
+            self.acknowledged.advance_to(Serial(exp_stat_sn));
+        }
+    }
+
+    /// The StatSN of the next status.
+    pub(crate) fn next_status(&self) -> Serial {
+        Serial(self.stat_sn)
+    }
+
+    /// Whether every status before this one has arrived.
+    pub(crate) fn has_acknowledged(&self, stat_sn: Serial) -> bool {
+        self.acknowledged >= stat_sn
     }
 
     /// Ends the connection in this way, or in the harder way already chosen.

@@ -15,6 +15,9 @@ use super::{Core, Ending, Session, Turn};
 /// R2Ts (RFC 7143 §4.2.3.3). One that never sends them gets its answer all the same.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// The tag of pings that ask for an acknowledgment. Any answer brings one.
+const FENCE_TTT: u32 = 0xfeec;
+
 /// Whom a function concerns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Scope {
@@ -238,6 +241,7 @@ impl Session {
             other.idle(&tickets).await;
         }
         self.reset(function, scope);
+        self.fence().await;
         self.conclude(cid, itt);
         if function == TmfFunction::TargetColdReset {
             self.drop_all(cid, &others);
@@ -267,6 +271,26 @@ impl Session {
         }
     }
 
+    /// Waits until all responses sent so far have arrived, on a session of several connections
+    /// (RFC 7143 §4.2.2.3.3): the answer that follows must be the last that is heard of the tasks.
+    async fn fence(self: &Arc<Self>) {
+        let marks = self.turn(&mut self.lock()).mark_statuses();
+        if marks.is_empty() {
+            return;
+        }
+        let arrived = |core: &Core| {
+            core.closed
+                || marks.iter().all(|(cid, stat_sn)| {
+                    core.links
+                        .get(cid)
+                        .is_none_or(|link| link.has_acknowledged(*stat_sn))
+                })
+        };
+        let _ = tokio::time::timeout(PATIENCE, self.until(arrived)).await;
+        let mut core = self.lock();
+        core.fences = core.fences.saturating_sub(1);
+    }
+
     /// Answers a function that is carried out.
     fn conclude(self: &Arc<Self>, cid: u16, itt: u32) {
         let mut core = self.lock();
@@ -291,6 +315,26 @@ impl Session {
 }
 
 impl Turn<'_> {
+    /// The next StatSN of each connection, and a ping to those that have not acknowledged all
+    /// before it. Nothing on a session of one connection, where responses keep their order anyway.
+    fn mark_statuses(&mut self) -> Vec<(u16, Serial)> {
+        if self.core.links.len() < 2 {
+            return Vec::new();
+        }
+        self.core.fences += 1;
+        let links = self.core.links.iter();
+        let marks: Vec<_> = links
+            .map(|(cid, link)| (*cid, link.next_status()))
+            .collect();
+        for (cid, stat_sn) in &marks {
+            let behind = self.core.links.get(cid);
+            if behind.is_some_and(|link| !link.has_acknowledged(*stat_sn)) {
+                self.ping(*cid, FENCE_TTT);
+            }
+        }
+        marks
+    }
+
     /// Ends what was doomed and has outlived our patience.
     fn doom_again(&mut self, scope: Scope) {
         let doomed: Vec<u32> = self

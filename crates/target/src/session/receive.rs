@@ -3,7 +3,8 @@
 
 use hawser_proto::pdu::ahs::AdditionalHeaders;
 use hawser_proto::pdu::{
-    BasicHeader, Bhs, DataOut, FromInitiator, NIL, Opcode, Pdu, RejectReason, Request, ScsiCommand,
+    BasicHeader, Bhs, DataOut, FromInitiator, LogoutReason, NIL, Opcode, Pdu, RejectReason,
+    Request, ScsiCommand,
 };
 use hawser_proto::serial::Serial;
 
@@ -101,6 +102,7 @@ impl Turn<'_> {
                 return self.reject(cid, header, malformed.reject_reason());
             }
         };
+        self.acknowledge(cid, &pdu);
         if let FromInitiator::DataOut(pdu) = pdu {
             return self.data_out(cid, pdu, incoming);
         }
@@ -127,6 +129,30 @@ impl Turn<'_> {
                 self.release();
             }
             Arrival::Early => self.hold(cid, number, pdu, incoming),
+        }
+    }
+
+    /// Takes note of the ExpStatSN of a PDU: that of its own connection, or that of the one to be
+    /// logged out (RFC 7143 §11.14.4).
+    fn acknowledge(&mut self, cid: u16, pdu: &FromInitiator<'_>) {
+        let (about, exp_stat_sn) = match pdu {
+            FromInitiator::LogoutRequest(pdu) => match pdu.reason() {
+                Ok(LogoutReason::CloseSession) | Err(_) => (cid, pdu.exp_stat_sn),
+                Ok(_) => (pdu.cid.get(), pdu.exp_stat_sn),
+            },
+            FromInitiator::NopOut(pdu) => (cid, pdu.exp_stat_sn),
+            FromInitiator::ScsiCommand(pdu) => (cid, pdu.exp_stat_sn),
+            FromInitiator::TaskManagementRequest(pdu) => (cid, pdu.exp_stat_sn),
+            FromInitiator::TextRequest(pdu) => (cid, pdu.exp_stat_sn),
+            FromInitiator::DataOut(pdu) => (cid, pdu.exp_stat_sn),
+            FromInitiator::Snack(pdu) => (cid, pdu.exp_stat_sn),
+            FromInitiator::LoginRequest(_) => return,
+        };
+        if let Some(link) = self.core.link(about) {
+            link.acknowledge(exp_stat_sn.get());
+        }
+        if self.core.fences > 0 {
+            self.session.settled.notify_waiters();
         }
     }
 

@@ -1,6 +1,7 @@
 //! A scripted initiator against the real target over TCP. It makes its PDUs of raw bytes, with
 //! constants of its own from the RFC text, and shares nothing with the codec.
 
+mod connections;
 mod data;
 mod discovery;
 mod faults;

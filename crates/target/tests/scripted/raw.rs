@@ -90,6 +90,30 @@ impl Server {
         initiator
     }
 
+    /// Another connection of the session of `leader`, without session-wide keys.
+    pub(crate) fn join(&self, leader: &Initiator, cid: u16) -> Initiator {
+        self.join_with(leader, cid, &[])
+    }
+
+    /// The same with these keys of the connection.
+    pub(crate) fn join_with(
+        &self,
+        leader: &Initiator,
+        cid: u16,
+        keys: &[(&str, &str)],
+    ) -> Initiator {
+        let mut initiator = self.connect();
+        (initiator.cid, initiator.tsih) = (cid, leader.tsih);
+        (initiator.isid, initiator.cmd_sn) = (leader.isid, leader.cmd_sn);
+        // Task tags are unique in the session.
+        initiator.next_itt = u32::from(cid) << 16;
+        let mut all = Initiator::further_names();
+        all.extend_from_slice(keys);
+        let response = initiator.log_in_as(&all);
+        assert_eq!(response.half(14), leader.tsih);
+        initiator
+    }
+
     /// Waits until the server sees something.
     pub(crate) fn until(&self, what: &str, seen: impl Fn(&TargetHandle) -> bool) {
         let start = std::time::Instant::now();
@@ -451,6 +475,11 @@ impl Initiator {
         ]
     }
 
+    /// The keys of a first request of a further connection: SessionType is for leading logins.
+    pub(crate) fn further_names() -> Vec<(&'static str, &'static str)> {
+        vec![("InitiatorName", INITIATOR), ("TargetName", IQN)]
+    }
+
     /// Logs in without security, straight from the operational stage (CSG=1, NSG=3, T=1).
     pub(crate) fn log_in(&mut self, keys: &[(&str, &str)]) -> Pdu {
         let mut all = Self::names();
@@ -533,6 +562,29 @@ impl Initiator {
         put(&mut pdu, 36, data_sn);
         put(&mut pdu, 40, offset);
         self.send(pdu, data);
+    }
+
+    /// The same request with the ExpStatSN of this connection: a retry after a logout.
+    pub(crate) fn numbered_again(&self, mut header: [u8; 48]) -> [u8; 48] {
+        put(&mut header, 28, self.exp_stat_sn);
+        header
+    }
+
+    /// Sends a numbered Logout Request for a connection.
+    pub(crate) fn log_out(&mut self, reason: u8, cid: u16) {
+        self.send_logout(LOGOUT_REQUEST, reason, cid);
+    }
+
+    /// Sends an immediate Logout Request for another connection.
+    pub(crate) fn log_out_now(&mut self, reason: u8, cid: u16) {
+        self.send_logout(LOGOUT_REQUEST | IMMEDIATE, reason, cid);
+    }
+
+    fn send_logout(&mut self, opcode: u8, reason: u8, cid: u16) {
+        let itt = self.itt();
+        let mut out = header(opcode, FINAL | reason, itt);
+        out[20..22].copy_from_slice(&cid.to_be_bytes());
+        self.send_request(out, &[]);
     }
 
     /// A task management function; gives the response code.
