@@ -51,6 +51,8 @@ counters! {
     reinstatements,
     /// SCSI commands.
     commands,
+    /// SNACK requests.
+    snacks,
     /// Reject PDUs sent.
     rejects,
     /// Bytes read from sockets.

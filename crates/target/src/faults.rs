@@ -162,6 +162,7 @@ struct State {
     status_jump: Option<u32>,
     answers: VecDeque<Answer>,
     rejects: VecDeque<u8>,
+    snack_rejects: u32,
 }
 
 impl State {
@@ -183,6 +184,7 @@ impl State {
             || self.status_jump.is_some()
             || !self.answers.is_empty()
             || !self.rejects.is_empty()
+            || self.snack_rejects > 0
     }
 }
 
@@ -300,6 +302,12 @@ impl Faults {
         self.change(|state| push(&mut state.rejects, reason));
     }
 
+    /// Rejects the next SNACK with reason 03 "SNACK reject" (RFC 7143 §7.8); a command without a
+    /// status ends with CHECK CONDITION then. One-shot; counts up.
+    pub fn reject_next_snack(&self) {
+        self.change(|state| state.snack_rejects = state.snack_rejects.saturating_add(1));
+    }
+
     /// Sends an Async Message on every connection now.
     pub fn send_async(&self, event: AsyncEvent) {
         self.raise(&Event::Async(event));
@@ -387,6 +395,10 @@ impl Faults {
 
     pub(crate) fn take_reject(&self) -> Option<u8> {
         self.ask(|state| state.rejects.pop_front())
+    }
+
+    pub(crate) fn take_snack_reject(&self) -> bool {
+        self.ask(|state| count_down(&mut state.snack_rejects))
     }
 
     pub(crate) fn take_status_jump(&self) -> Option<u32> {

@@ -48,6 +48,15 @@ pub struct KeyPolicy {
     pub time2wait: u16,
     /// `DefaultTime2Retain`, 0 to 3600 seconds.
     pub time2retain: u16,
+    /// `ErrorRecoveryLevel`, 0 to 2: the highest we agree to (RFC 7143 §13.20).
+    pub error_recovery_level: u8,
+    /// From ErrorRecoveryLevel 1 on: ask with the A bit for an acknowledgment of read data after so
+    /// many bytes of a command (RFC 7143 §11.7.2); `None`: never. Less than the agreed
+    /// `MaxBurstLength` is more often than the RFC allows, for initiators that are to bear it.
+    pub data_ack_every: Option<u32>,
+    /// From ErrorRecoveryLevel 1 on: ask again for write data that has not come for so long
+    /// (RFC 7143 §7.1.4.1 b); `None`: never.
+    pub sequence_timeout: Option<Duration>,
     /// `DataPDUInOrder`: false lets the initiator choose.
     pub data_pdu_in_order: bool,
     /// `DataSequenceInOrder`: false lets the initiator choose.
@@ -72,6 +81,9 @@ impl Default for KeyPolicy {
             max_connections: 8,
             time2wait: 2,
             time2retain: 20,
+            error_recovery_level: 1,
+            data_ack_every: None,
+            sequence_timeout: Some(Duration::from_secs(5)),
             data_pdu_in_order: true,
             data_sequence_in_order: true,
             window: 128,
@@ -91,6 +103,7 @@ impl KeyPolicy {
         self.max_connections = self.max_connections.max(1);
         self.time2wait = self.time2wait.min(3600);
         self.time2retain = self.time2retain.min(3600);
+        self.error_recovery_level = self.error_recovery_level.min(1);
         self.window = self.window.clamp(1, WINDOW_LIMIT);
         self
     }

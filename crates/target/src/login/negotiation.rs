@@ -55,8 +55,9 @@ impl Negotiation {
         mut keys: Vec<(Key, &str)>,
         out: &mut PairWriter,
     ) -> Result<(), LoginStatus> {
-        // FirstBurstLength may not exceed MaxBurstLength: settle the latter first.
-        keys.sort_by_key(|(key, _)| *key == Key::FirstBurstLength);
+        // FirstBurstLength may not exceed MaxBurstLength, and MaxOutstandingR2T depends on recovery
+        // and order: they come last.
+        keys.sort_by_key(|(key, _)| matches!(key, Key::FirstBurstLength | Key::MaxOutstandingR2T));
         keys.into_iter()
             .try_for_each(|(key, value)| self.answer_one(key, value, out))
     }
@@ -142,7 +143,12 @@ impl Negotiation {
         if no_digest || bursts || !self.proposed.is_empty() {
             return Err(LoginStatus::INITIATOR_ERROR);
         }
-        Ok(parameters.clone())
+        let mut agreed = parameters.clone();
+        if self.repeats_last_only() {
+            // Whatever was said before: fewer than agreed are always allowed.
+            agreed.max_outstanding_r2t = 1;
+        }
+        Ok(agreed)
     }
 
     /// The keys that must be proposed because their defaults are not what we want.
@@ -192,6 +198,11 @@ impl Negotiation {
         !self.discovery && (!self.parameters.initial_r2t || self.parameters.immediate_data)
     }
 
+    /// RFC 7143 §13.19: with recovery and sequences in order there is one R2T at a time.
+    fn repeats_last_only(&self) -> bool {
+        self.parameters.error_recovery_level > 0 && self.parameters.data_sequence_in_order
+    }
+
     /// What we take of a list key.
     fn list(&self, key: Key) -> &'static [&'static str] {
         let digest = match key {
@@ -219,11 +230,14 @@ impl Negotiation {
             Key::FirstBurstLength => number(policy.first_burst.min(self.parameters.max_burst)),
             Key::DefaultTime2Wait => number(policy.time2wait.into()),
             Key::DefaultTime2Retain => number(policy.time2retain.into()),
+            Key::MaxOutstandingR2T if self.repeats_last_only() => number(1),
             Key::MaxOutstandingR2T => number(policy.max_outstanding_r2t.into()),
             Key::DataPduInOrder => Some(Offer::Boolean(policy.data_pdu_in_order)),
             Key::DataSequenceInOrder => Some(Offer::Boolean(policy.data_sequence_in_order)),
-            // Session recovery only, and the features of RFC 7143 only.
-            Key::ErrorRecoveryLevel => number(0),
+            // RFC 7143 §7.4.1.
+            Key::ErrorRecoveryLevel if self.discovery => number(0),
+            Key::ErrorRecoveryLevel => number(policy.error_recovery_level.into()),
+            // The features of RFC 7143 only.
             Key::IscsiProtocolLevel => number(1),
             _ => None,
         }
@@ -276,6 +290,9 @@ impl Negotiation {
             Key::DefaultTime2Wait => now.time2wait = short,
             Key::DefaultTime2Retain => now.time2retain = short,
             Key::MaxOutstandingR2T => now.max_outstanding_r2t = short,
+            Key::ErrorRecoveryLevel => {
+                now.error_recovery_level = u8::try_from(number).unwrap_or_default();
+            }
             _ => {}
         }
     }
@@ -342,8 +359,8 @@ mod tests {
         assert_eq!(
             answers.unwrap(),
             "HeaderDigest=CRC32C DataDigest=None InitialR2T=No ImmediateData=Yes \
-             MaxBurstLength=65536 DefaultTime2Wait=5 DefaultTime2Retain=7 MaxOutstandingR2T=8 \
-             MaxConnections=8 ErrorRecoveryLevel=0 IFMarker=Reject FirstBurstLength=65536 "
+             MaxBurstLength=65536 DefaultTime2Wait=5 DefaultTime2Retain=7 MaxConnections=8 \
+             ErrorRecoveryLevel=1 IFMarker=Reject FirstBurstLength=65536 MaxOutstandingR2T=1 "
         );
         let mut out = PairWriter::new();
         negotiation.declare_and_propose(true, &mut out);
@@ -355,7 +372,7 @@ mod tests {
         assert_eq!((agreed.time2wait, agreed.time2retain), (5, 7));
         assert_eq!(
             (agreed.max_outstanding_r2t, agreed.max_send_data_segment),
-            (8, 65536)
+            (1, 65536)
         );
         assert_eq!(
             (agreed.max_connections, agreed.max_recv_data_segment),

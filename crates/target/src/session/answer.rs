@@ -3,10 +3,11 @@
 
 use hawser_proto::pdu::{
     AsyncEvent, AsyncMessage, Bhs, NIL, NO_LUN, NopIn, NopOut, Pdu, Reject, RejectReason, Response,
-    TextRequest,
+    ScsiResponse, TextRequest,
 };
 
 use super::Turn;
+use super::link::Kept;
 use super::text::{self, Question, TextExchange};
 use crate::connection::output::Payload;
 use crate::faults;
@@ -21,17 +22,64 @@ impl Turn<'_> {
         payload: &[u8],
         takes_status: bool,
     ) {
-        let faults = &self.session.shared.faults;
+        if takes_status {
+            self.send_status(cid, pdu, payload, None);
+            return;
+        }
         self.core.window.advertise(self.core.tasks.len());
+        let faults = &self.session.shared.faults;
         let Some(link) = self.core.links.get_mut(&cid) else {
             return;
         };
-        pdu.set_sequence_numbers(link.numbers(&self.core.window, takes_status, faults));
+        pdu.set_sequence_numbers(link.numbers(&self.core.window, false, faults));
         pdu.set_data_segment_length(u32::try_from(payload.len()).unwrap_or_default());
         link.out.push(pdu.as_bhs(), Payload::Bytes(payload), faults);
-        if self.caller != Some(cid) {
-            link.mailbox.wake();
+        self.wake(cid);
+    }
+
+    /// Queues a PDU that takes a StatSN, which it gives; nothing if the connection is gone. It is
+    /// kept until it is acknowledged if the session has recovery; `task` is the command whose
+    /// status it is.
+    pub(crate) fn send_status<R: Response>(
+        &mut self,
+        cid: u16,
+        mut pdu: R,
+        payload: &[u8],
+        task: Option<u32>,
+    ) -> Option<u32> {
+        self.core.window.advertise(self.core.tasks.len());
+        let keeps = self.core.keeps();
+        let faults = &self.session.shared.faults;
+        let link = self.core.links.get_mut(&cid)?;
+        let numbers = link.numbers(&self.core.window, true, faults);
+        pdu.set_sequence_numbers(numbers);
+        pdu.set_data_segment_length(u32::try_from(payload.len()).unwrap_or_default());
+        link.out.push(pdu.as_bhs(), Payload::Bytes(payload), faults);
+        if keeps {
+            let payload = Kept::Bytes(payload.to_vec());
+            link.keep(numbers.stat_sn, pdu.as_bhs(), payload, task);
         }
+        self.wake(cid);
+        Some(numbers.stat_sn)
+    }
+
+    /// Sends a PDU again as it was, but for ExpCmdSN and MaxCmdSN.
+    pub(crate) fn repeat(&mut self, cid: u16, header: &Bhs, payload: &Kept) {
+        let (expected, max) = self.core.numbers();
+        let faults = &self.session.shared.faults;
+        let Some(link) = self.core.links.get_mut(&cid) else {
+            return;
+        };
+        // All PDUs of targets have them at the same place: any will do to write them.
+        let mut pdu = *ScsiResponse::from_bhs(header);
+        pdu.exp_cmd_sn = expected.into();
+        pdu.max_cmd_sn = max.into();
+        let payload = match payload {
+            Kept::Bytes(bytes) => Payload::Bytes(bytes),
+            Kept::Part(bytes, range) => Payload::Part(bytes, range.clone()),
+        };
+        link.out.push(pdu.as_bhs(), payload, faults);
+        self.wake(cid);
     }
 
     /// Rejects the PDU with this header.
@@ -41,10 +89,16 @@ impl Turn<'_> {
 
     /// The same with any reason code.
     pub(crate) fn reject_code(&mut self, cid: u16, header: &Bhs, code: u8) {
-        self.session.shared.counters.rejects.add();
-        tracing::debug!(cid, code, opcode = header[0] & 0x3f, "reject");
         let mut pdu = Reject::default();
         pdu.reason_code = code;
+        self.send_reject(cid, pdu, header);
+    }
+
+    /// Sends a Reject of the PDU with this header.
+    pub(crate) fn send_reject(&mut self, cid: u16, pdu: Reject, header: &Bhs) {
+        self.session.shared.counters.rejects.add();
+        let (code, opcode) = (pdu.reason_code, header[0] & 0x3f);
+        tracing::debug!(cid, code, opcode, "reject");
         self.send(cid, pdu, header, true);
     }
 
@@ -177,7 +231,7 @@ impl Turn<'_> {
     }
 
     /// A Target Transfer Tag for a new exchange.
-    fn new_ttt(&mut self) -> u32 {
+    pub(crate) fn new_ttt(&mut self) -> u32 {
         take_ttt(&mut self.core.next_ttt)
     }
 }

@@ -1,24 +1,22 @@
 //! SCSI commands: gathered, carried out, answered (RFC 7143 §11.3, §11.4, §11.7).
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
-use hawser_proto::pdu::{DataIn, Pdu, R2t, Response, ScsiResponse};
-use hawser_scsi::{Status, opcode};
+use hawser_proto::pdu::R2t;
+use hawser_proto::serial::Serial;
+use hawser_scsi::opcode;
 
+use super::finished::{Outcome, Residual};
 use super::gather::Gather;
 use super::task::{Command, Phase, Task};
 use super::{Session, Turn};
-use crate::connection::output::Payload;
 use crate::disk::{CommandResult, Device, MAX_TRANSFER_BYTES, Nexus};
 use crate::faults::Answer;
 
 /// The most memory that a session's writes may set aside at one time, in bytes. Later ones wait
 /// for their R2Ts. One task may always have what it needs.
 const RESERVED_LIMIT: usize = 64 * 1024 * 1024;
-
-/// Payloads up to this many bytes are copied behind their header; longer ones are written from
-/// where they are. Copying so little costs less than another slice of a vectored write.
-const COPIED_PAYLOAD: usize = 16 * 1024;
 
 /// How many buffers a session keeps for reuse.
 const SPARE_BUFFERS: usize = 8;
@@ -32,25 +30,6 @@ enum DataOut<'a> {
     Immediate(&'a [u8]),
     /// It was gathered.
     Gathered(Gather),
-}
-
-/// How much less or more a command moved than the initiator expected (RFC 7143 §11.4.5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Residual {
-    overflow: bool,
-    underflow: bool,
-    count: u32,
-}
-
-impl Residual {
-    fn new(expected: u32, presented: u64) -> Self {
-        let difference = presented.abs_diff(u64::from(expected));
-        Self {
-            overflow: presented > u64::from(expected),
-            underflow: presented < u64::from(expected),
-            count: u32::try_from(difference).unwrap_or(u32::MAX),
-        }
-    }
 }
 
 impl Turn<'_> {
@@ -96,6 +75,19 @@ impl Turn<'_> {
         };
         self.core.tasks.insert(itt, task);
         self.proceed(itt);
+        self.watch_data(itt);
+    }
+
+    /// Has the data of a task that still gathers it asked for again if it stays away.
+    fn watch_data(&self, itt: u32) {
+        let task = self.core.tasks.get(&itt);
+        let gathering = task.is_some_and(|task| matches!(task.phase, Phase::Gathering(_)));
+        let policy = self.session.purpose.target().map(|target| &target.policy);
+        let timeout = policy.and_then(|policy| policy.sequence_timeout);
+        if let (Some(task), Some(timeout), true) = (task, timeout, gathering && self.core.keeps()) {
+            let session = Arc::downgrade(self.session);
+            tokio::spawn(watch_data(session, itt, task.command.number(), timeout));
+        }
     }
 
     /// How many bytes of data to ask for: all that the initiator announced, unless the command
@@ -167,7 +159,7 @@ impl Turn<'_> {
     }
 
     /// A fault holds the R2Ts back for a while.
-    fn ask_later(&self, itt: u32, delay: std::time::Duration) {
+    fn ask_later(&self, itt: u32, delay: Duration) {
         let session = Arc::clone(self.session);
         tokio::spawn(async move {
             tokio::time::sleep(delay).await;
@@ -303,112 +295,37 @@ impl Turn<'_> {
 
     /// Answers a command with a status and sense data, without having carried it out.
     pub(crate) fn refuse(&mut self, cid: u16, command: &Command, answer: &Answer) {
-        let residual = Residual::new(command.expected(), 0);
-        self.send_response(cid, command, answer.status, &answer.sense, residual, 0);
+        let outcome = Outcome {
+            status: answer.status,
+            sense: answer.sense.clone(),
+            residual: Residual::new(command.expected(), 0),
+        };
+        self.answer_command(cid, command, outcome, Vec::new(), 0);
     }
 
     /// Answers a command that was carried out.
-    fn respond(&mut self, cid: u16, command: &Command, result: &CommandResult, data_in: Vec<u8>) {
-        let expected = command.expected();
-        let presented = result.transfer_length.unwrap_or_default();
-        let residual = Residual::new(expected, presented);
-        let length = data_in.len().min(expected as usize);
-        let readable = command.header.is_read() && !command.header.is_write() && length > 0;
-        if !readable {
-            self.give_back(cid, data_in);
-            let status = result.status.to_byte();
-            return self.send_response(cid, command, status, &result.sense_data(), residual, 0);
-        }
-        let good = result.status == Status::Good;
-        let sent = self.send_data_in(cid, command, data_in, length, good.then_some(residual));
-        if !good {
-            let (status, sense) = (result.status.to_byte(), result.sense_data());
-            self.send_response(cid, command, status, &sense, residual, sent);
-        }
-    }
-
-    fn send_response(
+    fn respond(
         &mut self,
         cid: u16,
         command: &Command,
-        status: u8,
-        sense: &[u8],
-        residual: Residual,
-        data_in_count: u32,
+        result: &CommandResult,
+        mut data_in: Vec<u8>,
     ) {
-        let mut response = ScsiResponse::new(command.itt(), status);
-        response.set_overflow(residual.overflow);
-        response.set_underflow(residual.underflow);
-        response.residual_count = residual.count.into();
-        response.exp_data_sn = data_in_count.into();
-        let mut data = Vec::new();
-        if !sense.is_empty() {
-            let length = u16::try_from(sense.len()).unwrap_or(u16::MAX);
-            data.extend_from_slice(&length.to_be_bytes());
-            data.extend(sense.iter().take(length.into()));
-        }
-        self.send(cid, response, &data, true);
-    }
-
-    /// Sends the data of a read, with GOOD status in the last PDU if `residual` is given. Returns
-    /// how many PDUs that took.
-    fn send_data_in(
-        &mut self,
-        cid: u16,
-        command: &Command,
-        payload: Vec<u8>,
-        length: usize,
-        residual: Option<Residual>,
-    ) -> u32 {
-        self.core.window.advertise(self.core.tasks.len());
-        let faults = &self.session.shared.faults;
-        let Some(link) = self.core.links.get_mut(&cid) else {
-            return 0;
+        let expected = command.expected();
+        let outcome = Outcome {
+            status: result.status.to_byte(),
+            sense: result.sense_data(),
+            residual: Residual::new(expected, result.transfer_length.unwrap_or_default()),
         };
-        let (segment, burst) = (
-            link.parameters.max_send_data_segment,
-            link.parameters.max_burst,
-        );
-        let copied = length <= COPIED_PAYLOAD;
-        let payload = Arc::new(payload);
-        let (mut offset, mut count) = (0, 0_u32);
-        while offset < length {
-            let left_in_burst = burst as usize - offset % burst as usize;
-            let piece = (length - offset).min(segment as usize).min(left_in_burst);
-            let end = offset + piece;
-            let last = end == length;
-            let mut pdu = DataIn::new(command.itt());
-            pdu.data_sn = count.into();
-            pdu.buffer_offset = u32::try_from(offset).unwrap_or(u32::MAX).into();
-            pdu.set_final(last || piece == left_in_burst);
-            pdu.set_data_segment_length(u32::try_from(piece).unwrap_or_default());
-            let status = residual.filter(|_| last);
-            if let Some(residual) = status {
-                pdu.set_has_status(true);
-                pdu.set_overflow(residual.overflow);
-                pdu.set_underflow(residual.underflow);
-                pdu.residual_count = residual.count.into();
-            }
-            pdu.set_sequence_numbers(link.numbers(&self.core.window, status.is_some(), faults));
-            let part = if copied {
-                Payload::Bytes(payload.get(offset..end).unwrap_or_default())
-            } else {
-                Payload::Part(&payload, offset..end)
-            };
-            link.out.push(pdu.as_bhs(), part, faults);
-            offset = end;
-            count = count.saturating_add(1);
+        let mut length = data_in.len().min(expected as usize);
+        if !command.header.is_read() || command.header.is_write() || length == 0 {
+            self.give_back(cid, std::mem::take(&mut data_in));
+            length = 0;
         }
-        if self.caller != Some(cid) {
-            link.mailbox.wake();
-        }
-        if let Some(payload) = Arc::into_inner(payload) {
-            link.out.give_payload(payload);
-        }
-        count
+        self.answer_command(cid, command, outcome, data_in, length);
     }
 
-    fn give_back(&mut self, cid: u16, data_in: Vec<u8>) {
+    pub(crate) fn give_back(&mut self, cid: u16, data_in: Vec<u8>) {
         if let Some(link) = self.core.link(cid) {
             link.out.give_payload(data_in);
         }
@@ -419,6 +336,32 @@ impl Turn<'_> {
         if fits && self.core.buffers.len() < SPARE_BUFFERS {
             self.core.buffers.push(buffer);
         }
+    }
+}
+
+/// Looks every now and then whether data of a task has come; if none has although some is owed, it
+/// is taken for lost. Ends with the task.
+async fn watch_data(session: Weak<Session>, itt: u32, number: Serial, timeout: Duration) {
+    let mut seen = None;
+    loop {
+        tokio::time::sleep(timeout).await;
+        let Some(session) = session.upgrade() else {
+            return;
+        };
+        let mut core = session.lock();
+        let task = core.tasks.get_mut(&itt);
+        let Some(task) = task.filter(|task| task.command.number() == number) else {
+            return;
+        };
+        let Phase::Gathering(gather) = &mut task.phase else {
+            return;
+        };
+        let progress = Some(gather.progress());
+        if progress == seen && gather.is_waiting() {
+            gather.time_out();
+            session.turn(&mut core).proceed(itt);
+        }
+        seen = progress;
     }
 }
 

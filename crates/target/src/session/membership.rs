@@ -82,6 +82,7 @@ impl Session {
     pub(super) fn end_tasks_of(self: &Arc<Self>, core: &mut Core, cid: u16) {
         core.discard_held(cid);
         let cleared = core.drop_tasks(|task| task.cid == cid);
+        core.archive.discard(|task| task.cid == cid);
         if let Some(device) = self.device() {
             for lun in cleared {
                 device.commands_cleared(&self.nexus, lun);

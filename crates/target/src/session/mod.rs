@@ -7,13 +7,17 @@
 
 mod answer;
 mod command;
+mod data_in;
+mod finished;
 mod gather;
 mod link;
 mod logout;
 mod manage;
 mod membership;
+mod ranges;
 mod receive;
 mod seat;
+mod snack;
 mod task;
 mod text;
 mod window;
@@ -28,6 +32,8 @@ use hawser_proto::serial::Serial;
 use hawser_scsi::Lun;
 use tokio::sync::Notify;
 
+use self::data_in::Cut;
+use self::finished::Archive;
 pub(crate) use self::link::{Ending, Link};
 pub(crate) use self::receive::{Incoming, Sink};
 pub(crate) use self::seat::Seat;
@@ -74,6 +80,10 @@ pub(crate) enum Held {
 pub(crate) struct Core {
     window: Window<Held>,
     tasks: HashMap<u32, Task>,
+    /// Commands that were answered and not acknowledged.
+    archive: Archive,
+    /// Room to plan the PDUs of a read in.
+    cuts: Vec<Cut>,
     links: BTreeMap<u16, Link>,
     /// What the leading login agreed on for the whole session.
     agreed: Parameters,
@@ -110,6 +120,11 @@ impl Core {
     /// ExpCmdSN and MaxCmdSN.
     pub(crate) fn numbers(&self) -> (u32, u32) {
         (self.window.expected().0, self.window.max().0)
+    }
+
+    /// Whether what was sent is kept until it is acknowledged (ErrorRecoveryLevel 1 and 2).
+    fn keeps(&self) -> bool {
+        self.agreed.error_recovery_level > 0
     }
 
     /// Whether the session is over.
@@ -151,6 +166,8 @@ impl Session {
         let core = Core {
             window: Window::new(Serial(first), size),
             tasks: HashMap::new(),
+            archive: Archive::default(),
+            cuts: Vec::new(),
             links: BTreeMap::new(),
             agreed: Parameters::default(),
             closed: false,
@@ -281,6 +298,7 @@ impl Core {
     fn forget_all(&mut self) {
         self.closed = true;
         self.drop_tasks(|_| true);
+        self.archive.discard(|_| true);
         self.waiting.clear();
     }
 

@@ -4,7 +4,7 @@
 use hawser_proto::pdu::ahs::AdditionalHeaders;
 use hawser_proto::pdu::{
     BasicHeader, Bhs, DataOut, FromInitiator, LogoutReason, NIL, Opcode, Pdu, RejectReason,
-    Request, ScsiCommand,
+    Request, ScsiCommand, SnackType,
 };
 use hawser_proto::serial::Serial;
 
@@ -102,7 +102,17 @@ impl Turn<'_> {
                 return self.reject(cid, header, malformed.reject_reason());
             }
         };
+        if let FromInitiator::Snack(snack) = pdu
+            && snack.snack_type() == Ok(SnackType::DataAck)
+        {
+            // The same PDU may acknowledge the status, and with it all data.
+            self.snack(cid, snack);
+            return self.acknowledge(cid, &pdu);
+        }
         self.acknowledge(cid, &pdu);
+        if let FromInitiator::Snack(snack) = pdu {
+            return self.snack(cid, snack);
+        }
         if let FromInitiator::DataOut(pdu) = pdu {
             return self.data_out(cid, pdu, incoming);
         }
@@ -148,8 +158,12 @@ impl Turn<'_> {
             FromInitiator::Snack(pdu) => (cid, pdu.exp_stat_sn),
             FromInitiator::LoginRequest(_) => return,
         };
-        if let Some(link) = self.core.link(about) {
-            link.acknowledge(exp_stat_sn.get());
+        let ended = self
+            .core
+            .link(about)
+            .map(|link| link.acknowledge(exp_stat_sn.get()));
+        for (itt, stat_sn) in ended.unwrap_or_default() {
+            self.core.archive.arrived(about, itt, stat_sn);
         }
         if self.core.fences > 0 {
             self.session.settled.notify_waiters();
@@ -225,7 +239,6 @@ impl Turn<'_> {
         match pdu {
             FromInitiator::TextRequest(request) => tagged(request.itt.get()),
             FromInitiator::LogoutRequest(request) => tagged(request.itt.get()),
-            FromInitiator::Snack(_) => Err(RejectReason::SnackReject),
             FromInitiator::LoginRequest(_) => Err(RejectReason::ProtocolError),
             // RFC 7143 §4.3: a discovery session asks for targets, and logs out.
             _ if discovery => Err(RejectReason::ProtocolError),
@@ -239,7 +252,9 @@ impl Turn<'_> {
                 }
                 tagged(request.itt.get())
             }
-            FromInitiator::NopOut(_) | FromInitiator::DataOut(_) => Ok(()),
+            FromInitiator::NopOut(_) | FromInitiator::DataOut(_) | FromInitiator::Snack(_) => {
+                Ok(())
+            }
         }
     }
 
@@ -275,6 +290,10 @@ impl Turn<'_> {
             return;
         };
         let piece = piece(pdu);
+        if gather.is_stale(piece.ttt) {
+            // It was asked for again meanwhile.
+            return;
+        }
         if !gather.is_expected(piece.ttt) {
             return self.reject(cid, incoming.header, RejectReason::InvalidPduField);
         }

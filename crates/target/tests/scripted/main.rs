@@ -11,3 +11,4 @@ mod numbering;
 mod raw;
 mod recovery;
 mod tasks;
+mod within;

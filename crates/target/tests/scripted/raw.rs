@@ -556,18 +556,73 @@ impl Initiator {
         last: bool,
         data: &[u8],
     ) {
+        let bytes = self.data_out_bytes(itt, ttt, data_sn, offset, last, data);
+        self.send_bytes(&bytes);
+    }
+
+    /// The bytes of a Data-Out PDU.
+    pub(crate) fn data_out_bytes(
+        &self,
+        itt: u32,
+        ttt: u32,
+        data_sn: u32,
+        offset: u32,
+        last: bool,
+        data: &[u8],
+    ) -> Vec<u8> {
         let mut pdu = header(DATA_OUT, if last { FINAL } else { 0 }, itt);
         put(&mut pdu, 20, ttt);
         put(&mut pdu, 28, self.exp_stat_sn);
         put(&mut pdu, 36, data_sn);
         put(&mut pdu, 40, offset);
-        self.send(pdu, data);
+        self.encode(pdu, data)
+    }
+
+    /// Sends bytes the last of which, in a digest, is wrong.
+    pub(crate) fn send_spoilt(&mut self, bytes: &[u8]) {
+        let mut bytes = bytes.to_vec();
+        if let Some(last) = bytes.last_mut() {
+            *last ^= 0xff;
+        }
+        self.send_bytes(&bytes);
     }
 
     /// The same request with the ExpStatSN of this connection: a retry after a logout.
     pub(crate) fn numbered_again(&self, mut header: [u8; 48]) -> [u8; 48] {
         put(&mut header, 28, self.exp_stat_sn);
         header
+    }
+
+    /// A SNACK; `run` is BegRun and RunLength.
+    pub(crate) fn snack(&mut self, kind: u8, itt: u32, tag: u32, run: (u32, u32)) {
+        let mut pdu = header(SNACK, FINAL | kind, itt);
+        put(&mut pdu, 20, tag);
+        put(&mut pdu, 28, self.exp_stat_sn);
+        put(&mut pdu, 40, run.0);
+        put(&mut pdu, 44, run.1);
+        self.send(pdu, &[]);
+    }
+
+    /// All Data-In PDUs of a read up to the one with its status, which is not acknowledged yet.
+    pub(crate) fn receive_read(&mut self, itt: u32) -> Vec<Pdu> {
+        let mut pdus = Vec::new();
+        loop {
+            let pdu = self.receive();
+            assert_eq!((pdu.opcode(), pdu.itt()), (DATA_IN, itt), "{pdu:02x?}");
+            // S, the status bit.
+            let last = pdu.header[1] & 0x01 != 0;
+            pdus.push(pdu);
+            if last {
+                return pdus;
+            }
+        }
+    }
+
+    /// Rejected for this reason.
+    pub(crate) fn expect_reject(&mut self, reason: u8) -> Pdu {
+        let reject = self.expect(REJECT);
+        assert_eq!(reject.header[2], reason, "{reject:02x?}");
+        reject
     }
 
     /// Sends a numbered Logout Request for a connection.
