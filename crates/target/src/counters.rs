@@ -53,6 +53,8 @@ counters! {
     commands,
     /// SNACK requests.
     snacks,
+    /// Tasks that went on on another connection.
+    reassignments,
     /// Reject PDUs sent.
     rejects,
     /// Bytes read from sockets.

@@ -81,7 +81,7 @@ impl Default for KeyPolicy {
             max_connections: 8,
             time2wait: 2,
             time2retain: 20,
-            error_recovery_level: 1,
+            error_recovery_level: 2,
             data_ack_every: None,
             sequence_timeout: Some(Duration::from_secs(5)),
             data_pdu_in_order: true,
@@ -103,7 +103,7 @@ impl KeyPolicy {
         self.max_connections = self.max_connections.max(1);
         self.time2wait = self.time2wait.min(3600);
         self.time2retain = self.time2retain.min(3600);
-        self.error_recovery_level = self.error_recovery_level.min(1);
+        self.error_recovery_level = self.error_recovery_level.min(2);
         self.window = self.window.clamp(1, WINDOW_LIMIT);
         self
     }

@@ -18,6 +18,8 @@ pub(crate) struct Ticket {
     pub(crate) cid: u16,
     /// The CmdSN of the login.
     pub(crate) cmd_sn: u32,
+    /// What its first request says of the connection that had its CID (RFC 7143 §11.12.9).
+    pub(crate) exp_stat_sn: Option<u32>,
 }
 
 /// The table of sessions.
@@ -129,7 +131,7 @@ impl Registry {
         let session = self.table().sessions.get(&key).cloned();
         let session = session.filter(|session| session.tsih == ticket.tsih);
         let session = session.ok_or(LoginStatus::SESSION_DOES_NOT_EXIST)?;
-        session.add(ticket.cid, link).await?;
+        session.add(ticket.cid, link, ticket.exp_stat_sn).await?;
         Ok(session)
     }
 

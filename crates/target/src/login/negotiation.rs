@@ -360,7 +360,7 @@ mod tests {
             answers.unwrap(),
             "HeaderDigest=CRC32C DataDigest=None InitialR2T=No ImmediateData=Yes \
              MaxBurstLength=65536 DefaultTime2Wait=5 DefaultTime2Retain=7 MaxConnections=8 \
-             ErrorRecoveryLevel=1 IFMarker=Reject FirstBurstLength=65536 MaxOutstandingR2T=1 "
+             ErrorRecoveryLevel=2 IFMarker=Reject FirstBurstLength=65536 MaxOutstandingR2T=1 "
         );
         let mut out = PairWriter::new();
         negotiation.declare_and_propose(true, &mut out);

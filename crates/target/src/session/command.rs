@@ -9,7 +9,7 @@ use hawser_scsi::opcode;
 
 use super::finished::{Outcome, Residual};
 use super::gather::Gather;
-use super::task::{Command, Phase, Task};
+use super::task::{Command, Home, Phase, Task};
 use super::{Session, Turn};
 use crate::disk::{CommandResult, Device, MAX_TRANSFER_BYTES, Nexus};
 use crate::faults::Answer;
@@ -65,7 +65,7 @@ impl Turn<'_> {
         let itt = command.itt();
         let phase = Phase::Gathering(gather);
         let task = Task {
-            cid,
+            home: Home::On(cid),
             command,
             phase,
             held,
@@ -108,7 +108,8 @@ impl Turn<'_> {
 
     /// Does what is to be done next for a task that gathers its data.
     pub(crate) fn proceed(&mut self, itt: u32) {
-        let Some(task) = self.core.tasks.get_mut(&itt).filter(|task| !task.held) else {
+        let ready = |task: &&mut Task| !task.held && task.home.cid().is_some();
+        let Some(task) = self.core.tasks.get_mut(&itt).filter(ready) else {
             return;
         };
         let Phase::Gathering(gather) = &mut task.phase else {
@@ -131,7 +132,10 @@ impl Turn<'_> {
         let Some(task) = self.core.tasks.get_mut(&itt) else {
             return;
         };
-        let (cid, lun) = (task.cid, task.command.header.lun);
+        let lun = task.command.header.lun;
+        let Some(cid) = task.home.cid() else {
+            return;
+        };
         let Phase::Gathering(gather) = &mut task.phase else {
             return;
         };
@@ -173,8 +177,8 @@ impl Turn<'_> {
         let Some(task) = self.core.tasks.remove(&itt) else {
             return;
         };
-        let (cid, reserved) = (task.cid, task.reserved);
-        let Phase::Gathering(gather) = task.phase else {
+        let reserved = task.reserved;
+        let (Phase::Gathering(gather), Some(cid)) = (task.phase, task.home.cid()) else {
             return;
         };
         match gather.fault() {
@@ -238,7 +242,7 @@ impl Turn<'_> {
         if let DataOut::Gathered(gather) = data {
             self.recycle(gather.into_buffer());
         }
-        self.respond(cid, &command, &result, std::mem::take(data_in));
+        self.respond(Home::On(cid), &command, &result, std::mem::take(data_in));
     }
 
     /// Whether a fault switch answers the command, or swallows it.
@@ -263,7 +267,7 @@ impl Turn<'_> {
         let itt = command.itt();
         let (held, doomed, delayed) = (false, false, false);
         let task = Task {
-            cid,
+            home: Home::On(cid),
             command,
             phase,
             held,
@@ -290,7 +294,7 @@ impl Turn<'_> {
             }
         };
         let session = Arc::clone(self.session);
-        tokio::task::spawn_blocking(move || session.work(cid, ticket, &command, &data));
+        tokio::task::spawn_blocking(move || session.work(ticket, &command, &data));
     }
 
     /// Answers a command with a status and sense data, without having carried it out.
@@ -300,13 +304,13 @@ impl Turn<'_> {
             sense: answer.sense.clone(),
             residual: Residual::new(command.expected(), 0),
         };
-        self.answer_command(cid, command, outcome, Vec::new(), 0);
+        self.answer_command(Home::On(cid), command, outcome, Vec::new(), 0);
     }
 
     /// Answers a command that was carried out.
     fn respond(
         &mut self,
-        cid: u16,
+        home: Home,
         command: &Command,
         result: &CommandResult,
         mut data_in: Vec<u8>,
@@ -319,14 +323,14 @@ impl Turn<'_> {
         };
         let mut length = data_in.len().min(expected as usize);
         if !command.header.is_read() || command.header.is_write() || length == 0 {
-            self.give_back(cid, std::mem::take(&mut data_in));
+            self.give_back(home, std::mem::take(&mut data_in));
             length = 0;
         }
-        self.answer_command(cid, command, outcome, data_in, length);
+        self.answer_command(home, command, outcome, data_in, length);
     }
 
-    pub(crate) fn give_back(&mut self, cid: u16, data_in: Vec<u8>) {
-        if let Some(link) = self.core.link(cid) {
+    pub(crate) fn give_back(&mut self, home: Home, data_in: Vec<u8>) {
+        if let Some(link) = home.cid().and_then(|cid| self.core.link(cid)) {
             link.out.give_payload(data_in);
         }
     }
@@ -369,8 +373,9 @@ async fn watch_data(session: Weak<Session>, itt: u32, number: Serial, timeout: D
 const ABORTED_COMMAND: u8 = 0x0b;
 
 impl Session {
-    /// Carries a command out on the thread of a worker, and answers it unless it was aborted.
-    fn work(self: &Arc<Self>, cid: u16, ticket: u64, command: &Command, data: &[u8]) {
+    /// Carries a command out on the thread of a worker, and answers it where it is at home by then,
+    /// unless it was aborted.
+    fn work(self: &Arc<Self>, ticket: u64, command: &Command, data: &[u8]) {
         let mut data_in = Vec::new();
         let result = self
             .device()
@@ -382,9 +387,11 @@ impl Session {
             .tasks
             .get(&itt)
             .is_some_and(|task| matches!(task.phase, Phase::Executing(own) if own == ticket));
-        if let Some(result) = result.filter(|_| alive) {
-            core.tasks.remove(&itt);
-            self.turn(&mut core).respond(cid, command, &result, data_in);
+        if let Some(result) = result.filter(|_| alive)
+            && let Some(task) = core.tasks.remove(&itt)
+        {
+            let mut turn = self.turn(&mut core);
+            turn.respond(task.home, command, &result, data_in);
         }
         drop(core);
         self.settled.notify_waiters();

@@ -10,7 +10,7 @@ use hawser_proto::pdu::{Bhs, DataIn, Pdu, ScsiResponse};
 use super::Turn;
 use super::data_in::{Cut, Mark, Sent, Transfer, cut};
 use super::link::Kept;
-use super::task::Command;
+use super::task::{Command, Home};
 
 /// The most read data that a session keeps, in bytes. What was read beyond it cannot be sent again:
 /// a SNACK for it is rejected.
@@ -54,7 +54,7 @@ impl Outcome {
 #[derive(Debug)]
 pub(crate) struct Finished {
     /// The connection that it was answered on.
-    pub(crate) cid: u16,
+    pub(crate) home: Home,
     pub(crate) command: Command,
     pub(crate) outcome: Outcome,
     /// What it read; `None` if that was too much to keep.
@@ -66,8 +66,8 @@ pub(crate) struct Finished {
     marks: Vec<Mark>,
     /// Every Data-In before this one has arrived.
     acknowledged: u32,
-    /// The StatSN of its status.
-    pub(crate) stat_sn: u32,
+    /// The StatSN of its status; `None` if that was never sent.
+    pub(crate) stat_sn: Option<u32>,
     /// The tag of the last R-Data SNACK, or 0.
     snack_tag: u32,
 }
@@ -135,6 +135,10 @@ pub(crate) struct Archive {
 }
 
 impl Archive {
+    pub(crate) fn get(&self, itt: u32) -> Option<&Finished> {
+        self.tasks.get(&itt)
+    }
+
     pub(crate) fn get_mut(&mut self, itt: u32) -> Option<&mut Finished> {
         self.tasks.get_mut(&itt)
     }
@@ -143,7 +147,7 @@ impl Archive {
     pub(crate) fn marked(&mut self, cid: u16, ttt: u32) -> Option<&mut Finished> {
         self.tasks
             .values_mut()
-            .find(|task| task.cid == cid && task.has_mark(ttt))
+            .find(|task| task.home == Home::On(cid) && task.has_mark(ttt))
     }
 
     fn insert(&mut self, mut finished: Finished) {
@@ -170,9 +174,16 @@ impl Archive {
         let same = self
             .tasks
             .get(&itt)
-            .is_some_and(|task| task.cid == cid && task.stat_sn == stat_sn);
+            .is_some_and(|task| task.home == Home::On(cid) && task.stat_sn == Some(stat_sn));
         if same {
             self.remove(itt);
+        }
+    }
+
+    /// Gives the commands of one home another.
+    pub(crate) fn rehome(&mut self, from: Home, to: Home) {
+        for task in self.tasks.values_mut().filter(|task| task.home == from) {
+            task.home = to;
         }
     }
 
@@ -191,39 +202,56 @@ impl Archive {
 }
 
 impl Turn<'_> {
-    /// Answers a command with its data, of which `length` bytes are sent, and its status.
+    /// Answers a command with its data, of which `length` bytes are sent, and its status. If its
+    /// connection is gone, the answer only waits for another.
     pub(crate) fn answer_command(
         &mut self,
-        cid: u16,
+        home: Home,
         command: &Command,
         outcome: Outcome,
         data: Vec<u8>,
         length: usize,
     ) {
         let payload = Arc::new(data);
-        let mut sent = self.send_part(cid, command, &payload, &outcome, 0..length);
-        let stat_sn = match sent.status {
-            Some(stat_sn) => Some(stat_sn),
-            None => self.send_response(cid, command, &outcome, sent.count, 0),
+        let (sent, stat_sn) = match home {
+            Home::On(cid) => self.send_answer(cid, command, &payload, &outcome, length),
+            Home::Lost(_) => (Sent::default(), None),
         };
         if self.core.keeps() {
             let finished = Finished {
-                cid,
+                home,
                 command: command.clone(),
                 outcome,
-                data: Some(Arc::clone(&payload)),
+                data: Some(payload),
                 length,
-                headers: std::mem::take(&mut sent.headers),
-                marks: std::mem::take(&mut sent.marks),
+                headers: sent.headers,
+                marks: sent.marks,
                 acknowledged: 0,
-                stat_sn: stat_sn.unwrap_or_default(),
+                stat_sn,
                 snack_tag: 0,
             };
-            self.keep_last_data_in(&finished, sent.status.is_some());
+            self.keep_last_data_in(&finished, sent.status);
             self.core.archive.insert(finished);
         } else if let Some(payload) = Arc::into_inner(payload) {
-            self.give_back(cid, payload);
+            self.give_back(home, payload);
         }
+    }
+
+    /// Sends data and status of a command; gives the StatSN too.
+    fn send_answer(
+        &mut self,
+        cid: u16,
+        command: &Command,
+        payload: &Arc<Vec<u8>>,
+        outcome: &Outcome,
+        length: usize,
+    ) -> (Sent, Option<u32>) {
+        let sent = self.send_part(cid, command, payload, outcome, 0..length);
+        let stat_sn = match sent.status {
+            Some(stat_sn) => Some(stat_sn),
+            None => self.send_response(cid, command, outcome, sent.count, 0),
+        };
+        (sent, stat_sn)
     }
 
     /// Sends a part of a command's data as its connection takes it now.
@@ -264,19 +292,14 @@ impl Turn<'_> {
         }
     }
 
-    /// Keeps the Data-In that carried a command's status, for a Status SNACK.
-    fn keep_last_data_in(&mut self, finished: &Finished, with_status: bool) {
-        let last = finished.headers.last().filter(|_| with_status);
-        if let (Some(header), Some(data)) = (last, &finished.data)
-            && let Some(link) = self.core.links.get_mut(&finished.cid)
+    /// Keeps the Data-In that carried a command's status under this StatSN, for a Status SNACK.
+    fn keep_last_data_in(&mut self, finished: &Finished, status: Option<u32>) {
+        if let (Some(stat_sn), Some(cid)) = (status, finished.home.cid())
+            && let (Some(header), Some(data)) = (finished.headers.last(), &finished.data)
+            && let Some(link) = self.core.links.get_mut(&cid)
         {
             let payload = Kept::Part(Arc::clone(data), range_of(header));
-            link.keep(
-                finished.stat_sn,
-                header,
-                payload,
-                Some(finished.command.itt()),
-            );
+            link.keep(stat_sn, header, payload, Some(finished.command.itt()));
         }
     }
 
@@ -335,20 +358,65 @@ impl Turn<'_> {
         let sent = self.send_data_in(cid, transfer);
         finished.take_over(sent);
         finished.snack_tag = snack_tag;
-        let (mut pdu, sense) = response(
-            &finished.command,
-            &finished.outcome,
-            finished.next(),
-            snack_tag,
-        );
-        pdu.stat_sn = finished.stat_sn.into();
-        let header = *pdu.as_bhs();
-        self.repeat(cid, &header, &Kept::Bytes(sense.clone()));
-        if let Some(link) = self.core.link(cid) {
-            link.keep(finished.stat_sn, &header, Kept::Bytes(sense), Some(itt));
-        }
+        self.tag_response(cid, &finished);
         self.core.archive.insert(finished);
         true
+    }
+}
+
+impl Turn<'_> {
+    /// Sends the SCSI Response of a command with its SNACK tag, under the StatSN that its status
+    /// had, and keeps it in place of that.
+    fn tag_response(&mut self, cid: u16, finished: &Finished) {
+        let Some(stat_sn) = finished.stat_sn else {
+            return;
+        };
+        let (command, outcome) = (&finished.command, &finished.outcome);
+        let (mut pdu, sense) = response(command, outcome, finished.next(), finished.snack_tag);
+        pdu.stat_sn = stat_sn.into();
+        let header = *pdu.as_bhs();
+        let payload = Kept::Bytes(sense);
+        self.repeat(cid, &header, &payload);
+        if let Some(link) = self.core.link(cid) {
+            link.keep(stat_sn, &header, payload, Some(command.itt()));
+        }
+    }
+
+    /// Answers a command again on connection `cid`, which is its new home: all data that was not
+    /// acknowledged, as that connection takes it, and the status under a new number
+    /// (RFC 7143 §7.2.2). `exp_data_sn` acknowledges data, if it is one of the numbers that were
+    /// sent (§11.5.6).
+    pub(crate) fn answer_again(&mut self, cid: u16, itt: u32, exp_data_sn: u32) {
+        let Some(mut finished) = self.core.archive.remove(itt) else {
+            return;
+        };
+        if (finished.acknowledged..=finished.next()).contains(&exp_data_sn) {
+            finished.acknowledged = exp_data_sn;
+        }
+        finished.home = Home::On(cid);
+        finished.snack_tag = 0;
+        let mut cuts = Vec::new();
+        self.cut_for(cid, &finished.missing(), &mut cuts);
+        let data = finished.data.clone().unwrap_or_default();
+        let transfer = Transfer {
+            command: &finished.command,
+            payload: &data,
+            cuts: &cuts,
+            first: finished.acknowledged,
+            status: finished.outcome.in_data(),
+        };
+        let sent = self.send_data_in(cid, transfer);
+        let status = sent.status;
+        finished.take_over(sent);
+        finished.stat_sn = match status {
+            Some(_) => status,
+            None => {
+                let (command, outcome) = (&finished.command, &finished.outcome);
+                self.send_response(cid, command, outcome, finished.next(), 0)
+            }
+        };
+        self.keep_last_data_in(&finished, status);
+        self.core.archive.insert(finished);
     }
 }
 

@@ -387,6 +387,19 @@ impl Gather {
         self.progress += 1;
     }
 
+    /// Goes on on another connection: what was on its way there is asked for again. R2Ts before
+    /// `exp_data_sn` have arrived; numbers from there on are used anew (RFC 7143 §7.2.2, §11.5.6).
+    pub(crate) fn resume(&mut self, exp_data_sn: u32) {
+        let losses = self.losses;
+        self.time_out();
+        self.stale.clear();
+        // It is not the initiator that lost it.
+        self.losses = losses;
+        if exp_data_sn <= self.r2t_sn {
+            self.r2t_sn = exp_data_sn;
+        }
+    }
+
     /// Whether a tag is that of a sequence that was given up.
     pub(crate) fn is_stale(&self, ttt: u32) -> bool {
         self.stale.contains(&ttt)

@@ -10,6 +10,7 @@ use hawser_proto::pdu::{Bhs, SequenceNumbers};
 use hawser_proto::serial::Serial;
 
 use super::gather::Rules;
+use super::losses::Times;
 use super::text::TextExchange;
 use super::window::Window;
 use crate::connection::mailbox::Mailbox;
@@ -54,8 +55,8 @@ struct Status {
 pub(crate) enum Farewell {
     /// Not at all: if it ends, it was lost.
     None,
-    /// It was logged out, and its tasks with it.
-    Closed,
+    /// It was logged out: its tasks have ended, or wait for another connection already.
+    LoggedOut,
 }
 
 /// A connection in the full feature phase.
@@ -67,6 +68,8 @@ pub(crate) struct Link {
     pub(crate) text: Option<TextExchange>,
     pub(crate) ending: Ending,
     pub(crate) farewell: Farewell,
+    /// The times that were announced for its end.
+    pub(crate) announced: Option<Times>,
     /// The address by which the initiator reached us.
     pub(crate) local: SocketAddr,
     /// Wakes the connection when another one, or a worker, has left something to write.
@@ -95,6 +98,7 @@ impl Link {
             text: None,
             ending: Ending::Open,
             farewell: Farewell::None,
+            announced: None,
             local,
             mailbox,
             stat_sn,

@@ -5,41 +5,72 @@ use std::sync::Arc;
 use hawser_proto::pdu::{LogoutReason, LogoutRequest, LogoutResponse, LogoutResponseCode};
 
 use super::link::Farewell;
-use super::{Ending, Turn};
+use super::task::Home;
+use super::{Ending, Times, Turn};
+
+/// An answer to a logout.
+#[derive(Debug, Clone, Copy)]
+struct Answer {
+    /// The connection that asked.
+    cid: u16,
+    itt: u32,
+    code: LogoutResponseCode,
+    /// How long to wait and how long there is for what comes next.
+    times: Times,
+}
 
 impl Turn<'_> {
-    /// Closes the session or a connection.
+    /// Closes the session or a connection, or removes a connection for recovery.
     pub(crate) fn logout(&mut self, cid: u16, request: &LogoutRequest) {
-        let (itt, other) = (request.itt.get(), request.cid.get());
+        let other = request.cid.get();
+        let (here, lost) = (
+            self.core.links.contains_key(&other),
+            self.core.has_open_loss(other),
+        );
+        let recovers = self.core.agreed.error_recovery_level == 2;
+        let mut answer = Answer {
+            cid,
+            itt: request.itt.get(),
+            code: LogoutResponseCode::Closed,
+            times: Times::default(),
+        };
         match request.reason() {
-            Ok(LogoutReason::CloseSession) => self.close_session(cid, itt),
-            Ok(LogoutReason::CloseConnection) if self.core.links.contains_key(&other) => {
-                self.close_connection(cid, other, itt);
+            Ok(LogoutReason::CloseSession) => return self.close_session(answer),
+            Ok(LogoutReason::RecoverConnection) if !recovers => {
+                answer.code = LogoutResponseCode::RecoveryNotSupported;
+                answer.times = self.core.times();
             }
-            Ok(LogoutReason::CloseConnection) => {
-                self.answer_logout(cid, itt, LogoutResponseCode::CidNotFound);
+            Ok(reason) if here => {
+                let recover = reason == LogoutReason::RecoverConnection;
+                return self.remove_connection(answer, other, recover);
             }
-            _ => self.answer_logout(cid, itt, LogoutResponseCode::RecoveryNotSupported),
+            Ok(LogoutReason::CloseConnection) if lost => {
+                let session = Arc::clone(self.session);
+                session.close_loss(self.core, other);
+            }
+            Ok(LogoutReason::RecoverConnection) if lost => {
+                let session = Arc::clone(self.session);
+                session.log_out_loss(self.core, other, None);
+                answer.times = self.core.times();
+            }
+            _ => answer.code = LogoutResponseCode::CidNotFound,
         }
+        self.answer_logout(answer);
     }
 
-    /// Answers a logout that came on connection `cid`.
-    fn answer_logout(&mut self, cid: u16, itt: u32, code: LogoutResponseCode) {
-        let mut response = LogoutResponse::new(itt, code);
-        // RFC 7143 §11.15.3: invalid if there is no such connection, ignored below level 2.
-        if code == LogoutResponseCode::RecoveryNotSupported {
-            response.time2wait = self.core.agreed.time2wait.into();
-            response.time2retain = self.core.agreed.time2retain.into();
-        }
-        self.send(cid, response, &[], true);
+    fn answer_logout(&mut self, answer: Answer) {
+        let mut response = LogoutResponse::new(answer.itt, answer.code);
+        response.time2wait = answer.times.wait.into();
+        response.time2retain = answer.times.retain.into();
+        self.send(answer.cid, response, &[], true);
     }
 
-    fn close_session(&mut self, cid: u16, itt: u32) {
+    fn close_session(&mut self, answer: Answer) {
         self.core.forget_all();
-        self.answer_logout(cid, itt, LogoutResponseCode::Closed);
+        self.answer_logout(answer);
         for (&linked, link) in &mut self.core.links {
-            link.farewell = Farewell::Closed;
-            link.end(if linked == cid {
+            link.farewell = Farewell::LoggedOut;
+            link.end(if linked == answer.cid {
                 Ending::AfterOutput
             } else {
                 Ending::Now
@@ -47,17 +78,24 @@ impl Turn<'_> {
         }
     }
 
-    /// Closes connection `other`. If that is not the one that asks, the answer waits until it is
-    /// gone with all it did.
-    fn close_connection(&mut self, cid: u16, other: u16, itt: u32) {
+    /// Closes connection `other`, or removes it to `recover` its tasks. If that is not the one that
+    /// asks, the answer waits until it is gone.
+    fn remove_connection(&mut self, mut answer: Answer, other: u16, recover: bool) {
         let session = Arc::clone(self.session);
-        session.end_tasks_of(self.core, other);
-        if let Some(link) = self.core.link(other) {
-            link.farewell = Farewell::Closed;
+        if recover {
+            answer.times = self.core.times();
         }
-        if cid == other {
-            self.answer_logout(cid, itt, LogoutResponseCode::Closed);
-            if let Some(link) = self.core.link(cid) {
+        if recover && answer.times.retain > 0 {
+            session.suspend(self.core, other, answer.times, true);
+        } else {
+            session.end_tasks_of(self.core, Home::On(other));
+        }
+        if let Some(link) = self.core.link(other) {
+            link.farewell = Farewell::LoggedOut;
+        }
+        if answer.cid == other {
+            self.answer_logout(answer);
+            if let Some(link) = self.core.link(other) {
                 link.end(Ending::AfterOutput);
             }
             return;
@@ -70,9 +108,7 @@ impl Turn<'_> {
                 .until(|core| core.closed || !core.links.contains_key(&other))
                 .await;
             let mut core = session.lock();
-            session
-                .turn(&mut core)
-                .answer_logout(cid, itt, LogoutResponseCode::Closed);
+            session.turn(&mut core).answer_logout(answer);
         });
     }
 }

@@ -85,7 +85,7 @@ impl Turn<'_> {
             Ok(function @ (TmfFunction::TargetWarmReset | TmfFunction::TargetColdReset)) => {
                 return self.manage_many(cid, request, function, Scope::Target);
             }
-            Ok(TmfFunction::TaskReassign) => Some(TmfResponse::ReassignmentNotSupported),
+            Ok(TmfFunction::TaskReassign) => return self.reassign(cid, request),
             // ACA is not implemented, and 9 to 12 need RFC 7144, which was not negotiated.
             _ => Some(TmfResponse::NotSupported),
         };
@@ -98,6 +98,13 @@ impl Turn<'_> {
     fn abort_task(&mut self, cid: u16, request: &TaskManagementRequest) -> Option<TmfResponse> {
         let tag = request.referenced_task_tag.get();
         let lun = Lun(request.lun);
+        if self.core.managing.contains(&tag) {
+            // RFC 7143 §11.5.1.
+            return Some(TmfResponse::Rejected);
+        }
+        if self.settle(cid, tag) {
+            return Some(TmfResponse::Complete);
+        }
         if let Some(task) = self.core.tasks.get(&tag) {
             if task.command.lun() != lun {
                 return Some(TmfResponse::TaskDoesNotExist);
@@ -125,7 +132,7 @@ impl Turn<'_> {
 
     /// Answers once the command of this ticket is no longer being carried out.
     fn answer_when_idle(&mut self, cid: u16, itt: u32, ticket: u64) {
-        self.core.managing += 1;
+        self.core.managing.insert(itt);
         let session = Arc::clone(self.session);
         tokio::spawn(async move {
             session
@@ -147,7 +154,7 @@ impl Turn<'_> {
             // What has not come yet counts as received (RFC 7143 §4.2.3.3).
             self.plug_up_to(Serial(request.cmd_sn.get()));
         }
-        self.core.managing += 1;
+        self.core.managing.insert(request.itt.get());
         let session = Arc::clone(self.session);
         let number = Serial(request.cmd_sn.get());
         let work = Work {
@@ -189,6 +196,8 @@ impl Turn<'_> {
                 continue;
             };
             let owed = matches!(&task.phase, Phase::Gathering(gather) if gather.has_open_r2ts());
+            // To one without a connection nothing is on its way.
+            let owed = owed && task.home.cid().is_some();
             if patience && owed {
                 task.doomed = true;
             } else {
@@ -294,7 +303,7 @@ impl Session {
     /// Answers a function that is carried out.
     fn conclude(self: &Arc<Self>, cid: u16, itt: u32) {
         let mut core = self.lock();
-        core.managing = core.managing.saturating_sub(1);
+        core.managing.remove(&itt);
         let response = TaskManagementResponse::new(itt, TmfResponse::Complete);
         self.turn(&mut core).send(cid, response, &[], true);
     }

@@ -6,7 +6,9 @@ use hawser_proto::parameters::Parameters;
 use hawser_proto::pdu::LoginStatus;
 
 use super::link::Farewell;
+use super::losses::Times;
 use super::seat::Replacing;
+use super::task::Home;
 use super::{Core, Ending, Link, Session};
 use crate::faults::AsyncEvent;
 
@@ -30,12 +32,18 @@ impl Session {
     }
 
     /// Adds a connection to the session, or puts it in place of the one that has its CID
-    /// (RFC 7143 §6.3.4): that is an implicit logout of the old one, whose tasks end before the new
-    /// one begins.
+    /// (RFC 7143 §6.3.4): that is an implicit logout of the old one, whose tasks end, or at level 2
+    /// wait for a new allegiance, before the new one begins. `exp_stat_sn` is what the login says
+    /// of the old one.
     ///
     /// # Errors
     /// The status to refuse the login with.
-    pub(crate) async fn add(self: &Arc<Self>, cid: u16, mut link: Link) -> Result<(), LoginStatus> {
+    pub(crate) async fn add(
+        self: &Arc<Self>,
+        cid: u16,
+        mut link: Link,
+        exp_stat_sn: Option<u32>,
+    ) -> Result<(), LoginStatus> {
         let _replacing = Replacing::new(self, cid);
         let mut replaces = false;
         loop {
@@ -45,9 +53,14 @@ impl Session {
                     return Err(LoginStatus::SESSION_DOES_NOT_EXIST);
                 }
                 core.has_room(cid)?;
+                self.log_out_loss(&mut core, cid, exp_stat_sn);
                 if let Some(old) = core.link(cid) {
                     // Another login may have come first: then it is the one to be replaced.
+                    let ended = exp_stat_sn.map(|number| old.acknowledge(number));
                     old.end(Ending::Now);
+                    for (itt, stat_sn) in ended.unwrap_or_default() {
+                        core.archive.arrived(cid, itt, stat_sn);
+                    }
                 } else if core.is_idle() || !replaces {
                     link.inherit(&core.agreed);
                     core.seat(cid, link);
@@ -63,26 +76,56 @@ impl Session {
     /// Takes a connection out.
     pub(super) fn leave(self: &Arc<Self>, cid: u16) {
         let mut core = self.lock();
-        let left = core.links.remove(&cid);
-        if let Some(link) = left.filter(|_| !core.closed) {
-            self.end_tasks_of(&mut core, cid);
-            let expected = link.farewell == Farewell::Closed || core.replacing.contains(&cid);
-            if !expected {
-                self.fail(&mut core);
+        let farewell = core
+            .links
+            .get(&cid)
+            .map(|link| (link.farewell, link.announced));
+        match farewell.filter(|_| !core.closed) {
+            None | Some((Farewell::LoggedOut, _)) => {}
+            Some((Farewell::None, announced)) => {
+                let replaced = core.replacing.contains(&cid);
+                self.take_out(&mut core, cid, replaced, announced);
             }
         }
+        core.links.remove(&cid);
         core.close_if_empty();
         drop(core);
         self.settled.notify_waiters();
     }
 
+    /// A connection ends that was not logged out: another takes its place, or it was lost, perhaps
+    /// with an announcement of these times.
+    fn take_out(
+        self: &Arc<Self>,
+        core: &mut Core,
+        cid: u16,
+        replaced: bool,
+        announced: Option<Times>,
+    ) {
+        let times = announced.unwrap_or(core.times());
+        match core.agreed.error_recovery_level {
+            2 if replaced => {
+                self.suspend(core, cid, times, true);
+            }
+            _ if replaced => self.end_tasks_of(core, Home::On(cid)),
+            0 => {
+                self.end_tasks_of(core, Home::On(cid));
+                core.links.remove(&cid);
+                self.fail(core);
+            }
+            _ => self.lose(core, cid, times),
+        }
+    }
+
     /// Ends the tasks of a connection as if with CHECK CONDITION, which nobody hears; the disks
     /// tell of it before the next command (RFC 7143 §11.14.5). What came on the connection before
     /// its turn counts as not received.
-    pub(super) fn end_tasks_of(self: &Arc<Self>, core: &mut Core, cid: u16) {
-        core.discard_held(cid);
-        let cleared = core.drop_tasks(|task| task.cid == cid);
-        core.archive.discard(|task| task.cid == cid);
+    pub(super) fn end_tasks_of(self: &Arc<Self>, core: &mut Core, home: Home) {
+        if let Some(cid) = home.cid() {
+            core.discard_held(cid);
+        }
+        let cleared = core.drop_tasks(|task| task.home == home);
+        core.archive.discard(|task| task.home == home);
         if let Some(device) = self.device() {
             for lun in cleared {
                 device.commands_cleared(&self.nexus, lun);

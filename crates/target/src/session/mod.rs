@@ -12,9 +12,11 @@ mod finished;
 mod gather;
 mod link;
 mod logout;
+mod losses;
 mod manage;
 mod membership;
 mod ranges;
+mod reassign;
 mod receive;
 mod seat;
 mod snack;
@@ -35,9 +37,11 @@ use tokio::sync::Notify;
 use self::data_in::Cut;
 use self::finished::Archive;
 pub(crate) use self::link::{Ending, Link};
+use self::losses::Loss;
+pub(crate) use self::losses::Times;
 pub(crate) use self::receive::{Incoming, Sink};
 pub(crate) use self::seat::Seat;
-use self::task::Task;
+use self::task::{Home, Task};
 pub(crate) use self::window::WINDOW_LIMIT;
 use self::window::Window;
 use crate::counters::Counters;
@@ -85,6 +89,9 @@ pub(crate) struct Core {
     /// Room to plan the PDUs of a read in.
     cuts: Vec<Cut>,
     links: BTreeMap<u16, Link>,
+    /// Connections that are gone and whose tasks are not.
+    losses: BTreeMap<u64, Loss>,
+    next_loss: u64,
     /// What the leading login agreed on for the whole session.
     agreed: Parameters,
     closed: bool,
@@ -98,8 +105,8 @@ pub(crate) struct Core {
     reserved: usize,
     /// Tasks that wait for such memory.
     waiting: VecDeque<u32>,
-    /// Task management functions in hand.
-    managing: usize,
+    /// The ITTs of task management functions in hand.
+    managing: HashSet<u32>,
     /// How many of them wait until earlier responses have arrived.
     fences: usize,
     /// Buffers to be reused.
@@ -169,6 +176,8 @@ impl Session {
             archive: Archive::default(),
             cuts: Vec::new(),
             links: BTreeMap::new(),
+            losses: BTreeMap::new(),
+            next_loss: 0,
             agreed: Parameters::default(),
             closed: false,
             replacing: Vec::new(),
@@ -177,7 +186,7 @@ impl Session {
             next_ttt: 0,
             reserved: 0,
             waiting: VecDeque::new(),
-            managing: 0,
+            managing: HashSet::new(),
             fences: 0,
             buffers: Vec::new(),
         };
@@ -289,7 +298,9 @@ impl Core {
     fn discard_held(&mut self, cid: u16) {
         let tasks = &self.tasks;
         self.window.discard(|held| match held {
-            Held::Task(itt) => tasks.get(itt).is_some_and(|task| task.cid == cid),
+            Held::Task(itt) => tasks
+                .get(itt)
+                .is_some_and(|task| task.home == Home::On(cid)),
             Held::Request(from, ..) => *from == cid,
         });
     }
@@ -299,6 +310,7 @@ impl Core {
         self.closed = true;
         self.drop_tasks(|_| true);
         self.archive.discard(|_| true);
+        self.losses.clear();
         self.waiting.clear();
     }
 

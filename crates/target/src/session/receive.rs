@@ -9,7 +9,7 @@ use hawser_proto::pdu::{
 use hawser_proto::serial::Serial;
 
 use super::gather::{Fate, Piece};
-use super::task::{Command, Phase};
+use super::task::{Command, Home, Phase};
 use super::window::Arrival;
 use super::{Ending, Held, Turn};
 
@@ -46,7 +46,11 @@ impl Turn<'_> {
         }
         let pdu = DataOut::from_bhs(header);
         let itt = pdu.itt.get();
-        if let Some(task) = self.core.tasks.get_mut(&itt).filter(|task| task.cid == cid)
+        if let Some(task) = self
+            .core
+            .tasks
+            .get_mut(&itt)
+            .filter(|task| task.home == Home::On(cid))
             && let Phase::Gathering(gather) = &mut task.phase
             && gather.judge(piece(pdu)) == Fate::Store
         {
@@ -162,6 +166,9 @@ impl Turn<'_> {
             .core
             .link(about)
             .map(|link| link.acknowledge(exp_stat_sn.get()));
+        if ended.is_none() {
+            self.acknowledge_lost(about, exp_stat_sn.get());
+        }
         for (itt, stat_sn) in ended.unwrap_or_default() {
             self.core.archive.arrived(about, itt, stat_sn);
         }
@@ -247,7 +254,7 @@ impl Turn<'_> {
                 self.check_command(header, incoming)
             }
             FromInitiator::TaskManagementRequest(request) => {
-                if self.core.managing >= MANAGING_LIMIT {
+                if self.core.managing.len() >= MANAGING_LIMIT {
                     return Err(RejectReason::TooManyImmediateCommands);
                 }
                 tagged(request.itt.get())
@@ -282,7 +289,12 @@ impl Turn<'_> {
         if !incoming.digest_ok {
             self.reject(cid, incoming.header, RejectReason::DataDigestError);
         }
-        let Some(task) = self.core.tasks.get_mut(&itt).filter(|task| task.cid == cid) else {
+        let Some(task) = self
+            .core
+            .tasks
+            .get_mut(&itt)
+            .filter(|task| task.home == Home::On(cid))
+        else {
             // The data of a task that was aborted may come after its end.
             return;
         };

@@ -77,9 +77,10 @@ impl Drop for Replacing {
 }
 
 impl Core {
-    /// A session ends with its last connection, unless another login is about to come in.
+    /// A session ends with its last connection, unless another login is about to come in or tasks
+    /// wait for one.
     pub(super) fn close_if_empty(&mut self) {
-        if self.links.is_empty() && self.replacing.is_empty() {
+        if self.links.is_empty() && self.replacing.is_empty() && self.losses.is_empty() {
             self.close();
         }
     }

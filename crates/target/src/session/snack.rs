@@ -8,7 +8,7 @@ use hawser_proto::serial::Serial;
 use super::Turn;
 use super::gather::DataFault;
 use super::link::Kept;
-use super::task::Phase;
+use super::task::{Home, Phase};
 
 /// Why a SNACK is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,7 +112,7 @@ impl Turn<'_> {
             .core
             .tasks
             .get(&itt)
-            .is_some_and(|task| task.cid == cid)
+            .is_some_and(|task| task.home == Home::On(cid))
         {
             return self.repeat_r2ts(cid, itt, run);
         }
@@ -128,7 +128,7 @@ impl Turn<'_> {
     /// The first DataSN of an answered command that was not acknowledged, and the next.
     fn finished_next(&mut self, cid: u16, itt: u32) -> Result<(u32, u32), Refusal> {
         let finished = self.core.archive.get_mut(itt);
-        let finished = finished.filter(|task| task.cid == cid);
+        let finished = finished.filter(|task| task.home == Home::On(cid));
         let finished = finished.ok_or(Refusal::NotSent(0))?;
         Ok((finished.acknowledged(), finished.next()))
     }

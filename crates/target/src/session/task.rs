@@ -57,10 +57,29 @@ pub(crate) enum Phase {
     Swallowed,
 }
 
+/// Where a task is at home (RFC 7143 §4.2.5.1, §7.2.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Home {
+    /// On the connection of this CID.
+    On(u16),
+    /// Nowhere: it waits in this loss for a new allegiance.
+    Lost(u64),
+}
+
+impl Home {
+    /// The connection.
+    pub(crate) fn cid(self) -> Option<u16> {
+        match self {
+            Self::On(cid) => Some(cid),
+            Self::Lost(_) => None,
+        }
+    }
+}
+
 /// A task.
 #[derive(Debug)]
 pub(crate) struct Task {
-    pub(crate) cid: u16,
+    pub(crate) home: Home,
     pub(crate) command: Command,
     pub(crate) phase: Phase,
     /// An earlier CmdSN is missing.

@@ -9,6 +9,7 @@ mod hostile;
 mod login;
 mod numbering;
 mod raw;
+mod reassign;
 mod recovery;
 mod tasks;
 mod within;

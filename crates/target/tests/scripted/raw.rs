@@ -515,6 +515,16 @@ impl Initiator {
         u32::from_be_bytes(header[16..20].try_into().unwrap())
     }
 
+    /// Sends an immediate SCSI Command to LUN 0 without data and gives its ITT.
+    pub(crate) fn command_now(&mut self, flags: u8, length: u32, cdb: [u8; 16]) -> u32 {
+        let itt = self.itt();
+        let mut header = header(SCSI_COMMAND | IMMEDIATE, flags, itt);
+        put(&mut header, 20, length);
+        header[32..48].copy_from_slice(&cdb);
+        self.send_request(header, &[]);
+        itt
+    }
+
     /// Hears the unit attention that the disk has for every new session.
     pub(crate) fn hear_news(&mut self) {
         self.command(FINAL | SIMPLE, 0, [0; 16], &[]);
