@@ -57,6 +57,10 @@ pub struct KeyPolicy {
     /// From ErrorRecoveryLevel 1 on: ask again for write data that has not come for so long
     /// (RFC 7143 §7.1.4.1 b); `None`: never.
     pub sequence_timeout: Option<Duration>,
+    /// `iSCSIProtocolLevel`: the highest we agree to, 1 or 2 (RFC 7144 §7.1.1).
+    pub protocol_level: u8,
+    /// Take `TaskReporting=FastAbort` (RFC 7143 §13.23, §4.2.3.4).
+    pub fast_abort: bool,
     /// `DataPDUInOrder`: false lets the initiator choose.
     pub data_pdu_in_order: bool,
     /// `DataSequenceInOrder`: false lets the initiator choose.
@@ -84,6 +88,8 @@ impl Default for KeyPolicy {
             error_recovery_level: 2,
             data_ack_every: None,
             sequence_timeout: Some(Duration::from_secs(5)),
+            protocol_level: 2,
+            fast_abort: true,
             data_pdu_in_order: true,
             data_sequence_in_order: true,
             window: 128,
@@ -104,6 +110,7 @@ impl KeyPolicy {
         self.time2wait = self.time2wait.min(3600);
         self.time2retain = self.time2retain.min(3600);
         self.error_recovery_level = self.error_recovery_level.min(2);
+        self.protocol_level = self.protocol_level.clamp(1, 2);
         self.window = self.window.clamp(1, WINDOW_LIMIT);
         self
     }

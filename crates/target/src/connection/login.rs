@@ -164,7 +164,7 @@ impl Phase {
         let cid = request.cid.get();
         let seat = Seat::new(Arc::clone(&session), cid);
         // From the moment the initiator knows that it is in, no event may be missed.
-        shared.faults.subscribe(Arc::downgrade(&mailbox));
+        shared.faults.subscribe(cid, Arc::downgrade(&mailbox));
         response.tsih = session.tsih.into();
         let window = session.lock().numbers();
         self.send_numbered(response, &text, window).await?;

@@ -191,6 +191,7 @@ impl Connection {
             match event {
                 Event::Drop => return Err(End::Dropped),
                 Event::Async(event) => turn.announce(self.cid, &event),
+                Event::Farewell(whole, times) => turn.announce_end(self.cid, whole, times),
                 Event::Ping(ttt) => turn.ping(self.cid, ttt),
                 Event::Refresh => turn.refresh_window(self.cid),
             }
@@ -308,6 +309,9 @@ impl Connection {
         match core.link(self.cid) {
             None => Err(End::Dropped),
             Some(link) => match link.ending {
+                Ending::Open if link.out.is_cut() && link.out.is_empty() && self.out.is_empty() => {
+                    Err(End::Dropped)
+                }
                 Ending::Open => Ok(()),
                 Ending::Now => Err(End::Dropped),
                 Ending::AfterOutput if link.out.is_empty() && self.out.is_empty() => {

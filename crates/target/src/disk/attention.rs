@@ -83,6 +83,12 @@ impl Attentions {
         }
     }
 
+    /// How many pieces of news wait for `nexus`, and the first.
+    pub(super) fn waiting(&self, nexus: &Nexus) -> Option<(usize, Attention)> {
+        let waiting = self.0.get(nexus)?;
+        Some((waiting.len(), *waiting.first()?))
+    }
+
     /// Takes what `nexus` must hear next.
     pub(super) fn take(&mut self, nexus: &Nexus) -> Option<Attention> {
         self.0.get_mut(nexus)?.pop_first()

@@ -122,6 +122,12 @@ impl LogicalUnit {
             .tell_others(None, Attention::CapacityChanged);
     }
 
+    /// How many unit attentions wait for a nexus, and the first.
+    pub(super) fn news(&self, nexus: &Nexus) -> Option<(usize, Sense)> {
+        let waiting = self.state().attentions.waiting(nexus);
+        waiting.map(|(count, first)| (count, first.sense()))
+    }
+
     /// Commands of this nexus were ended by the protocol without an answer (RFC 7143 §11.14.5).
     pub(super) fn commands_cleared(&self, nexus: &Nexus) {
         self.state()

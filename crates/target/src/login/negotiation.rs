@@ -14,8 +14,13 @@ use crate::policy::{DigestPolicy, KeyPolicy, SEGMENT_RANGE};
 /// The digest of RFC 7143 §13.1.
 const CRC32C: &str = "CRC32C";
 
-/// The task reporting that comes with one connection a session (RFC 7143 §13.23).
-const TASK_REPORTING: &[&str] = &["RFC3720", "ResponseFence"];
+/// What we take of `TaskReporting` (RFC 7143 §13.23).
+const TASK_REPORTING: [&str; 2] = ["RFC3720", "ResponseFence"];
+
+/// The same with [`FAST_ABORT`].
+const FAST_TASK_REPORTING: [&str; 3] = ["RFC3720", "ResponseFence", FAST_ABORT];
+
+const FAST_ABORT: &str = "FastAbort";
 
 /// The negotiation of one login.
 #[derive(Debug)]
@@ -208,7 +213,8 @@ impl Negotiation {
         let digest = match key {
             Key::HeaderDigest => self.policy.header_digest,
             Key::DataDigest => self.policy.data_digest,
-            _ => return TASK_REPORTING,
+            _ if self.policy.fast_abort => return &FAST_TASK_REPORTING,
+            _ => return &TASK_REPORTING,
         };
         match digest {
             DigestPolicy::Offered => &[CRC32C, NONE],
@@ -237,8 +243,7 @@ impl Negotiation {
             // RFC 7143 §7.4.1.
             Key::ErrorRecoveryLevel if self.discovery => number(0),
             Key::ErrorRecoveryLevel => number(policy.error_recovery_level.into()),
-            // The features of RFC 7143 only.
-            Key::IscsiProtocolLevel => number(1),
+            Key::IscsiProtocolLevel => number(policy.protocol_level.into()),
             _ => None,
         }
     }
@@ -269,6 +274,7 @@ impl Negotiation {
         match (key, value) {
             (Key::HeaderDigest, Value::Item(item)) => now.header_digest = item == CRC32C,
             (Key::DataDigest, Value::Item(item)) => now.data_digest = item == CRC32C,
+            (Key::TaskReporting, Value::Item(item)) => now.fast_abort = item == FAST_ABORT,
             (Key::InitialR2T, Value::Boolean(on)) => now.initial_r2t = *on,
             (Key::ImmediateData, Value::Boolean(on)) => now.immediate_data = *on,
             (Key::DataPduInOrder, Value::Boolean(on)) => now.data_pdu_in_order = *on,
@@ -290,6 +296,9 @@ impl Negotiation {
             Key::DefaultTime2Wait => now.time2wait = short,
             Key::DefaultTime2Retain => now.time2retain = short,
             Key::MaxOutstandingR2T => now.max_outstanding_r2t = short,
+            Key::IscsiProtocolLevel => {
+                now.protocol_level = u8::try_from(number).unwrap_or(1).max(1);
+            }
             Key::ErrorRecoveryLevel => {
                 now.error_recovery_level = u8::try_from(number).unwrap_or_default();
             }

@@ -7,11 +7,12 @@ use hawser_proto::pdu::R2t;
 use hawser_proto::serial::Serial;
 use hawser_scsi::opcode;
 
+use super::disorder::Chance;
 use super::finished::{Outcome, Residual};
 use super::gather::Gather;
 use super::task::{Command, Home, Phase, Task};
 use super::{Session, Turn};
-use crate::disk::{CommandResult, Device, MAX_TRANSFER_BYTES, Nexus};
+use crate::disk::{CommandResult, Device, ECHO, MAX_TRANSFER_BYTES, echo};
 use crate::faults::Answer;
 
 /// The most memory that a session's writes may set aside at one time, in bytes. Later ones wait
@@ -152,6 +153,9 @@ impl Turn<'_> {
         if !bend.delay.is_zero() && !std::mem::replace(&mut task.delayed, true) {
             return self.ask_later(itt, bend.delay);
         }
+        if let Some(seed) = self.session.shared.faults.disorder() {
+            gather.scatter(bend, &mut Chance::new(seed ^ u64::from(itt)));
+        }
         let next_ttt = &mut self.core.next_ttt;
         let asks = gather.ask(bend, || super::answer::take_ttt(next_ttt));
         for ask in asks {
@@ -174,9 +178,10 @@ impl Turn<'_> {
 
     /// All data of a task is here, or none will come: carries it out, or tells what went wrong.
     fn finish(&mut self, itt: u32) {
-        let Some(task) = self.core.tasks.remove(&itt) else {
+        let Some(mut task) = self.core.tasks.remove(&itt) else {
             return;
         };
+        task.command.note_r2ts(&task.phase);
         let reserved = task.reserved;
         let (Phase::Gathering(gather), Some(cid)) = (task.phase, task.home.cid()) else {
             return;
@@ -238,7 +243,7 @@ impl Turn<'_> {
             DataOut::Immediate(bytes) => bytes,
             DataOut::Gathered(gather) => gather.data(),
         };
-        let result = execute(device, &self.session.nexus, &command, bytes, data_in);
+        let result = self.session.execute(device, &command, bytes, data_in);
         if let DataOut::Gathered(gather) = data {
             self.recycle(gather.into_buffer());
         }
@@ -303,6 +308,9 @@ impl Turn<'_> {
             status: answer.status,
             sense: answer.sense.clone(),
             residual: Residual::new(command.expected(), 0),
+            bidi: command
+                .is_bidirectional()
+                .then(|| Residual::new(command.expected_in(), 0)),
         };
         self.answer_command(Home::On(cid), command, outcome, Vec::new(), 0);
     }
@@ -315,16 +323,16 @@ impl Turn<'_> {
         result: &CommandResult,
         mut data_in: Vec<u8>,
     ) {
-        let expected = command.expected();
+        let (residual, bidi) = residuals(command, result, data_in.len());
         let outcome = Outcome {
             status: result.status.to_byte(),
             sense: result.sense_data(),
-            residual: Residual::new(expected, result.transfer_length.unwrap_or_default()),
+            residual,
+            bidi,
         };
-        let mut length = data_in.len().min(expected as usize);
-        if !command.header.is_read() || command.header.is_write() || length == 0 {
+        let length = data_in.len().min(command.expected_in() as usize);
+        if length == 0 {
             self.give_back(home, std::mem::take(&mut data_in));
-            length = 0;
         }
         self.answer_command(home, command, outcome, data_in, length);
     }
@@ -379,7 +387,7 @@ impl Session {
         let mut data_in = Vec::new();
         let result = self
             .device()
-            .map(|device| execute(device, &self.nexus, command, data, &mut data_in));
+            .map(|device| self.execute(device, command, data, &mut data_in));
         let mut core = self.lock();
         core.executing.remove(&ticket);
         let itt = command.itt();
@@ -398,18 +406,50 @@ impl Session {
     }
 }
 
-fn execute(
-    device: &Device,
-    nexus: &Nexus,
+/// What a command moved less or more than expected; in a bidirectional one, of what it wrote and of
+/// what it read.
+fn residuals(
     command: &Command,
-    data: &[u8],
-    data_in: &mut Vec<u8>,
-) -> CommandResult {
-    let mut long = Vec::new();
-    let cdb = command.cdb(&mut long);
-    let asks_device = cdb.first() == Some(&opcode::REPORT_LUNS);
-    match device.unit(command.lun()) {
-        Some(unit) if !asks_device => unit.execute(nexus, cdb, data, data_in),
-        _ => device.execute(nexus, command.lun(), cdb, data, data_in),
+    result: &CommandResult,
+    data_in: usize,
+) -> (Residual, Option<Residual>) {
+    let moved = result.transfer_length.unwrap_or_default();
+    if !command.is_bidirectional() {
+        return (Residual::new(command.expected(), moved), None);
+    }
+    // ECHO moves data both ways; a command of one direction moves none in the other.
+    let echoes = command.header.cdb.first() == Some(&ECHO);
+    let (written, read) = match data_in {
+        _ if echoes => (moved, data_in as u64),
+        0 => (moved, 0),
+        _ => (0, moved),
+    };
+    (
+        Residual::new(command.expected(), written),
+        Some(Residual::new(command.expected_in(), read)),
+    )
+}
+
+impl Session {
+    fn execute(
+        &self,
+        device: &Device,
+        command: &Command,
+        data: &[u8],
+        data_in: &mut Vec<u8>,
+    ) -> CommandResult {
+        let mut long = Vec::new();
+        let cdb = command.cdb(&mut long);
+        let opcode = cdb.first().copied();
+        let unit = device.unit(command.lun());
+        match unit {
+            Some(_) if opcode == Some(ECHO) && self.shared.faults.echoes() => {
+                echo(cdb, command.header.is_write(), data, data_in)
+            }
+            Some(unit) if opcode != Some(opcode::REPORT_LUNS) => {
+                unit.execute(&self.nexus, cdb, data, data_in)
+            }
+            _ => device.execute(&self.nexus, command.lun(), cdb, data, data_in),
+        }
     }
 }

@@ -177,9 +177,10 @@ impl Transfer<'_> {
 }
 
 impl Outcome {
-    /// The residual that goes into the last Data-In, if the status may (RFC 7143 §11.7.3).
+    /// The residual that goes into the last Data-In, if the status may: it must be GOOD, and not that
+    /// of a bidirectional command (RFC 7143 §11.7.3).
     pub(crate) fn in_data(&self) -> Option<Residual> {
-        self.is_good().then_some(self.residual)
+        (self.is_good() && self.bidi.is_none()).then_some(self.residual)
     }
 }
 

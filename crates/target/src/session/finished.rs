@@ -9,6 +9,7 @@ use hawser_proto::pdu::{Bhs, DataIn, Pdu, ScsiResponse};
 
 use super::Turn;
 use super::data_in::{Cut, Mark, Sent, Transfer, cut};
+use super::disorder::{Chance, Freedom, disorder};
 use super::link::Kept;
 use super::task::{Command, Home};
 
@@ -42,6 +43,8 @@ pub(crate) struct Outcome {
     pub(crate) status: u8,
     pub(crate) sense: Vec<u8>,
     pub(crate) residual: Residual,
+    /// That of the data that a bidirectional command read.
+    pub(crate) bidi: Option<Residual>,
 }
 
 impl Outcome {
@@ -73,9 +76,19 @@ pub(crate) struct Finished {
 }
 
 impl Finished {
-    /// How many Data-In PDUs were sent: the next DataSN.
-    pub(crate) fn next(&self) -> u32 {
+    /// How many Data-In PDUs were sent.
+    fn count(&self) -> u32 {
         u32::try_from(self.headers.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The next DataSN.
+    pub(crate) fn next(&self) -> u32 {
+        self.command.first_data_sn.saturating_add(self.count())
+    }
+
+    /// Where the header of this DataSN is.
+    fn index(&self, data_sn: u32) -> usize {
+        data_sn.saturating_sub(self.command.first_data_sn) as usize
     }
 
     /// The first DataSN that was not acknowledged.
@@ -108,7 +121,7 @@ impl Finished {
                 .collect();
         }
         let mut ranges: Vec<Range<usize>> = Vec::new();
-        for header in self.headers.iter().skip(self.acknowledged as usize) {
+        for header in self.headers.iter().skip(self.index(self.acknowledged)) {
             let next = range_of(header);
             match ranges.last_mut() {
                 Some(range) if range.end == next.start => range.end = next.end,
@@ -226,7 +239,7 @@ impl Turn<'_> {
                 length,
                 headers: sent.headers,
                 marks: sent.marks,
-                acknowledged: 0,
+                acknowledged: command.first_data_sn,
                 stat_sn,
                 snack_tag: 0,
             };
@@ -267,14 +280,14 @@ impl Turn<'_> {
             return Sent::default();
         }
         let mut cuts = std::mem::take(&mut self.core.cuts);
-        self.cut_for(cid, &[range], &mut cuts);
+        self.cut_for(cid, command.itt(), &[range], &mut cuts);
         let sent = self.send_data_in(
             cid,
             Transfer {
                 command,
                 payload,
                 cuts: &cuts,
-                first: 0,
+                first: command.first_data_sn,
                 status: outcome.in_data(),
             },
         );
@@ -282,13 +295,26 @@ impl Turn<'_> {
         sent
     }
 
-    fn cut_for(&mut self, cid: u16, ranges: &[Range<usize>], cuts: &mut Vec<Cut>) {
+    fn cut_for(&mut self, cid: u16, itt: u32, ranges: &[Range<usize>], cuts: &mut Vec<Cut>) {
         let burst = self.core.agreed.max_burst as usize;
         if let Some(link) = self.core.link(cid) {
             let segment = link.parameters.max_send_data_segment as usize;
             cut(ranges, segment, burst, cuts);
+            self.disorder(itt, cuts);
         } else {
             cuts.clear();
+        }
+    }
+
+    /// Puts the PDUs of a read in another order, if a fault says so and the login allows it.
+    fn disorder(&self, itt: u32, cuts: &mut Vec<Cut>) {
+        let freedom = Freedom {
+            pdus: !self.core.agreed.data_pdu_in_order,
+            sequences: !self.core.agreed.data_sequence_in_order,
+        };
+        if let Some(seed) = self.session.shared.faults.disorder() {
+            let mut chance = Chance::new(seed ^ u64::from(itt));
+            disorder(cuts, freedom, &mut chance);
         }
     }
 
@@ -326,7 +352,8 @@ impl Turn<'_> {
             return false;
         };
         let count = run.end.saturating_sub(run.start) as usize;
-        let headers = finished.headers.iter().skip(run.start as usize).take(count);
+        let start = finished.index(run.start);
+        let headers = finished.headers.iter().skip(start).take(count);
         let headers: Vec<Bhs> = headers.copied().collect();
         for header in headers {
             let range = range_of(&header);
@@ -347,7 +374,7 @@ impl Turn<'_> {
             return false;
         };
         let mut cuts = Vec::new();
-        self.cut_for(cid, &finished.missing(), &mut cuts);
+        self.cut_for(cid, itt, &finished.missing(), &mut cuts);
         let transfer = Transfer {
             command: &finished.command,
             payload: &data,
@@ -372,7 +399,7 @@ impl Turn<'_> {
             return;
         };
         let (command, outcome) = (&finished.command, &finished.outcome);
-        let (mut pdu, sense) = response(command, outcome, finished.next(), finished.snack_tag);
+        let (mut pdu, sense) = response(command, outcome, finished.count(), finished.snack_tag);
         pdu.stat_sn = stat_sn.into();
         let header = *pdu.as_bhs();
         let payload = Kept::Bytes(sense);
@@ -396,7 +423,7 @@ impl Turn<'_> {
         finished.home = Home::On(cid);
         finished.snack_tag = 0;
         let mut cuts = Vec::new();
-        self.cut_for(cid, &finished.missing(), &mut cuts);
+        self.cut_for(cid, itt, &finished.missing(), &mut cuts);
         let data = finished.data.clone().unwrap_or_default();
         let transfer = Transfer {
             command: &finished.command,
@@ -412,7 +439,7 @@ impl Turn<'_> {
             Some(_) => status,
             None => {
                 let (command, outcome) = (&finished.command, &finished.outcome);
-                self.send_response(cid, command, outcome, finished.next(), 0)
+                self.send_response(cid, command, outcome, finished.count(), 0)
             }
         };
         self.keep_last_data_in(&finished, status);
@@ -423,7 +450,7 @@ impl Turn<'_> {
 impl Finished {
     /// Replaces what was sent and not acknowledged by what was sent now.
     fn take_over(&mut self, sent: Sent) {
-        self.headers.truncate(self.acknowledged as usize);
+        self.headers.truncate(self.index(self.acknowledged));
         self.headers.extend(sent.headers);
         self.marks = sent.marks;
     }
@@ -440,6 +467,11 @@ fn response(
     pdu.set_overflow(outcome.residual.overflow);
     pdu.set_underflow(outcome.residual.underflow);
     pdu.residual_count = outcome.residual.count.into();
+    if let Some(bidi) = outcome.bidi {
+        pdu.set_bidi_overflow(bidi.overflow);
+        pdu.set_bidi_underflow(bidi.underflow);
+        pdu.bidi_residual_count = bidi.count.into();
+    }
     pdu.exp_data_sn = data_in_count.into();
     pdu.snack_tag = snack_tag.into();
     let mut data = Vec::new();

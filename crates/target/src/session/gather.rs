@@ -7,6 +7,7 @@ use std::ops::Range;
 use hawser_proto::parameters::Parameters;
 use hawser_proto::pdu::NIL;
 
+use super::disorder::Chance;
 use super::ranges::Ranges;
 use crate::faults::R2tFault;
 
@@ -155,8 +156,8 @@ pub(crate) struct Gather {
     /// Every byte before this one has come or was asked for.
     asked: u32,
     r2t_sn: u32,
-    /// What was lost, and is to be asked for again.
-    lost: VecDeque<Range<u32>>,
+    /// What is to be asked for before the rest: what was lost, and what is asked for out of order.
+    first: VecDeque<Range<u32>>,
     /// How often something was.
     losses: u32,
     /// Tags of sequences that were given up: what still comes of them is not minded.
@@ -186,7 +187,7 @@ impl Gather {
             sequences: Vec::new(),
             asked: immediate,
             r2t_sn: 0,
-            lost: VecDeque::new(),
+            first: VecDeque::new(),
             losses: 0,
             stale: VecDeque::new(),
             progress: 0,
@@ -208,7 +209,7 @@ impl Gather {
     /// Whether the command takes all its data from the immediate part that is in the buffer, or
     /// never gets it.
     pub(crate) fn is_finished(&self) -> bool {
-        let complete = self.asked >= self.wanted && self.lost.is_empty();
+        let complete = self.asked >= self.wanted && self.first.is_empty();
         self.sequences.is_empty() && (self.fault.is_some() || complete)
     }
 
@@ -366,7 +367,7 @@ impl Gather {
         if gaps.is_empty() {
             return;
         }
-        self.lost.extend(gaps);
+        self.first.extend(gaps);
         self.losses += 1;
         if self.losses > LOSSES_LIMIT {
             self.fail(DataFault::Lost);
@@ -439,10 +440,7 @@ impl Gather {
             return Vec::new();
         }
         let mut asks = Vec::new();
-        let burst = match bend.max_bytes {
-            0 => self.rules.max_burst,
-            most => most.min(self.rules.max_burst),
-        };
+        let burst = self.burst(bend);
         while self.sequences.len() < self.rules.max_outstanding_r2t
             && let Some(range) = self.next_range(burst)
         {
@@ -464,14 +462,14 @@ impl Gather {
         asks
     }
 
-    /// The next range to ask for: what was lost comes first.
+    /// The next range to ask for.
     fn next_range(&mut self, burst: u32) -> Option<Range<u32>> {
-        if let Some(lost) = self.lost.pop_front() {
-            let end = lost.end.min(lost.start.saturating_add(burst));
-            if end < lost.end {
-                self.lost.push_front(end..lost.end);
+        if let Some(first) = self.first.pop_front() {
+            let end = first.end.min(first.start.saturating_add(burst));
+            if end < first.end {
+                self.first.push_front(end..first.end);
             }
-            return Some(lost.start..end);
+            return Some(first.start..end);
         }
         let start = self.asked;
         let end = self.wanted.min(start.saturating_add(burst));
@@ -480,6 +478,32 @@ impl Gather {
         }
         self.asked = end;
         Some(start..end)
+    }
+
+    /// Has all that was not asked for yet asked for in an order of chance, in pieces of a burst, if
+    /// the sequences may be out of order.
+    pub(crate) fn scatter(&mut self, bend: R2tFault, chance: &mut Chance) {
+        let free = !self.rules.data_sequence_in_order && !self.is_unsolicited();
+        if !free || self.asked >= self.wanted {
+            return;
+        }
+        let burst = self.burst(bend);
+        let mut pieces = Vec::new();
+        while self.asked < self.wanted {
+            let end = self.wanted.min(self.asked.saturating_add(burst));
+            pieces.push(self.asked..end);
+            self.asked = end;
+        }
+        chance.shuffle(&mut pieces);
+        self.first.extend(pieces);
+    }
+
+    /// How much to ask for with one R2T.
+    fn burst(&self, bend: R2tFault) -> u32 {
+        match bend.max_bytes {
+            0 => self.rules.max_burst,
+            most => most.min(self.rules.max_burst),
+        }
     }
 
     /// Turns the order of new R2Ts around; their R2TSN rise all the same.

@@ -9,11 +9,14 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::task::Home;
-use super::{Core, Session, Turn};
+use super::{Core, Ending, Session, Turn};
 use crate::faults::AsyncEvent;
 
 /// Async event 2, "the connection is dropped" (RFC 7143 §11.9.1).
 const EVENT_CONNECTION_DROPPED: u8 = 2;
+
+/// Async event 3, "all connections of the session are dropped".
+pub(super) const EVENT_SESSION_DROPPED: u8 = 3;
 
 /// Time2Wait and Time2Retain in seconds (RFC 7143 §7.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -140,11 +143,12 @@ impl Session {
             parameter3: times.retain,
             ..AsyncEvent::default()
         };
+        // Those that are ending themselves have been told.
         let others: Vec<u16> = core
             .links
-            .keys()
-            .copied()
-            .filter(|other| *other != cid)
+            .iter()
+            .filter(|(other, link)| **other != cid && link.ending == Ending::Open)
+            .map(|(other, _)| *other)
             .collect();
         for other in others {
             self.turn(core).announce(other, &event);
@@ -190,6 +194,38 @@ impl Session {
 }
 
 impl Turn<'_> {
+    /// Announces that a connection is dropped, or all of the session, and ends what is announced
+    /// (RFC 7143 §11.9.1, events 2 and 3).
+    pub(crate) fn announce_end(&mut self, cid: u16, whole: bool, times: Times) {
+        let (event, parameter1) = if whole {
+            (EVENT_SESSION_DROPPED, 0)
+        } else {
+            (EVENT_CONNECTION_DROPPED, cid)
+        };
+        let event = AsyncEvent {
+            event,
+            parameter1,
+            parameter2: times.wait,
+            parameter3: times.retain,
+            ..AsyncEvent::default()
+        };
+        // The first connection of a session that hears of its end tells it for all.
+        let meant: Vec<u16> = self
+            .core
+            .links
+            .iter()
+            .filter(|(other, link)| (whole || **other == cid) && link.ending == Ending::Open)
+            .map(|(other, _)| *other)
+            .collect();
+        for cid in meant {
+            self.announce(cid, &event);
+            if let Some(link) = self.core.link(cid) {
+                link.announced = Some(times);
+                link.end(Ending::AfterOutput);
+            }
+        }
+    }
+
     /// Takes note of what a logout says has arrived on a connection that is gone.
     pub(super) fn acknowledge_lost(&mut self, cid: u16, exp_stat_sn: u32) {
         if let Some(id) = self.core.open_loss(cid) {

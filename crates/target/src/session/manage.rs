@@ -1,6 +1,6 @@
 //! Task management (RFC 7143 §4.2.3, §11.5, §11.6).
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use hawser_scsi::Lun;
 
 use super::task::{Phase, Task};
 use super::{Core, Ending, Session, Turn};
+use crate::faults::AsyncEvent;
 
 /// How long a function waits for what the initiator still owes: earlier commands, and the data of
 /// R2Ts (RFC 7143 §4.2.3.3). One that never sends them gets its answer all the same.
@@ -17,6 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The tag of pings that ask for an acknowledgment. Any answer brings one.
 const FENCE_TTT: u32 = 0xfeec;
+
+/// Async event 5, "the tasks of a logical unit are terminated" (RFC 7143 §11.9.1).
+const EVENT_TASKS_TERMINATED: u8 = 5;
 
 /// Whom a function concerns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +90,16 @@ impl Turn<'_> {
                 return self.manage_many(cid, request, function, Scope::Target);
             }
             Ok(TmfFunction::TaskReassign) => return self.reassign(cid, request),
-            // ACA is not implemented, and 9 to 12 need RFC 7144, which was not negotiated.
+            // RFC 7144 §6.3: only if it was agreed on.
+            Ok(TmfFunction::ItNexusReset) if self.core.agreed.protocol_level >= 2 => {
+                return self.manage_many(cid, request, TmfFunction::ItNexusReset, Scope::Target);
+            }
+            Ok(
+                function @ (TmfFunction::QueryTask
+                | TmfFunction::QueryTaskSet
+                | TmfFunction::QueryAsynchronousEvent),
+            ) if self.core.agreed.protocol_level >= 2 => return self.query(cid, request, function),
+            // ACA is not implemented.
             _ => Some(TmfResponse::NotSupported),
         };
         if let Some(answer) = answer {
@@ -181,14 +194,17 @@ impl Turn<'_> {
         self.release();
     }
 
-    /// Ends the tasks that a function concerns. With `patience` those whose data is on its way stay until it has
-    /// come. Returns the tickets of commands that are being carried out.
-    fn doom(&mut self, work: Work, patience: bool) -> HashSet<u64> {
+    /// Ends the tasks that a function concerns, of its `own` session or of another. Of the own one
+    /// those whose data is on its way stay until it has come, but not with FastAbort
+    /// (RFC 7143 §4.2.3.4). Returns the tickets of commands that are being carried out.
+    fn doom(&mut self, work: Work, own: bool) -> HashSet<u64> {
+        self.announce_terminations(work, own);
+        let patience = own && !self.core.agreed.fast_abort;
         let affected: Vec<u32> = self
             .core
             .tasks
             .iter()
-            .filter(|(_, task)| work.concerns(task, patience))
+            .filter(|(_, task)| work.concerns(task, own))
             .map(|(itt, _)| *itt)
             .collect();
         for itt in affected {
@@ -210,6 +226,28 @@ impl Turn<'_> {
             .iter()
             .filter(|(_, lun)| work.scope.covers(**lun));
         covered.map(|(ticket, _)| *ticket).collect()
+    }
+
+    /// With FastAbort, tells the connections of affected tasks, but for the one that the function
+    /// came on, that they end (RFC 7143 §4.2.3.4, §4.2.3.5).
+    fn announce_terminations(&mut self, work: Work, own: bool) {
+        if !self.core.agreed.fast_abort {
+            return;
+        }
+        let affected = self.core.tasks.values();
+        let affected: BTreeSet<(u16, u64)> = affected
+            .filter(|task| work.concerns(task, own))
+            .filter_map(|task| Some((task.home.cid()?, task.command.lun().number()?)))
+            .filter(|(cid, _)| !own || *cid != work.cid)
+            .collect();
+        for (cid, lun) in affected {
+            let event = AsyncEvent {
+                event: EVENT_TASKS_TERMINATED,
+                lun,
+                ..AsyncEvent::default()
+            };
+            self.announce(cid, &event);
+        }
     }
 }
 
@@ -242,7 +280,7 @@ impl Session {
         self.turn(&mut self.lock()).doom_again(scope);
         self.idle(&tickets).await;
         let others = match function {
-            TmfFunction::AbortTaskSet => Vec::new(),
+            TmfFunction::AbortTaskSet | TmfFunction::ItNexusReset => Vec::new(),
             _ => self.shared.registry.others(&self),
         };
         for other in &others {
@@ -252,8 +290,11 @@ impl Session {
         self.reset(function, scope);
         self.fence().await;
         self.conclude(cid, itt);
-        if function == TmfFunction::TargetColdReset {
-            self.drop_all(cid, &others);
+        match function {
+            TmfFunction::TargetColdReset => self.drop_all(cid, &others),
+            // RFC 7144 §6.3: nothing is waited for, whatever Time2Wait and Time2Retain say.
+            TmfFunction::ItNexusReset => self.drop_all(cid, &[]),
+            _ => {}
         }
     }
 
@@ -308,11 +349,12 @@ impl Session {
         self.turn(&mut core).send(cid, response, &[], true);
     }
 
-    /// TARGET COLD RESET: all connections to the target are closed, the issuing one after its
-    /// answer (RFC 7143 §11.6.1).
+    /// TARGET COLD RESET and I_T NEXUS RESET: all connections to the target, or those of the session,
+    /// are closed, the issuing one after its answer (RFC 7143 §11.6.1, RFC 7144 §6.3).
     fn drop_all(&self, cid: u16, others: &[Arc<Self>]) {
         others.iter().for_each(|other| other.end());
         let mut core = self.lock();
+        core.forget_all();
         for (&linked, link) in &mut core.links {
             link.end(if linked == cid {
                 Ending::AfterOutput

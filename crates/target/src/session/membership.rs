@@ -6,14 +6,11 @@ use hawser_proto::parameters::Parameters;
 use hawser_proto::pdu::LoginStatus;
 
 use super::link::Farewell;
-use super::losses::Times;
+use super::losses::{EVENT_SESSION_DROPPED, Times};
 use super::seat::Replacing;
 use super::task::Home;
 use super::{Core, Ending, Link, Session};
 use crate::faults::AsyncEvent;
-
-/// Async event 3, "all connections of the session are dropped" (RFC 7143 §11.9.1).
-const EVENT_SESSION_DROPPED: u8 = 3;
 
 impl Session {
     /// Begins the session with its leading connection, which agrees on what holds for all.

@@ -8,6 +8,7 @@
 mod answer;
 mod command;
 mod data_in;
+mod disorder;
 mod finished;
 mod gather;
 mod link;
@@ -15,6 +16,7 @@ mod logout;
 mod losses;
 mod manage;
 mod membership;
+mod query;
 mod ranges;
 mod reassign;
 mod receive;

@@ -12,6 +12,7 @@ use super::gather::{Fate, Piece};
 use super::task::{Command, Home, Phase};
 use super::window::Arrival;
 use super::{Ending, Held, Turn};
+use crate::faults::{Direction, PduAction};
 
 /// The most task management functions a session may have in hand. The RFC asks for room for one.
 const MANAGING_LIMIT: usize = 16;
@@ -98,6 +99,47 @@ impl Turn<'_> {
         if !open {
             return;
         }
+        let opcode = incoming.header[0];
+        let faults = &self.session.shared.faults;
+        match faults.take_strike(Direction::Received, opcode, cid) {
+            None => self.take_in(cid, incoming),
+            Some(action) => self.take_in_bent(cid, incoming, action),
+        }
+    }
+
+    /// A fault strikes a PDU.
+    fn take_in_bent(&mut self, cid: u16, incoming: &Incoming<'_>, action: PduAction) {
+        match action {
+            PduAction::Drop => {}
+            PduAction::Duplicate => {
+                self.take_in(cid, incoming);
+                self.take_in(cid, incoming);
+            }
+            PduAction::SpoilDataDigest => {
+                let digest_ok = !has_data(incoming.header);
+                let bent = Incoming {
+                    digest_ok,
+                    ..*incoming
+                };
+                self.take_in(cid, &bent);
+            }
+            PduAction::SpoilHeaderDigest | PduAction::CutBefore => self.cut(cid),
+            PduAction::CutAfter => {
+                self.take_in(cid, incoming);
+                self.cut(cid);
+            }
+        }
+    }
+
+    /// Breaks a connection off; what it had yet to say stays unsaid.
+    fn cut(&mut self, cid: u16) {
+        if let Some(link) = self.core.link(cid) {
+            link.out.discard();
+            link.end(Ending::Now);
+        }
+    }
+
+    fn take_in(&mut self, cid: u16, incoming: &Incoming<'_>) {
         let header = incoming.header;
         let pdu = match FromInitiator::parse(header) {
             Ok(pdu) => pdu,
@@ -276,9 +318,12 @@ impl Turn<'_> {
         if header.data_segment_length() > 0 && !header.is_write() {
             return Err(RejectReason::ProtocolError);
         }
-        if !incoming.ahs.is_empty() {
-            AdditionalHeaders::parse(incoming.ahs)
-                .map_err(|malformed| malformed.reject_reason())?;
+        let additional = AdditionalHeaders::parse(incoming.ahs)
+            .map_err(|malformed| malformed.reject_reason())?;
+        let bidirectional = header.is_read() && header.is_write();
+        if bidirectional && additional.bidi_read_length.is_none() {
+            // RFC 7143 §11.2.2.4: how much it reads must be said.
+            return Err(RejectReason::ProtocolError);
         }
         Ok(())
     }
@@ -314,6 +359,10 @@ impl Turn<'_> {
     }
 }
 
+fn has_data(header: &Bhs) -> bool {
+    BasicHeader::from_bhs(header).data_segment_length() > 0
+}
+
 /// The CmdSN of a request that takes one; none for what is immediate.
 fn number(pdu: &FromInitiator<'_>) -> Option<Serial> {
     let (immediate, number) = match pdu {
@@ -335,6 +384,8 @@ fn command(header: &ScsiCommand, ahs: &[u8]) -> Command {
     Command {
         header: *header,
         extended_cdb,
+        bidi_read_length: additional.bidi_read_length,
+        first_data_sn: 0,
     }
 }
 

@@ -12,6 +12,11 @@ pub(crate) struct Command {
     pub(crate) header: ScsiCommand,
     /// The bytes of the CDB beyond the sixteenth.
     pub(crate) extended_cdb: Vec<u8>,
+    /// How many bytes a bidirectional command is expected to read.
+    pub(crate) bidi_read_length: Option<u32>,
+    /// The DataSN of its first Data-In: in a bidirectional command that comes behind its R2Ts
+    /// (RFC 7143 §11.7.5).
+    pub(crate) first_data_sn: u32,
 }
 
 impl Command {
@@ -25,6 +30,19 @@ impl Command {
 
     pub(crate) fn expected(&self) -> u32 {
         self.header.edtl.get()
+    }
+
+    /// How many bytes it is expected to read, if it reads.
+    pub(crate) fn expected_in(&self) -> u32 {
+        match (self.header.is_read(), self.header.is_write()) {
+            (true, false) => self.expected(),
+            (true, true) => self.bidi_read_length.unwrap_or_default(),
+            (false, _) => 0,
+        }
+    }
+
+    pub(crate) fn is_bidirectional(&self) -> bool {
+        self.header.is_read() && self.header.is_write()
     }
 
     pub(crate) fn number(&self) -> Serial {
@@ -55,6 +73,17 @@ pub(crate) enum Phase {
     Executing(u64),
     /// Nothing: a fault swallowed it.
     Swallowed,
+}
+
+impl Command {
+    /// Has the Data-In PDUs of a bidirectional command numbered behind its R2Ts.
+    pub(crate) fn note_r2ts(&mut self, phase: &Phase) {
+        if let Phase::Gathering(gather) = phase
+            && self.is_bidirectional()
+        {
+            self.first_data_sn = gather.next_r2t();
+        }
+    }
 }
 
 /// Where a task is at home (RFC 7143 §4.2.5.1, §7.2.2).

@@ -4,12 +4,16 @@
 mod connections;
 mod data;
 mod discovery;
+mod disorder;
 mod faults;
 mod hostile;
+mod level2;
 mod login;
+mod long;
 mod numbering;
 mod raw;
 mod reassign;
 mod recovery;
+mod strikes;
 mod tasks;
 mod within;

@@ -316,12 +316,21 @@ impl Initiator {
     }
 
     /// A PDU as bytes: DataSegmentLength, padding and digests are added here.
-    pub(crate) fn encode(&self, mut header: [u8; 48], data: &[u8]) -> Vec<u8> {
+    pub(crate) fn encode(&self, header: [u8; 48], data: &[u8]) -> Vec<u8> {
+        self.encode_with(header, &[], data)
+    }
+
+    /// The same with additional headers, padded, whose length is added too.
+    pub(crate) fn encode_with(&self, mut header: [u8; 48], ahs: &[u8], data: &[u8]) -> Vec<u8> {
         let length = u32::try_from(data.len()).unwrap().to_be_bytes();
         header[5..8].copy_from_slice(&length[1..]);
-        let mut bytes = header.to_vec();
+        if !ahs.is_empty() {
+            header[4] = u8::try_from(ahs.len() / 4).unwrap();
+        }
+        let mut bytes = [&header[..], ahs].concat();
         if self.header_digest {
-            bytes.extend_from_slice(&crc32c(&header));
+            let digest = crc32c(&bytes);
+            bytes.extend_from_slice(&digest);
         }
         if !data.is_empty() {
             let mut data = data.to_vec();
