@@ -7,7 +7,7 @@ use hawser_proto::pdu::{
 };
 
 use super::Turn;
-use super::link::Kept;
+use super::statuses::Kept;
 use super::text::{self, Question, TextExchange};
 use crate::connection::output::Payload;
 use crate::faults;
@@ -57,10 +57,28 @@ impl Turn<'_> {
         link.out.push(pdu.as_bhs(), Payload::Bytes(payload), faults);
         if keeps {
             let payload = Kept::Bytes(payload.to_vec());
-            link.keep(numbers.stat_sn, pdu.as_bhs(), payload, task);
+            self.keep_status(cid, numbers.stat_sn, pdu.as_bhs(), payload, task);
         }
         self.wake(cid);
         Some(numbers.stat_sn)
+    }
+
+    /// Keeps a PDU that took a StatSN until that is acknowledged; `task` is the command whose status
+    /// it is. Commands whose statuses have to go for it can no longer be answered again.
+    pub(crate) fn keep_status(
+        &mut self,
+        cid: u16,
+        stat_sn: u32,
+        header: &Bhs,
+        payload: Kept,
+        task: Option<u32>,
+    ) {
+        let Some(link) = self.core.links.get_mut(&cid) else {
+            return;
+        };
+        for (itt, stat_sn) in link.statuses.keep(stat_sn, header, payload, task) {
+            self.core.archive.arrived(cid, itt, stat_sn);
+        }
     }
 
     /// Sends a PDU again as it was, but for ExpCmdSN and MaxCmdSN.

@@ -4,7 +4,6 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use hawser_proto::pdu::R2t;
-use hawser_proto::serial::Serial;
 use hawser_scsi::opcode;
 
 use super::disorder::Chance;
@@ -73,22 +72,48 @@ impl Turn<'_> {
             doomed: false,
             delayed: false,
             reserved: 0,
+            seen: None,
         };
         self.core.tasks.insert(itt, task);
         self.proceed(itt);
         self.watch_data(itt);
     }
 
-    /// Has the data of a task that still gathers it asked for again if it stays away.
-    fn watch_data(&self, itt: u32) {
+    /// Has the data of tasks that gather it asked for again if it stays away.
+    fn watch_data(&mut self, itt: u32) {
         let task = self.core.tasks.get(&itt);
         let gathering = task.is_some_and(|task| matches!(task.phase, Phase::Gathering(_)));
         let policy = self.session.purpose.target().map(|target| &target.policy);
         let timeout = policy.and_then(|policy| policy.sequence_timeout);
-        if let (Some(task), Some(timeout), true) = (task, timeout, gathering && self.core.keeps()) {
-            let session = Arc::downgrade(self.session);
-            tokio::spawn(watch_data(session, itt, task.command.number(), timeout));
+        if let Some(timeout) = timeout
+            && gathering
+            && self.core.keeps()
+            && !std::mem::replace(&mut self.core.watching, true)
+        {
+            tokio::spawn(watch_data(Arc::downgrade(self.session), timeout));
         }
+    }
+
+    /// Takes data for lost that is owed since the last look and of which nothing has come. False
+    /// when no task gathers data.
+    fn look_for_data(&mut self) -> bool {
+        let mut late = Vec::new();
+        let mut any = false;
+        for (itt, task) in &mut self.core.tasks {
+            let Phase::Gathering(gather) = &mut task.phase else {
+                continue;
+            };
+            any = true;
+            let progress = Some(gather.progress());
+            if task.seen == progress && gather.is_waiting() && task.home.cid().is_some() {
+                gather.time_out();
+                late.push(*itt);
+            }
+            task.seen = progress;
+        }
+        late.into_iter().for_each(|itt| self.proceed(itt));
+        self.core.watching = any;
+        any
     }
 
     /// How many bytes of data to ask for: all that the initiator announced, unless the command
@@ -279,6 +304,7 @@ impl Turn<'_> {
             doomed,
             delayed,
             reserved: 0,
+            seen: None,
         };
         self.core.tasks.insert(itt, task);
     }
@@ -351,29 +377,17 @@ impl Turn<'_> {
     }
 }
 
-/// Looks every now and then whether data of a task has come; if none has although some is owed, it
-/// is taken for lost. Ends with the task.
-async fn watch_data(session: Weak<Session>, itt: u32, number: Serial, timeout: Duration) {
-    let mut seen = None;
+/// Looks every now and then whether data of tasks has come, as long as some is to come.
+async fn watch_data(session: Weak<Session>, timeout: Duration) {
     loop {
         tokio::time::sleep(timeout).await;
         let Some(session) = session.upgrade() else {
             return;
         };
         let mut core = session.lock();
-        let task = core.tasks.get_mut(&itt);
-        let Some(task) = task.filter(|task| task.command.number() == number) else {
+        if !session.turn(&mut core).look_for_data() {
             return;
-        };
-        let Phase::Gathering(gather) = &mut task.phase else {
-            return;
-        };
-        let progress = Some(gather.progress());
-        if progress == seen && gather.is_waiting() {
-            gather.time_out();
-            session.turn(&mut core).proceed(itt);
         }
-        seen = progress;
     }
 }
 

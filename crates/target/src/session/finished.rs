@@ -10,7 +10,7 @@ use hawser_proto::pdu::{Bhs, DataIn, Pdu, ScsiResponse};
 use super::Turn;
 use super::data_in::{Cut, Mark, Sent, Transfer, cut};
 use super::disorder::{Chance, Freedom, disorder};
-use super::link::Kept;
+use super::statuses::Kept;
 use super::task::{Command, Home};
 
 /// The most read data that a session keeps, in bytes. What was read beyond it cannot be sent again:
@@ -322,10 +322,9 @@ impl Turn<'_> {
     fn keep_last_data_in(&mut self, finished: &Finished, status: Option<u32>) {
         if let (Some(stat_sn), Some(cid)) = (status, finished.home.cid())
             && let (Some(header), Some(data)) = (finished.headers.last(), &finished.data)
-            && let Some(link) = self.core.links.get_mut(&cid)
         {
             let payload = Kept::Part(Arc::clone(data), range_of(header));
-            link.keep(stat_sn, header, payload, Some(finished.command.itt()));
+            self.keep_status(cid, stat_sn, header, payload, Some(finished.command.itt()));
         }
     }
 
@@ -404,9 +403,7 @@ impl Turn<'_> {
         let header = *pdu.as_bhs();
         let payload = Kept::Bytes(sense);
         self.repeat(cid, &header, &payload);
-        if let Some(link) = self.core.link(cid) {
-            link.keep(stat_sn, &header, payload, Some(command.itt()));
-        }
+        self.keep_status(cid, stat_sn, &header, payload, Some(command.itt()));
     }
 
     /// Answers a command again on connection `cid`, which is its new home: all data that was not

@@ -1,16 +1,15 @@
 //! One connection's part of a session: what it has agreed on, its StatSN, what it has to write.
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::ops::Range;
 use std::sync::Arc;
 
 use hawser_proto::parameters::Parameters;
-use hawser_proto::pdu::{Bhs, SequenceNumbers};
+use hawser_proto::pdu::SequenceNumbers;
 use hawser_proto::serial::Serial;
 
 use super::gather::Rules;
 use super::losses::Times;
+use super::statuses::{Ended, Statuses};
 use super::text::TextExchange;
 use super::window::Window;
 use crate::connection::mailbox::Mailbox;
@@ -26,28 +25,6 @@ pub(crate) enum Ending {
     AfterOutput,
     /// At once.
     Now,
-}
-
-/// How many statuses are kept for an initiator that does not acknowledge them; the oldest go first.
-const KEPT_STATUSES: usize = 4096;
-
-/// The data segment of a PDU that may have to be sent again.
-#[derive(Debug, Clone)]
-pub(crate) enum Kept {
-    /// Bytes of its own.
-    Bytes(Vec<u8>),
-    /// A part of the data of a read.
-    Part(Arc<Vec<u8>>, Range<usize>),
-}
-
-/// A PDU that took a StatSN, until that is acknowledged.
-#[derive(Debug)]
-struct Status {
-    stat_sn: u32,
-    header: Bhs,
-    payload: Kept,
-    /// The command that it ended.
-    task: Option<u32>,
 }
 
 /// How the initiator has taken leave of a connection (RFC 7143 §11.14.1).
@@ -78,7 +55,7 @@ pub(crate) struct Link {
     /// ExpStatSN: every status before it has arrived.
     acknowledged: Serial,
     /// What was sent and not acknowledged, if the session has recovery.
-    statuses: VecDeque<Status>,
+    pub(crate) statuses: Statuses,
 }
 
 impl Link {
@@ -103,7 +80,7 @@ impl Link {
             mailbox,
             stat_sn,
             acknowledged: Serial(stat_sn),
-            statuses: VecDeque::new(),
+            statuses: Statuses::default(),
         }
     }
 
@@ -140,59 +117,16 @@ impl Link {
 
     /// Takes note of ExpStatSN, and gives the commands that ended with a status that has so
     /// arrived, with its StatSN. What lies ahead of all that was sent acknowledges nothing.
-    pub(crate) fn acknowledge(&mut self, exp_stat_sn: u32) -> Vec<(u32, u32)> {
+    pub(crate) fn acknowledge(&mut self, exp_stat_sn: u32) -> Vec<Ended> {
         if Serial(exp_stat_sn) <= Serial(self.stat_sn) {
             self.acknowledged.advance_to(Serial(exp_stat_sn));
         }
-        let mut ended = Vec::new();
-        while let Some(first) = self.statuses.front() {
-            if Serial(first.stat_sn) >= self.acknowledged {
-                break;
-            }
-            ended.extend(first.task.map(|itt| (itt, first.stat_sn)));
-            self.statuses.pop_front();
-        }
-        ended
+        self.statuses.forget(self.acknowledged)
     }
 
     /// The first StatSN that has not been acknowledged.
     pub(crate) fn acknowledged(&self) -> Serial {
         self.acknowledged
-    }
-
-    /// Keeps a PDU that took this StatSN, in place of the one that did before.
-    pub(crate) fn keep(&mut self, stat_sn: u32, header: &Bhs, payload: Kept, task: Option<u32>) {
-        let status = Status {
-            stat_sn,
-            header: *header,
-            payload,
-            task,
-        };
-        let last = self.statuses.back();
-        let repeated = last.is_some_and(|last| Serial(last.stat_sn) >= Serial(stat_sn));
-        if repeated {
-            let same = self.statuses.iter_mut().find(|old| old.stat_sn == stat_sn);
-            if let Some(old) = same {
-                *old = status;
-            }
-            return;
-        }
-        if self.statuses.len() >= KEPT_STATUSES {
-            self.statuses.pop_front();
-        }
-        self.statuses.push_back(status);
-    }
-
-    /// What was kept under these numbers, `end` not included.
-    pub(crate) fn kept_in(
-        &self,
-        begin: Serial,
-        end: Serial,
-    ) -> impl Iterator<Item = (Bhs, Kept)> + use<'_> {
-        self.statuses
-            .iter()
-            .filter(move |status| Serial(status.stat_sn) >= begin && Serial(status.stat_sn) < end)
-            .map(|status| (status.header, status.payload.clone()))
     }
 
     /// The StatSN of the next status.

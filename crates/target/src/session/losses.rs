@@ -4,6 +4,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use hawser_proto::pdu::Request;
 use hawser_proto::serial::Serial;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
@@ -17,6 +18,9 @@ const EVENT_CONNECTION_DROPPED: u8 = 2;
 
 /// Async event 3, "all connections of the session are dropped".
 pub(super) const EVENT_SESSION_DROPPED: u8 = 3;
+
+/// How many losses a session keeps; the oldest ends for another.
+const LOSSES_LIMIT: usize = 64;
 
 /// Time2Wait and Time2Retain in seconds (RFC 7143 §7.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -97,12 +101,16 @@ impl Session {
         times: Times,
         logged_out: bool,
     ) -> u64 {
-        use hawser_proto::pdu::Request;
         core.discard_held(cid);
         core.drop_tasks(|task| {
             let immediate = task.command.header.is_immediate();
             task.home == Home::On(cid) && (task.held || immediate)
         });
+        while core.losses.len() >= LOSSES_LIMIT
+            && let Some(oldest) = core.losses.keys().next().copied()
+        {
+            self.end_loss(core, oldest);
+        }
         let id = core.next_loss;
         core.next_loss += 1;
         for task in core

@@ -161,7 +161,12 @@ impl Core {
         let Parameters {
             max_connections, ..
         } = self.agreed;
-        let others = self.links.keys().filter(|other| **other != cid).count();
+        // What is logged out only has to say its last words.
+        let others = self
+            .links
+            .iter()
+            .filter(|(other, link)| **other != cid && link.farewell == Farewell::None)
+            .count();
         if others < usize::from(max_connections) {
             Ok(())
         } else {

@@ -22,6 +22,7 @@ mod reassign;
 mod receive;
 mod seat;
 mod snack;
+mod statuses;
 mod task;
 mod text;
 mod window;
@@ -111,6 +112,8 @@ pub(crate) struct Core {
     managing: HashSet<u32>,
     /// How many of them wait until earlier responses have arrived.
     fences: usize,
+    /// Somebody looks whether data stays away.
+    watching: bool,
     /// Buffers to be reused.
     buffers: Vec<Vec<u8>>,
 }
@@ -190,6 +193,7 @@ impl Session {
             waiting: VecDeque::new(),
             managing: HashSet::new(),
             fences: 0,
+            watching: false,
             buffers: Vec::new(),
         };
         let session = Self {

@@ -7,7 +7,7 @@ use hawser_proto::serial::Serial;
 
 use super::Turn;
 use super::gather::DataFault;
-use super::link::Kept;
+use super::statuses::Kept;
 use super::task::{Home, Phase};
 
 /// Why a SNACK is refused.
@@ -96,7 +96,7 @@ impl Turn<'_> {
         if !(begin >= first && begin <= end && end <= next) {
             return Err(Refusal::NotSent(0));
         }
-        let kept: Vec<(Bhs, Kept)> = link.kept_in(begin, end).collect();
+        let kept: Vec<(Bhs, Kept)> = link.statuses.run(begin, end).collect();
         if kept.len() != end.since(begin) as usize {
             return Err(Refusal::Unable);
         }

@@ -119,4 +119,6 @@ pub(crate) struct Task {
     pub(crate) delayed: bool,
     /// Memory that was set aside for its data, in bytes.
     pub(crate) reserved: usize,
+    /// How far its data was at the last look.
+    pub(crate) seen: Option<u64>,
 }

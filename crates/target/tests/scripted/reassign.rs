@@ -234,6 +234,18 @@ fn an_own_recovery_logout_suspends_the_tasks() {
 }
 
 #[test]
+fn a_place_is_free_as_soon_as_a_logout_is_answered() {
+    let keys = [("ErrorRecoveryLevel", "2"), ("MaxConnections", "1")];
+    let (server, mut one) = ready(KeyPolicy::default(), &keys);
+    for cid in 2..40 {
+        one.log_out(RECOVER_CONNECTION, cid - 1);
+        assert_eq!(one.expect(LOGOUT_RESPONSE).header[2], 0);
+        one = server.join(&one, cid);
+    }
+    one.expect_silence();
+}
+
+#[test]
 fn what_cannot_be_reassigned_says_why() {
     let (server, mut one, mut two) = pair();
     server.handle.faults().set_black_hole(0, true);
