@@ -413,7 +413,7 @@ impl Session {
             && let Some(task) = core.tasks.remove(&itt)
         {
             let mut turn = self.turn(&mut core);
-            turn.respond(task.home, command, &result, data_in);
+            turn.respond(task.home, &task.command, &result, data_in);
         }
         drop(core);
         self.settled.notify_waiters();

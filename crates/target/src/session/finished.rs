@@ -71,8 +71,6 @@ pub(crate) struct Finished {
     acknowledged: u32,
     /// The StatSN of its status; `None` if that was never sent.
     pub(crate) stat_sn: Option<u32>,
-    /// The tag of the last R-Data SNACK, or 0.
-    snack_tag: u32,
 }
 
 impl Finished {
@@ -225,6 +223,11 @@ impl Turn<'_> {
         data: Vec<u8>,
         length: usize,
     ) {
+        if let (Home::On(cid), 0, false) = (home, length, self.core.keeps()) {
+            // The usual write: nothing to share, nothing to keep.
+            self.send_response(cid, command, &outcome, 0);
+            return;
+        }
         let payload = Arc::new(data);
         let (sent, stat_sn) = match home {
             Home::On(cid) => self.send_answer(cid, command, &payload, &outcome, length),
@@ -241,7 +244,6 @@ impl Turn<'_> {
                 marks: sent.marks,
                 acknowledged: command.first_data_sn,
                 stat_sn,
-                snack_tag: 0,
             };
             self.keep_last_data_in(&finished, sent.status);
             self.core.archive.insert(finished);
@@ -262,7 +264,7 @@ impl Turn<'_> {
         let sent = self.send_part(cid, command, payload, outcome, 0..length);
         let stat_sn = match sent.status {
             Some(stat_sn) => Some(stat_sn),
-            None => self.send_response(cid, command, outcome, sent.count, 0),
+            None => self.send_response(cid, command, outcome, sent.count),
         };
         (sent, stat_sn)
     }
@@ -288,7 +290,7 @@ impl Turn<'_> {
                 payload,
                 cuts: &cuts,
                 first: command.first_data_sn,
-                status: outcome.in_data(),
+                status: outcome.in_data().filter(|_| command.snack_tag == 0),
             },
         );
         self.core.cuts = cuts;
@@ -335,9 +337,8 @@ impl Turn<'_> {
         command: &Command,
         outcome: &Outcome,
         data_in_count: u32,
-        snack_tag: u32,
     ) -> Option<u32> {
-        let (pdu, data) = response(command, outcome, data_in_count, snack_tag);
+        let (pdu, data) = response(command, outcome, data_in_count);
         self.send_status(cid, pdu, &data, Some(command.itt()))
     }
 
@@ -383,7 +384,7 @@ impl Turn<'_> {
         };
         let sent = self.send_data_in(cid, transfer);
         finished.take_over(sent);
-        finished.snack_tag = snack_tag;
+        finished.command.snack_tag = snack_tag;
         self.tag_response(cid, &finished);
         self.core.archive.insert(finished);
         true
@@ -398,7 +399,7 @@ impl Turn<'_> {
             return;
         };
         let (command, outcome) = (&finished.command, &finished.outcome);
-        let (mut pdu, sense) = response(command, outcome, finished.count(), finished.snack_tag);
+        let (mut pdu, sense) = response(command, outcome, finished.count());
         pdu.stat_sn = stat_sn.into();
         let header = *pdu.as_bhs();
         let payload = Kept::Bytes(sense);
@@ -418,7 +419,7 @@ impl Turn<'_> {
             finished.acknowledged = exp_data_sn;
         }
         finished.home = Home::On(cid);
-        finished.snack_tag = 0;
+        finished.command.snack_tag = 0;
         let mut cuts = Vec::new();
         self.cut_for(cid, itt, &finished.missing(), &mut cuts);
         let data = finished.data.clone().unwrap_or_default();
@@ -436,7 +437,7 @@ impl Turn<'_> {
             Some(_) => status,
             None => {
                 let (command, outcome) = (&finished.command, &finished.outcome);
-                self.send_response(cid, command, outcome, finished.count(), 0)
+                self.send_response(cid, command, outcome, finished.count())
             }
         };
         self.keep_last_data_in(&finished, status);
@@ -454,12 +455,7 @@ impl Finished {
 }
 
 /// The SCSI Response of a command with its data segment.
-fn response(
-    command: &Command,
-    outcome: &Outcome,
-    data_in_count: u32,
-    snack_tag: u32,
-) -> (ScsiResponse, Vec<u8>) {
+fn response(command: &Command, outcome: &Outcome, data_in_count: u32) -> (ScsiResponse, Vec<u8>) {
     let mut pdu = ScsiResponse::new(command.itt(), outcome.status);
     pdu.set_overflow(outcome.residual.overflow);
     pdu.set_underflow(outcome.residual.underflow);
@@ -470,7 +466,7 @@ fn response(
         pdu.bidi_residual_count = bidi.count.into();
     }
     pdu.exp_data_sn = data_in_count.into();
-    pdu.snack_tag = snack_tag.into();
+    pdu.snack_tag = command.snack_tag.into();
     let mut data = Vec::new();
     if !outcome.sense.is_empty() {
         let length = u16::try_from(outcome.sense.len()).unwrap_or(u16::MAX);

@@ -159,7 +159,9 @@ impl Core {
     /// Whether there is room for a connection of this CID: its place, or a new one.
     fn has_room(&self, cid: u16) -> Result<(), LoginStatus> {
         let Parameters {
-            max_connections, ..
+            max_connections,
+            error_recovery_level,
+            ..
         } = self.agreed;
         // What is logged out only has to say its last words.
         let others = self
@@ -167,7 +169,9 @@ impl Core {
             .iter()
             .filter(|(other, link)| **other != cid && link.farewell == Farewell::None)
             .count();
-        if others < usize::from(max_connections) {
+        // RFC 7143 §6.3.4: with recovery there must be room for one more, to clean up the first.
+        let least = if error_recovery_level == 2 { 2 } else { 1 };
+        if others < usize::from(max_connections.max(least)) {
             Ok(())
         } else {
             Err(LoginStatus::TOO_MANY_CONNECTIONS)

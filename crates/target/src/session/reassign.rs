@@ -47,6 +47,7 @@ impl Turn<'_> {
             return self.answer_again(cid, itt, exp_data_sn);
         };
         task.home = Home::On(cid);
+        task.command.snack_tag = 0;
         if let Phase::Gathering(gather) = &mut task.phase {
             gather.resume(exp_data_sn);
             self.proceed(itt);

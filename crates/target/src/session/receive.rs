@@ -386,6 +386,7 @@ fn command(header: &ScsiCommand, ahs: &[u8]) -> Command {
         extended_cdb,
         bidi_read_length: additional.bidi_read_length,
         first_data_sn: 0,
+        snack_tag: 0,
     }
 }
 

@@ -70,12 +70,7 @@ impl Turn<'_> {
             }
             SnackType::DataOrR2t if itt != NIL && tag == NIL => self.repeat_transfer(cid, itt, run),
             SnackType::ResegmentedData if itt != NIL && tag != NIL && tag != 0 && run == (0, 0) => {
-                self.finished_next(cid, itt)?;
-                if self.resegment(cid, itt, tag) {
-                    Ok(())
-                } else {
-                    Err(Refusal::Unable)
-                }
+                self.send_anew(cid, itt, tag)
             }
             _ => Err(Refusal::Field),
         }
@@ -125,6 +120,21 @@ impl Turn<'_> {
         }
     }
 
+    /// R-Data SNACK. A command that is not answered yet remembers the tag.
+    fn send_anew(&mut self, cid: u16, itt: u32, tag: u32) -> Result<(), Refusal> {
+        let task = self.core.tasks.get_mut(&itt);
+        if let Some(task) = task.filter(|task| task.home == Home::On(cid)) {
+            task.command.snack_tag = tag;
+            return Ok(());
+        }
+        self.finished_next(cid, itt)?;
+        if self.resegment(cid, itt, tag) {
+            Ok(())
+        } else {
+            Err(Refusal::Unable)
+        }
+    }
+
     /// The first DataSN of an answered command that was not acknowledged, and the next.
     fn finished_next(&mut self, cid: u16, itt: u32) -> Result<(u32, u32), Refusal> {
         let finished = self.core.archive.get_mut(itt);
@@ -136,11 +146,14 @@ impl Turn<'_> {
     /// Sends R2Ts again that are still open: with the data of the others the initiator has shown
     /// that they arrived.
     fn repeat_r2ts(&mut self, cid: u16, itt: u32, run: (u32, u32)) -> Result<(), Refusal> {
-        let Some(task) = self.core.tasks.get(&itt) else {
-            return Err(Refusal::NotSent(0));
-        };
-        let Phase::Gathering(gather) = &task.phase else {
-            return Err(Refusal::NotSent(0));
+        let task = self.core.tasks.get(&itt);
+        let Some((task, Phase::Gathering(gather))) = task.map(|task| (task, &task.phase)) else {
+            // It is being carried out: nothing was sent yet, and "all" asks for nothing.
+            return if run == (0, 0) {
+                Ok(())
+            } else {
+                Err(Refusal::NotSent(0))
+            };
         };
         let (lun, next) = (task.command.header.lun, gather.next_r2t());
         let wanted = run_in(run, 0, next).ok_or(Refusal::NotSent(next))?;

@@ -17,6 +17,9 @@ pub(crate) struct Command {
     /// The DataSN of its first Data-In: in a bidirectional command that comes behind its R2Ts
     /// (RFC 7143 §11.7.5).
     pub(crate) first_data_sn: u32,
+    /// The tag of the last R-Data SNACK, or 0. The status then comes in a SCSI Response that has it
+    /// (RFC 7143 §11.16.3).
+    pub(crate) snack_tag: u32,
 }
 
 impl Command {

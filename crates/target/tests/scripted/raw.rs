@@ -114,6 +114,15 @@ impl Server {
         initiator
     }
 
+    /// The same if the server lets it, which another fate of the session may have made impossible.
+    pub(crate) fn try_join(&self, leader: &Initiator, cid: u16) -> Option<Initiator> {
+        let mut initiator = self.connect();
+        (initiator.cid, initiator.tsih) = (cid, leader.tsih);
+        (initiator.isid, initiator.cmd_sn) = (leader.isid, leader.cmd_sn);
+        let response = initiator.login_step(0x87, &Initiator::further_names());
+        (response.login_status() == 0).then_some(initiator)
+    }
+
     /// Waits until the server sees something.
     pub(crate) fn until(&self, what: &str, seen: impl Fn(&TargetHandle) -> bool) {
         let start = std::time::Instant::now();

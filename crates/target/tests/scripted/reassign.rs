@@ -1,7 +1,11 @@
 //! RFC 7143 §6.3.4, §6.3.6, §7.1.4.3, §7.2.2, §7.5, §11.5.6, §11.14: connection recovery
 //! (ErrorRecoveryLevel 2).
 
-use hawser_target::KeyPolicy;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex};
+
+use hawser_target::disk::{Backend, Extent, RamBackend};
+use hawser_target::{KeyPolicy, TargetConfig};
 
 use crate::raw::*;
 
@@ -235,14 +239,113 @@ fn an_own_recovery_logout_suspends_the_tasks() {
 
 #[test]
 fn a_place_is_free_as_soon_as_a_logout_is_answered() {
-    let keys = [("ErrorRecoveryLevel", "2"), ("MaxConnections", "1")];
+    let keys = [("ErrorRecoveryLevel", "2"), ("MaxConnections", "2")];
     let (server, mut one) = ready(KeyPolicy::default(), &keys);
-    for cid in 2..40 {
-        one.log_out(RECOVER_CONNECTION, cid - 1);
-        assert_eq!(one.expect(LOGOUT_RESPONSE).header[2], 0);
-        one = server.join(&one, cid);
+    let mut two = server.join(&one, 2);
+    for cid in 3..40 {
+        two.log_out(RECOVER_CONNECTION, cid - 1);
+        assert_eq!(two.expect(LOGOUT_RESPONSE).header[2], 0);
+        one.cmd_sn = two.cmd_sn;
+        two = server.join(&one, cid);
     }
-    one.expect_silence();
+    two.expect_silence();
+}
+
+#[test]
+fn a_second_connection_may_clean_up_the_only_one() {
+    let (server, one) = ready(KeyPolicy::default(), &[("ErrorRecoveryLevel", "2")]);
+    let mut two = server.join(&one, 2);
+    two.log_out_now(RECOVER_CONNECTION, 1);
+    assert_eq!(two.expect(LOGOUT_RESPONSE).header[2], 0);
+    assert_eq!(server.handle.sessions()[0].connections, [2]);
+}
+
+/// A medium that holds reads back until it is opened.
+#[derive(Debug)]
+struct Gate {
+    medium: RamBackend,
+    /// How many reads have come, and whether they may go on.
+    state: Mutex<(usize, bool)>,
+    changed: Condvar,
+}
+
+impl Gate {
+    fn open(&self) {
+        self.state.lock().unwrap().1 = true;
+        self.changed.notify_all();
+    }
+
+    fn reads(&self) -> usize {
+        self.state.lock().unwrap().0
+    }
+}
+
+impl Backend for Gate {
+    fn size(&self) -> u64 {
+        self.medium.size()
+    }
+
+    fn read(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let mut state = self.state.lock().unwrap();
+        state.0 += 1;
+        drop(self.changed.wait_while(state, |state| !state.1).unwrap());
+        self.medium.read(offset, buffer)
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.medium.write(offset, data)
+    }
+
+    fn flush(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.medium.flush(offset, len)
+    }
+
+    fn discard(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.medium.discard(offset, len)
+    }
+
+    fn extent(&self, offset: u64) -> io::Result<Extent> {
+        self.medium.extent(offset)
+    }
+
+    fn is_volatile(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn a_command_that_is_being_carried_out_is_answered_where_it_is_at_home_by_then() {
+    for early in [true, false] {
+        let gate = Arc::new(Gate {
+            medium: RamBackend::new(1 << 20).unwrap(),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        });
+        let target = TargetConfig::new(IQN).unwrap();
+        let server = Server::with_target(target.lun(0, unit(Arc::<Gate>::clone(&gate))));
+        let mut one = server.log_in(&LEVEL_2);
+        one.hear_news();
+        let mut two = server.join(&one, 2);
+        let itt = one.command(FINAL | READ | SIMPLE, 1024, read10(0, 2), &[]);
+        server.until("it is being carried out", |_| gate.reads() == 1);
+        two.cmd_sn = one.cmd_sn;
+        break_off(one, &mut two);
+        recover(&mut two, 1);
+        // The medium answers before the task has a new home, or after.
+        if early {
+            gate.open();
+        }
+        assert_eq!(two.reassign(itt, 0), COMPLETE);
+        gate.open();
+        let data: Vec<u8> = two
+            .receive_read(itt)
+            .into_iter()
+            .flat_map(|pdu| pdu.data)
+            .collect();
+        assert_eq!(data, [0; 1024]);
+        two.exp_stat_sn += 1;
+        two.expect_silence();
+    }
 }
 
 #[test]

@@ -238,6 +238,25 @@ fn data_is_cut_anew_when_the_initiator_takes_less() {
 }
 
 #[test]
+fn a_snack_may_come_before_the_answer() {
+    let (server, mut initiator) = ready(KeyPolicy::default(), &[]);
+    server.handle.faults().set_black_hole(0, true);
+    let itt = initiator.command(FINAL | READ | SIMPLE, 512, read10(0, 1), &[]);
+    // Nothing was sent: "all" is nothing, any number too many.
+    initiator.snack(DATA_OR_R2T, itt, NIL, (0, 0));
+    initiator.snack(R_DATA, itt, 0x77, (0, 0));
+    initiator.snack(DATA_OR_R2T, itt, NIL, (0, 1));
+    initiator.expect_reject(PROTOCOL_ERROR);
+    // A write whose data is still to come keeps the tag for its answer.
+    server.handle.faults().set_black_hole(0, false);
+    let itt = initiator.command(FINAL | WRITE | SIMPLE, 512, write10(0, 1), &[]);
+    let tag = initiator.expect_unnumbered(R2T).word(20);
+    initiator.snack(R_DATA, itt, 0x77, (0, 0));
+    initiator.data_out(itt, tag, 0, 0, true, &[1; 512]);
+    assert_eq!(initiator.expect(SCSI_RESPONSE).word(20), 0x77);
+}
+
+#[test]
 fn an_r2t_is_sent_again() {
     let (_server, mut initiator) = ready(KeyPolicy::default(), &[]);
     let itt = initiator.command(FINAL | WRITE | SIMPLE, 512, write10(0, 1), &[]);
