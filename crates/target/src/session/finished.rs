@@ -84,6 +84,11 @@ impl Finished {
         self.command.first_data_sn.saturating_add(self.count())
     }
 
+    /// Whether all that was not acknowledged can be sent again.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.data.is_some() || self.missing().is_empty()
+    }
+
     /// Where the header of this DataSN is.
     fn index(&self, data_sn: u32) -> usize {
         data_sn.saturating_sub(self.command.first_data_sn) as usize

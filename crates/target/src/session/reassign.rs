@@ -32,8 +32,9 @@ impl Turn<'_> {
             return TmfResponse::Rejected;
         }
         let task = self.core.tasks.get(&tag).map(|task| task.home);
-        let home = task.or_else(|| self.core.archive.get(tag).map(|task| task.home));
-        match home {
+        // An answer that was too long to keep is as good as gone.
+        let answered = self.core.archive.get(tag).filter(|task| task.is_whole());
+        match task.or(answered.map(|task| task.home)) {
             None => TmfResponse::TaskDoesNotExist,
             Some(Home::Lost(loss)) if self.core.is_logged_out(loss) => TmfResponse::Complete,
             Some(_) => TmfResponse::TaskStillAllegiant,
@@ -57,7 +58,8 @@ impl Turn<'_> {
     /// Has a command answered on connection `cid` if its connection is gone and logged out, as ABORT
     /// TASK wants it (RFC 7143 §11.5.1). False if that is not so.
     pub(crate) fn settle(&mut self, cid: u16, itt: u32) -> bool {
-        let home = self.core.archive.get(itt).map(|task| task.home);
+        let answered = self.core.archive.get(itt).filter(|task| task.is_whole());
+        let home = answered.map(|task| task.home);
         let orphan = matches!(home, Some(Home::Lost(loss)) if self.core.is_logged_out(loss));
         if orphan {
             self.answer_again(cid, itt, 0);

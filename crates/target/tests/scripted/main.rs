@@ -16,4 +16,5 @@ mod reassign;
 mod recovery;
 mod strikes;
 mod tasks;
+mod titles;
 mod within;

@@ -163,6 +163,39 @@ fn data_is_cut_for_the_new_connection() {
 }
 
 #[test]
+fn what_was_too_much_to_keep_is_not_sent_again() {
+    // 64 MiB are kept: eight times the whole disk of 8 MiB, read without an acknowledgment.
+    let keys = [
+        ("ErrorRecoveryLevel", "2"),
+        ("MaxConnections", "2"),
+        ("MaxRecvDataSegmentLength", "1048576"),
+        ("MaxBurstLength", "1048576"),
+    ];
+    let (server, mut one) = ready(KeyPolicy::default(), &keys);
+    let mut two = server.join_with(&one, 2, &keys[2..3]);
+    let reads: Vec<u32> = (0..9)
+        .map(|_| {
+            let itt = one.command(FINAL | READ | SIMPLE, 8 << 20, read10(0, 16_384), &[]);
+            assert_eq!(one.receive_read(itt).len(), 8);
+            itt
+        })
+        .collect();
+    one.snack(0, reads[7], NIL, (7, 1));
+    assert_eq!(one.receive().word(36), 7);
+    one.snack(0, reads[8], NIL, (7, 1));
+    let reject = one.receive();
+    assert_eq!((reject.opcode(), reject.header[2]), (REJECT, 0x03));
+    two.cmd_sn = one.cmd_sn;
+    break_off(one, &mut two);
+    recover(&mut two, 1);
+    assert_eq!(two.reassign(reads[8], 0), NO_SUCH_TASK);
+    assert_eq!(two.reassign(reads[7], 0), COMPLETE);
+    assert_eq!(two.receive_read(reads[7]).len(), 8);
+    two.exp_stat_sn += 1;
+    two.expect_silence();
+}
+
+#[test]
 fn what_a_recovery_logout_acknowledges_is_not_kept() {
     let (_server, mut one, mut two) = pair();
     let (itt, _) = read_four(&mut one);
