@@ -57,6 +57,10 @@ pub struct KeyPolicy {
     /// From ErrorRecoveryLevel 1 on: ask again for write data that has not come for so long
     /// (RFC 7143 §7.1.4.1 b); `None`: never.
     pub sequence_timeout: Option<Duration>,
+    /// From ErrorRecoveryLevel 1 on: skip a PDU whose header digest is wrong, as far as its header
+    /// says, and go on with the next; false closes the connection, as two such PDUs in a row do
+    /// anyway (RFC 7143 §7.8).
+    pub skip_bad_headers: bool,
     /// `iSCSIProtocolLevel`: the highest we agree to, 1 or 2 (RFC 7144 §7.1.1).
     pub protocol_level: u8,
     /// Take `TaskReporting=FastAbort` (RFC 7143 §13.23, §4.2.3.4).
@@ -88,6 +92,7 @@ impl Default for KeyPolicy {
             error_recovery_level: 2,
             data_ack_every: None,
             sequence_timeout: Some(Duration::from_secs(5)),
+            skip_bad_headers: false,
             protocol_level: 2,
             fast_abort: true,
             data_pdu_in_order: true,

@@ -171,6 +171,7 @@ impl Phase {
         let receiver = self.reader.receiver();
         receiver.set_digests(parameters.header_digest, parameters.data_digest);
         receiver.set_max_recv_data_segment_length(parameters.max_recv_data_segment);
+        receiver.set_skip_bad_headers(session.skips_bad_headers());
         let entered = Entered {
             stream: self.stream,
             reader: self.reader,

@@ -216,6 +216,13 @@ impl Session {
         self.purpose.target().map(|target| &target.device)
     }
 
+    /// Whether a PDU with a wrong header digest is skipped: only where it can be recovered.
+    pub(crate) fn skips_bad_headers(&self) -> bool {
+        let target = self.purpose.target();
+        let wanted = target.is_some_and(|target| target.policy.skip_bad_headers);
+        wanted && self.lock().keeps()
+    }
+
     /// Locks the session.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)

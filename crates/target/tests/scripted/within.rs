@@ -334,6 +334,42 @@ fn a_command_with_a_wrong_digest_is_rejected_and_tried_again() {
 }
 
 #[test]
+fn a_pdu_with_a_wrong_header_digest_is_skipped_where_that_is_wanted() {
+    let policy = KeyPolicy {
+        skip_bad_headers: true,
+        ..KeyPolicy::default()
+    };
+    let keys = [("HeaderDigest", "CRC32C"), ("DataDigest", "CRC32C")];
+    let (_server, mut initiator) = ready(policy, &keys);
+    // A command is as good as lost: silence, then the retry.
+    let command = initiator.command_header(FINAL | WRITE | SIMPLE, 512, write10(0, 1));
+    let good = initiator.encode(command, &[1; 512]);
+    let mut bad = good.clone();
+    bad[33] ^= 1;
+    initiator.send_bytes(&bad);
+    initiator.expect_silence();
+    initiator.send_bytes(&good);
+    assert_eq!(initiator.expect(SCSI_RESPONSE).header[3], 0);
+    // A Data-Out of two is asked for again.
+    let itt = initiator.command(FINAL | WRITE | SIMPLE, 1024, write10(0, 2), &[]);
+    let tag = initiator.expect_unnumbered(R2T).word(20);
+    let mut bad = initiator.data_out_bytes(itt, tag, 0, 0, false, &[2; 512]);
+    bad[20] ^= 1;
+    initiator.send_bytes(&bad);
+    initiator.data_out(itt, tag, 1, 512, true, &[3; 512]);
+    let again = initiator.expect_unnumbered(R2T);
+    assert_eq!((again.word(40), again.word(44)), (0, 512));
+    initiator.data_out(itt, again.word(20), 0, 0, true, &[2; 512]);
+    assert_eq!(initiator.expect(SCSI_RESPONSE).header[3], 0);
+    // Two in a row: nothing behind them can be trusted.
+    let ping = header(NOP_OUT | IMMEDIATE, FINAL, NIL);
+    let mut bad = initiator.encode(ping, &[]);
+    bad[40] ^= 1;
+    initiator.send_bytes(&[&bad[..], &bad[..]].concat());
+    initiator.expect_closed();
+}
+
+#[test]
 fn data_that_stays_away_is_asked_for_again() {
     let policy = KeyPolicy {
         sequence_timeout: Some(Duration::from_millis(50)),
