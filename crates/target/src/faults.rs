@@ -145,6 +145,8 @@ pub(crate) enum Event {
     /// Announce the end of this connection, or of the whole session, with Time2Wait and
     /// Time2Retain, and close it.
     Farewell(bool, Times),
+    /// Ask for a logout within so many seconds.
+    RequestLogout(u16),
     /// Send a NOP-In with this Target Transfer Tag.
     Ping(u32),
     /// A setting changed: look again.
@@ -246,6 +248,13 @@ impl Faults {
             retain: time2retain,
         };
         self.raise(None, &Event::Farewell(true, times));
+    }
+
+    /// Asks on the connections of this CID, or on all, for a logout (async event 1) within `seconds`.
+    /// Connections that have not logged out by then are told that they are dropped (event 2, with
+    /// the times of their session), and are (RFC 7143 §11.9.1).
+    pub fn request_logout(&self, cid: Option<u16>, seconds: u16) {
+        self.raise(cid, &Event::RequestLogout(seconds));
     }
 
     /// Strikes a PDU. One-shot; several wait side by side, each counting for itself.

@@ -192,6 +192,7 @@ impl Connection {
                 Event::Drop => return Err(End::Dropped),
                 Event::Async(event) => turn.announce(self.cid, &event),
                 Event::Farewell(whole, times) => turn.announce_end(self.cid, whole, times),
+                Event::RequestLogout(seconds) => turn.request_logout(self.cid, seconds),
                 Event::Ping(ttt) => turn.ping(self.cid, ttt),
                 Event::Refresh => turn.refresh_window(self.cid),
             }

@@ -13,7 +13,10 @@ use super::task::Home;
 use super::{Core, Ending, Session, Turn};
 use crate::faults::AsyncEvent;
 
-/// Async event 2, "the connection is dropped" (RFC 7143 §11.9.1).
+/// Async event 1, "the target requests logout" (RFC 7143 §11.9.1).
+const EVENT_LOGOUT_REQUEST: u8 = 1;
+
+/// Async event 2, "the connection is dropped".
 const EVENT_CONNECTION_DROPPED: u8 = 2;
 
 /// Async event 3, "all connections of the session are dropped".
@@ -232,6 +235,34 @@ impl Turn<'_> {
                 link.end(Ending::AfterOutput);
             }
         }
+    }
+
+    /// Asks for a logout of a connection, and drops it if there is none in time
+    /// (RFC 7143 §11.9.1, event 1).
+    pub(crate) fn request_logout(&mut self, cid: u16, seconds: u16) {
+        let event = AsyncEvent {
+            event: EVENT_LOGOUT_REQUEST,
+            parameter3: seconds,
+            ..AsyncEvent::default()
+        };
+        self.announce(cid, &event);
+        let Some(link) = self.core.link(cid) else {
+            return;
+        };
+        let (session, asked) = (Arc::downgrade(self.session), Arc::downgrade(&link.mailbox));
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(seconds.into())).await;
+            let Some(session) = session.upgrade() else {
+                return;
+            };
+            let mut core = session.lock();
+            // The CID may be that of another connection by now.
+            let link = core.links.get(&cid);
+            if link.is_some_and(|link| Weak::ptr_eq(&asked, &Arc::downgrade(&link.mailbox))) {
+                let times = core.times();
+                session.turn(&mut core).announce_end(cid, false, times);
+            }
+        });
     }
 
     /// Takes note of what a logout says has arrived on a connection that is gone.

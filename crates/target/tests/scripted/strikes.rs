@@ -184,6 +184,30 @@ fn an_announced_drop_keeps_its_times() {
     }
 }
 
+#[test]
+fn who_does_not_log_out_in_time_is_dropped() {
+    let (server, mut one) = ready(&[]);
+    let mut two = server.join(&one, 2);
+    let mut three = server.join(&one, 3);
+    server.handle.faults().request_logout(Some(2), 1);
+    server.handle.faults().request_logout(Some(3), 1);
+    for connection in [&mut two, &mut three] {
+        let event = connection.expect(ASYNC);
+        assert_eq!((event.header[36], event.half(42)), (1, 1));
+    }
+    three.log_out(1, 3);
+    assert_eq!(three.expect(LOGOUT_RESPONSE).header[2], 0);
+    three.expect_closed();
+    for connection in [&mut two, &mut one] {
+        let event = connection.expect(ASYNC);
+        assert_eq!((event.header[36], event.half(38)), (2, 2));
+        assert_eq!((event.half(40), event.half(42)), (2, 20));
+    }
+    two.expect_closed();
+    one.cmd_sn = three.cmd_sn;
+    one.expect_silence();
+}
+
 impl Initiator {
     fn ping(&mut self) {
         let itt = self.itt();
