@@ -8,7 +8,7 @@ use super::Turn;
 /// What a question is answered with: the response, and the additional response information.
 type Answer = (TmfResponse, [u8; 3]);
 
-/// The function is not there.
+/// There is nothing of what was asked for.
 const NO: Answer = (TmfResponse::Complete, [0; 3]);
 
 impl Turn<'_> {
