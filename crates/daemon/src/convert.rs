@@ -111,7 +111,12 @@ pub(crate) fn initiator_out(initiator: &store::InitiatorPort) -> v1::InitiatorPo
 
 /// A secret from a request; an empty one is none.
 pub(crate) fn secret_in(secret: Option<v1::Secret>) -> Result<Option<store::Secret>, Failure> {
-    let Some(secret) = secret.filter(|secret| !secret.is_empty()) else {
+    given_secret_in(secret.filter(|secret| !secret.is_empty()))
+}
+
+/// The same where an empty one is one that was given: it counts in place of a stored one.
+fn given_secret_in(secret: Option<v1::Secret>) -> Result<Option<store::Secret>, Failure> {
+    let Some(secret) = secret else {
         return Ok(None);
     };
     if secret.expose().len() > MAX_CHAP_LEN {
@@ -191,8 +196,8 @@ pub(crate) fn options_in(options: v1::LoginOptions) -> Result<store::LoginOption
         max_connections: options.max_connections,
         default_time2wait_s: options.default_time2wait_s,
         default_time2retain_s: options.default_time2retain_s,
-        username: options.username.filter(|name| !name.is_empty()),
-        secret: secret_in(options.secret)?,
+        username: options.username,
+        secret: given_secret_in(options.secret)?,
         mutual_username: options.mutual_username.filter(|name| !name.is_empty()),
         mutual_secret: secret_in(options.mutual_secret)?,
         on_lost,
@@ -389,7 +394,8 @@ pub(crate) fn mapping_out(mapping: &store::TargetMapping) -> v1::TargetMapping {
     }
 }
 
-/// Fields that `over` leaves open come from `under`.
+/// Fields that `over` leaves open come from `under`. The flags have nothing that leaves them open: those of `over`
+/// count.
 pub(crate) fn options_over(
     over: &store::LoginOptions,
     under: &store::LoginOptions,
@@ -413,7 +419,7 @@ pub(crate) fn options_over(
         over.on_lost
     };
     store::LoginOptions {
-        login_flags: over.login_flags | under.login_flags,
+        login_flags: over.login_flags,
         auth_type: over.auth_type.or(under.auth_type),
         header_digest: over.header_digest.or(under.header_digest),
         data_digest: over.data_digest.or(under.data_digest),
@@ -577,9 +583,11 @@ mod tests {
             secret: Some(store::Secret::new(*b"stored secret")),
             header_digest: Some(store::Digest::Crc32c),
             hold_time_s: Some(5),
+            login_flags: 0x02,
             ..store::LoginOptions::default()
         };
         let over = store::LoginOptions {
+            login_flags: 0x08,
             secret: Some(store::Secret::new(*b"given secret")),
             hold_time_s: Some(9),
             ..store::LoginOptions::default()
@@ -594,6 +602,32 @@ mod tests {
             (both.header_digest, both.hold_time_s),
             (under.header_digest, Some(9))
         );
-        assert_eq!(options_over(&store::LoginOptions::default(), &under), under);
+        assert_eq!(both.login_flags, 0x08, "flags are never left open");
+        let nothing_said = options_over(&store::LoginOptions::default(), &under);
+        let flags_only = store::LoginOptions {
+            login_flags: 0,
+            ..under.clone()
+        };
+        assert_eq!(nothing_said, flags_only);
+        let empty_name = store::LoginOptions {
+            username: Some(Vec::new()),
+            ..store::LoginOptions::default()
+        };
+        let both = options_over(&empty_name, &under);
+        assert_eq!((both.username, both.secret), (Some(Vec::new()), None));
+    }
+
+    #[test]
+    fn what_is_specified_but_empty_is_kept_and_shown() {
+        let options = options_in(v1::LoginOptions {
+            username: Some(Vec::new()),
+            secret: Some(v1::Secret::new("")),
+            ..v1::LoginOptions::default()
+        });
+        let options = options.unwrap();
+        assert_eq!(options.secret, Some(store::Secret::new([])));
+        let out = options_out(&options);
+        assert_eq!(out.username, Some(Vec::new()));
+        assert!(out.secret_set && out.secret.is_none());
     }
 }

@@ -70,7 +70,7 @@ impl Wanted {
             last_portals: Vec::new(),
             security_flags: self.security_flags,
             mapping: self.mapping.clone(),
-            login_options: self.options.clone().unwrap_or_default(),
+            login_options: self.options.clone(),
             preshared_key: self.preshared_key.clone(),
             added_at_ms,
         }
@@ -86,7 +86,7 @@ impl Wanted {
             moved_to: record.moved_to.clone(),
             security_flags: record.security_flags,
             mapping: record.mapping.clone(),
-            options: Some(record.login_options.clone()),
+            options: record.login_options.clone(),
             preshared_key: record.preshared_key.clone(),
         })
     }
@@ -463,7 +463,11 @@ fn chap(
     name: &IscsiName,
     options: &store::LoginOptions,
 ) -> Result<Option<ChapCredentials>, Failure> {
-    let given = options.secret.is_some() || options.username.is_some();
+    // What is empty was said so that nothing stored counts; it is no name and no secret.
+    let name_given = options.username.as_ref().filter(|user| !user.is_empty());
+    let secret = options.secret.as_ref();
+    let secret = secret.filter(|secret| !secret.expose().is_empty());
+    let given = secret.is_some() || name_given.is_some();
     let default = if given {
         store::AuthType::Chap
     } else {
@@ -481,11 +485,8 @@ fn chap(
             )
         })
     };
-    let user = match &options.username {
-        Some(user) => user.clone(),
-        None => name.as_str().into(),
-    };
-    let secret = options.secret.as_ref().ok_or_else(|| {
+    let user = name_given.map_or_else(|| name.as_str().into(), Clone::clone);
+    let secret = secret.ok_or_else(|| {
         Failure::new(
             Status::INVALID_TARGET_CHAP_SECRET,
             "CHAP needs the target's secret",

@@ -68,7 +68,8 @@ fn a_change_says_what_it_was() {
     let mut login = login("iqn.x:a");
     assert_eq!(store.put(&login).expect("put"), Change::Created);
     assert_eq!(store.put(&login).expect("put"), Change::Unchanged);
-    login.login_options.secret = Some(secret("another-secret"));
+    let options = login.login_options.as_mut().expect("has some");
+    options.secret = Some(secret("another-secret"));
     assert_eq!(store.put(&login).expect("put"), Change::Updated);
     let stored = store.get::<PersistentLogin>(&login.key()).expect("get");
     assert_eq!(stored, Some(login.clone()));

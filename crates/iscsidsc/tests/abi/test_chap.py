@@ -100,6 +100,30 @@ class Chap(Discovered):
         self.assertStatus(refused.status, ISDSC_AUTHENTICATION_FAILURE)
 
     @both_widths
+    def test_what_a_login_leaves_open_is_that_of_the_target(self, api):
+        group = api.portal_group(api.portal(*peers.GUARDED))
+        check(api.AddIScsiStaticTarget(peers.CHAP, None, 0, False, None, chap(), group))
+        self.addCleanup(api.RemoveIScsiStaticTarget, peers.CHAP)
+        self.log_in(api, peers.CHAP, options=login_options(DefaultTime2Wait=1))
+        (listed,) = self.library.sessions_ex()
+        self.assertEqual(listed.Connections[0].AuthType, ISCSI_CHAP_AUTH_TYPE)
+        # Name and secret go together.
+        multipath = ISCSI_LOGIN_FLAG_MULTIPATH_ENABLED
+        for options in (login_options(LoginFlags=multipath, Username=USER), login_options(LoginFlags=multipath, Password=b"")):
+            refused = api.login(peers.CHAP, options=options)
+            self.assertStatus(refused.status, ISDSC_INVALID_TARGET_CHAP_SECRET)
+
+    @both_widths
+    def test_an_empty_name_is_that_of_the_initiator_whatever_the_target_has(self, api):
+        group = api.portal_group(api.portal(*peers.GUARDED))
+        check(api.AddIScsiStaticTarget(peers.NODE_CHAP, None, 0, False, None, chap(user=b"nobody"), group))
+        self.addCleanup(api.RemoveIScsiStaticTarget, peers.NODE_CHAP)
+        self.addCleanup(api.SetIScsiInitiatorNodeName, None)
+        check(api.SetIScsiInitiatorNodeName(peers.NODE_CHAP_INITIATOR))
+        self.refused(api, ISDSC_AUTHENTICATION_FAILURE, None, peers.NODE_CHAP)
+        self.log_in(api, peers.NODE_CHAP, options=login_options(Username=b"", Password=SECRET))
+
+    @both_widths
     def test_chap_that_is_asked_for_is_not_gone_without(self, api):
         self.discover(peers.OPEN)
         refused = api.login(peers.DISKS, options=chap())

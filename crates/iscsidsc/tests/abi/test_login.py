@@ -152,6 +152,11 @@ class Targets(Discovered):
         self.log_in(api, peers.DISKS, informational=True)
         self.log_in(api, peers.DISKS, informational=True)
         self.assertEqual(len(api.sessions()), 2)
+        # With options of its own a login has their flags, and no others.
+        for flags in (0, ISCSI_LOGIN_FLAG_ALLOW_PORTAL_HOPPING):
+            refused = api.login(peers.DISKS, options=login_options(LoginFlags=flags), informational=True)
+            self.assertStatus(refused.status, ISDSC_TARGET_ALREADY_LOGGED_IN)
+        self.log_in(api, peers.DISKS, informational=True)
 
     @both_widths
     def test_names_that_cannot_be_are_told_apart(self, api):

@@ -89,6 +89,16 @@ class Stored(Discovered):
         self.assertEqual(told, given)
 
     @both_widths
+    def test_what_is_specified_but_empty_is_reported_as_such(self, api):
+        name = login_options(AuthType=ISCSI_CHAP_AUTH_TYPE, MaximumConnections=2, Username=b"")
+        for options, bits in ((name, 0xA4), (login_options(Username=b"", Password=b""), 0x60)):
+            self.store(api, peers.DISKS, options=options)
+            (login,) = api.persistent_logins()
+            told = login.LoginOptions
+            self.assertEqual(told.InformationSpecified, bits)
+            self.assertEqual((told.UsernameLength, told.PasswordLength), (0, 0))
+
+    @both_widths
     def test_security_flags_are_reported_as_they_are(self, api):
         for flags in (0x7E, 1 << 40, ISCSI_SECURITY_FLAG_VALID | ISCSI_SECURITY_FLAG_IKE_IPSEC_ENABLED):
             self.store(api, peers.DISKS, security=flags)
@@ -396,6 +406,30 @@ class MadeAgain(Discovered):
             (session,) = self.returned(api, [peers.DISKS])
             self.assertStatus(self.library.inquiry(session.SessionId, lun_value(1)).status, ERROR_SUCCESS)
             self.forget(peers.DISKS)
+
+    @both_widths
+    def test_one_without_options_is_made_with_those_that_the_target_has_then(self, api):
+        def static(target, options):
+            group = api.portal_group(api.portal(*peers.OPEN))
+            check(api.AddIScsiStaticTarget(target, None, 0, True, None, options, group))
+            self.addCleanup(api.RemoveIScsiStaticTarget, target)
+
+        ipsec = login_options(LoginFlags=ISCSI_LOGIN_FLAG_REQUIRE_IPSEC)
+        with Service() as service:
+            for target, options in ((peers.DISKS, None), (peers.OTHER, login_options())):
+                static(target, ipsec)
+                self.store(api, target, options=options)
+            service.restart()
+            # Options that ask for nothing are options, and theirs are the flags that count.
+            self.returned(api, [peers.OTHER])
+            self.assertEqual(daemon_status()["persistent_logins_waiting"], 1)
+            static(peers.DISKS, None)
+            service.restart()
+            self.returned(api, [peers.DISKS, peers.OTHER])
+            for login in api.persistent_logins():
+                told = login.LoginOptions
+                self.assertEqual((told.Version, told.InformationSpecified, told.LoginFlags), (0, 0, 0))
+            self.doCleanups()
 
     @both_widths
     def test_one_that_wants_ipsec_is_stored_and_not_made_without(self, api):

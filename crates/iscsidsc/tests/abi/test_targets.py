@@ -168,6 +168,19 @@ class Static(Known):
             self.assertIn(done.status, (ISDSC_AUTHENTICATION_FAILURE, ISDSC_TARGET_ALREADY_LOGGED_IN))
 
     @both_widths
+    def test_what_is_specified_but_empty_is_told_as_such(self, api):
+        name = login_options(AuthType=ISCSI_CHAP_AUTH_TYPE, MaximumConnections=2, Username=b"")
+        null = login_options(Username=b"", Password=b"")
+        null.Username = null.Password = None
+        self.add(api, options=name, persist=True)
+        self.add(api, MORE, options=null, persist=True)
+        for _ in self.ends():
+            for target, bits in ((NAME, 0xA4), (MORE, 0x60)):
+                told = instance(api, target, STATIC).options
+                self.assertEqual(told.InformationSpecified, bits)
+                self.assertEqual((told.UsernameLength, told.PasswordLength), (0, 0))
+
+    @both_widths
     def test_again_it_is_overwritten_completely(self, api):
         self.add(api, **self.everything_given(api))
         self.add(api)
