@@ -730,16 +730,14 @@ pub(crate) async fn remove_stored(
             .with_advice("`hawser persistent list` shows those that are"));
     }
     let removed = u32::try_from(keys.len()).unwrap_or(u32::MAX);
-    for key in keys {
-        let gone = daemon.records.remove::<PersistentLogin>(key.clone()).await;
-        gone.map_err(|failure| {
-            let status = Status::COULD_NOT_REMOVE_PERSISTENT_LOGIN_DATA;
-            not_changed("the persistent login was not removed", status, &failure)
-        })?;
-        for entry in daemon.sessions.of_target(target) {
-            if entry.login().as_ref() == Some(&key) {
-                entry.set_login(None);
-            }
+    let gone = daemon.records.remove_all::<PersistentLogin>(keys.clone());
+    gone.await.map_err(|failure| {
+        let status = Status::COULD_NOT_REMOVE_PERSISTENT_LOGIN_DATA;
+        not_changed("no persistent login was removed", status, &failure)
+    })?;
+    for entry in daemon.sessions.of_target(target) {
+        if entry.login().is_some_and(|key| keys.contains(&key)) {
+            entry.set_login(None);
         }
     }
     daemon.volumes.look_again();

@@ -290,6 +290,17 @@ class Static(Known):
             self.service.restart()
             self.assertEqual(api.targets(), [MORE])
 
+    def test_there_is_memory_for_1024_that_end_with_the_service(self):
+        api = self.library.W
+        for number in range(1024):
+            self.add(api, f"{NAME}-{number}")
+        self.assertStatus(static(api), ERROR_NOT_ENOUGH_MEMORY)
+        self.add(api, f"{NAME}-0", alias="changed")
+        self.add(api, persist=True)
+        self.assertStatus(static(api, persist=False), ERROR_NOT_ENOUGH_MEMORY)
+        self.service.restart()
+        self.assertEqual(api.targets(), [NAME], "it is stored as before")
+
     @both_widths
     def test_a_hidden_one_outlives_the_service(self, api):
         self.add(api, flags=HIDE, persist=True, alias="hidden")
