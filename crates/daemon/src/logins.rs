@@ -8,8 +8,8 @@ use std::time::Duration;
 use hawser_api::v1;
 use hawser_api::{Failure, Status};
 use hawser_engine::{
-    ChapCredentials, DigestPolicy, IscsiName, Isid, LoginOptions, Secret, Session, SessionEvent,
-    SessionOptions, SessionState, SessionView, Timeouts,
+    ChapCredentials, DigestPolicy, IscsiName, Isid, LoginOptions, NameError, Secret, Session,
+    SessionEvent, SessionOptions, SessionState, SessionView, Timeouts,
 };
 use hawser_store::{
     self as store, Change, IsidKey, KeptIsid, PersistentLogin, PersistentLoginKey, Record,
@@ -92,10 +92,17 @@ impl Wanted {
     }
 }
 
-/// A target's name from a request: one that cannot be is not known.
+/// A target's name from a request. What no name can hold is told as such; one that merely has the wrong form is not
+/// known.
 pub(crate) fn target_name(name: &str) -> Result<IscsiName, Failure> {
     IscsiName::parse(name).map_err(|error| {
-        Failure::new(Status::TARGET_NOT_FOUND, error.to_string()).with_target(name)
+        let status = match error {
+            NameError::TooLong { .. } | NameError::ForbiddenCharacter { .. } => {
+                Status::INVALID_ISCSI_NAME
+            }
+            _ => Status::TARGET_NOT_FOUND,
+        };
+        Failure::new(status, error.to_string()).with_target(name)
     })
 }
 
