@@ -1,6 +1,7 @@
 //! Records as the RPC shows them, and requests as the store keeps them.
 
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 
 use hawser_api::{Failure, Status, v1};
 use hawser_store as store;
@@ -14,6 +15,8 @@ const MAX_ADDRESS_LEN: usize = 255;
 const MAX_SYMBOLIC_NAME_LEN: usize = 255;
 /// Characters of what a client sent that a message repeats.
 const EXCERPT_LEN: usize = 80;
+/// Longest part of a DNS name between dots.
+const MAX_LABEL_LEN: usize = 63;
 /// Most LUNs of a mapping.
 const MAX_MAPPED_LUNS: usize = 16_384;
 /// Longest CHAP name and secret: what fits one login key with room for hexadecimal.
@@ -107,14 +110,21 @@ pub(crate) fn initiator_out(initiator: &store::InitiatorPort) -> v1::InitiatorPo
     }
 }
 
-/// A secret from a request; an empty one is none.
-pub(crate) fn secret_in(secret: Option<v1::Secret>) -> Result<Option<store::Secret>, Failure> {
-    let Some(secret) = secret.filter(|secret| !secret.is_empty()) else {
+/// The initiator's CHAP secret from a request; an empty one is none.
+pub(crate) fn own_secret_in(secret: Option<v1::Secret>) -> Result<Option<store::Secret>, Failure> {
+    let given = secret.filter(|secret| !secret.is_empty());
+    secret_in(given, Status::INVALID_INITIATOR_CHAP_SECRET)
+}
+
+/// A CHAP secret from a request; `status` says whose it is. An empty one was given too: it counts in place of a stored
+/// one.
+fn secret_in(secret: Option<v1::Secret>, status: Status) -> Result<Option<store::Secret>, Failure> {
+    let Some(secret) = secret else {
         return Ok(None);
     };
     if secret.expose().len() > MAX_CHAP_LEN {
         let what = format!("a secret has {MAX_CHAP_LEN} bytes at most");
-        return Err(Failure::new(Status::INVALID_CHAP_SECRET, what));
+        return Err(Failure::new(status, what));
     }
     Ok(Some(store::Secret::new(secret.expose())))
 }
@@ -137,13 +147,29 @@ pub(crate) fn key_in(key: Option<v1::Secret>) -> Result<Option<store::Secret>, F
 pub(crate) fn host_in(address: &str, longest: usize, whose: &str) -> Result<String, Failure> {
     // The engine's form of a portal decides what can be an address; the port is any that can be one.
     let port = hawser_api::DEFAULT_PORT;
-    if address.len() > longest || hawser_engine::Portal::new(address, port).is_err() {
+    let can_be = hawser_engine::Portal::new(address, port).is_ok() && has_labels(address);
+    if address.len() > longest || !can_be {
         let shown = excerpt(address);
         return Err(invalid(format!(
             "{whose} has an IP address or DNS name of at most {longest} bytes, which {shown:?} is not"
         )));
     }
     Ok(address.to_owned())
+}
+
+/// Whether an address that is no IPv6 one is made of what RFC 1035 section 2.3.4 and RFC 1123 section 2.1 take for
+/// labels, not of numbers alone unless it is an IPv4 one. Nobody asks these servers when they are added, so no resolver tells of a name that nobody can have.
+fn has_labels(address: &str) -> bool {
+    let name = address.strip_suffix('.').unwrap_or(address);
+    let is_label = |label: &str| {
+        (1..=MAX_LABEL_LEN).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let is_number = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
+    let numbers = name.split('.').all(is_number);
+    address.contains(':')
+        || name.split('.').all(is_label) && (!numbers || address.parse::<Ipv4Addr>().is_ok())
 }
 
 /// The beginning of a text from a request, for a message.
@@ -167,15 +193,7 @@ pub(crate) fn options_in(options: v1::LoginOptions) -> Result<store::LoginOption
         Err(_) => return Err(invalid("on_lost has an unknown value")),
     };
     check_ranges(&options)?;
-    for name in [&options.username, &options.mutual_username]
-        .into_iter()
-        .flatten()
-    {
-        if name.len() > MAX_CHAP_LEN || std::str::from_utf8(name).is_err() {
-            let what = "a CHAP name is UTF-8 text of at most 1024 bytes";
-            return Err(Failure::new(Status::INVALID_CHAP_USER_NAME, what));
-        }
-    }
+    check_chap_names(&options)?;
     Ok(store::LoginOptions {
         login_flags: options.login_flags,
         auth_type,
@@ -184,10 +202,10 @@ pub(crate) fn options_in(options: v1::LoginOptions) -> Result<store::LoginOption
         max_connections: options.max_connections,
         default_time2wait_s: options.default_time2wait_s,
         default_time2retain_s: options.default_time2retain_s,
-        username: options.username.filter(|name| !name.is_empty()),
-        secret: secret_in(options.secret)?,
+        username: options.username,
+        secret: secret_in(options.secret, Status::INVALID_TARGET_CHAP_SECRET)?,
         mutual_username: options.mutual_username.filter(|name| !name.is_empty()),
-        mutual_secret: secret_in(options.mutual_secret)?,
+        mutual_secret: own_secret_in(options.mutual_secret)?,
         on_lost,
         hold_time_s: options.hold_time_s,
         login_timeout_ms: options.login_timeout_ms,
@@ -202,12 +220,39 @@ pub(crate) fn options_in(options: v1::LoginOptions) -> Result<store::LoginOption
     })
 }
 
+/// Refuses CHAP names that no login key can hold. Ours is sent byte by byte as it is, whatever it is encoded in; that
+/// of the target is compared with text.
+fn check_chap_names(options: &v1::LoginOptions) -> Result<(), Failure> {
+    let refused = |what| Err(Failure::new(Status::INVALID_CHAP_USER_NAME, what));
+    let names = [&options.username, &options.mutual_username];
+    if names
+        .into_iter()
+        .flatten()
+        .any(|name| name.len() > MAX_CHAP_LEN || name.contains(&0))
+    {
+        return refused("a CHAP name has at most 1024 bytes, none of them 0");
+    }
+    let theirs = options.mutual_username.as_deref().unwrap_or_default();
+    if std::str::from_utf8(theirs).is_err() {
+        return refused("the target's CHAP name is UTF-8 text");
+    }
+    Ok(())
+}
+
 /// Refuses numbers out of range: those of iSCSI keys by RFC 7143, ours by our own limits.
 fn check_ranges(options: &v1::LoginOptions) -> Result<(), Failure> {
+    // The Discovery Library has a status of its own for those that it has.
     for (name, value, low, high) in [
         ("MaxConnections", options.max_connections, 1, 65_535),
         ("DefaultTime2Wait", options.default_time2wait_s, 0, 3600),
         ("DefaultTime2Retain", options.default_time2retain_s, 0, 3600),
+    ] {
+        if value.is_some_and(|value| !(low..=high).contains(&value)) {
+            let what = format!("{name} must be {low} to {high}");
+            return Err(Failure::new(Status::LOGIN_USER_INFO_BAD, what));
+        }
+    }
+    for (name, value, low, high) in [
         ("hold_time_s", options.hold_time_s, 0, MAX_HOLD_SECONDS),
         (
             "login_timeout_ms",
@@ -256,7 +301,10 @@ fn digest_in(value: i32) -> Result<store::Digest, Failure> {
         Ok(v1::Digest::None) => Ok(store::Digest::None),
         Ok(v1::Digest::Crc32c) => Ok(store::Digest::Crc32c),
         Ok(v1::Digest::PreferCrc32c) => Ok(store::Digest::PreferCrc32c),
-        Err(_) => Err(invalid(format!("there is no digest {value}"))),
+        Err(_) => {
+            let what = format!("there is no digest {value}");
+            Err(Failure::new(Status::LOGIN_USER_INFO_BAD, what))
+        }
     }
 }
 
@@ -363,7 +411,8 @@ pub(crate) fn mapping_out(mapping: &store::TargetMapping) -> v1::TargetMapping {
     }
 }
 
-/// Fields that `over` leaves open come from `under`.
+/// Fields that `over` leaves open come from `under`. The flags have nothing that leaves them open: those of `over`
+/// count.
 pub(crate) fn options_over(
     over: &store::LoginOptions,
     under: &store::LoginOptions,
@@ -387,7 +436,7 @@ pub(crate) fn options_over(
         over.on_lost
     };
     store::LoginOptions {
-        login_flags: over.login_flags | under.login_flags,
+        login_flags: over.login_flags,
         auth_type: over.auth_type.or(under.auth_type),
         header_digest: over.header_digest.or(under.header_digest),
         data_digest: over.data_digest.or(under.data_digest),
@@ -463,7 +512,15 @@ mod tests {
     #[test]
     fn servers_have_an_address_that_can_be_one() {
         let server = |address: &str| host_in(address, 41, "a server");
-        for address in ["192.0.2.1", "2001:db8::1", "san.example", &*"x".repeat(41)] {
+        for address in [
+            "192.0.2.1",
+            "2001:db8::1",
+            "san.example",
+            "san_1.example.",
+            "7.san.example",
+            "3com",
+            &*"x".repeat(41),
+        ] {
             assert_eq!(server(address).unwrap(), address);
         }
         for address in [
@@ -474,6 +531,15 @@ mod tests {
             "[::1]",
             "a:1",
             "a\0",
+            ".",
+            "a..b",
+            ".a",
+            "-",
+            "a.b-",
+            "300.1.1.1",
+            "192.0.2",
+            "1",
+            "192.0.2.1.",
             &*"x".repeat(42),
         ] {
             let failure = server(address).unwrap_err();
@@ -497,6 +563,16 @@ mod tests {
     }
 
     #[test]
+    fn our_chap_name_is_taken_byte_by_byte() {
+        let name = Some(vec![b'u', 0xff, 0x80]);
+        let options = options_in(v1::LoginOptions {
+            username: name.clone(),
+            ..Default::default()
+        });
+        assert_eq!(options.unwrap().username, name);
+    }
+
+    #[test]
     fn impossible_options_are_refused_by_name() {
         let bad = |options: v1::LoginOptions| options_in(options).unwrap_err();
         let failure = bad(v1::LoginOptions {
@@ -504,16 +580,40 @@ mod tests {
             ..Default::default()
         });
         assert_eq!(failure.status, Status::INVALID_LOGON_AUTH_TYPE);
-        let failure = bad(v1::LoginOptions {
-            username: Some(vec![0xff]),
-            ..Default::default()
-        });
-        assert_eq!(failure.status, Status::INVALID_CHAP_USER_NAME);
+        for options in [
+            v1::LoginOptions {
+                username: Some(b"a\0b".to_vec()),
+                ..Default::default()
+            },
+            v1::LoginOptions {
+                mutual_username: Some(vec![0xff]),
+                ..Default::default()
+            },
+        ] {
+            assert_eq!(bad(options).status, Status::INVALID_CHAP_USER_NAME);
+        }
         let failure = bad(v1::LoginOptions {
             default_time2wait_s: Some(3601),
             ..Default::default()
         });
         assert!(failure.message.contains("DefaultTime2Wait"), "{failure}");
+        assert_eq!(failure.status, Status::LOGIN_USER_INFO_BAD);
+        let failure = bad(v1::LoginOptions {
+            data_digest: Some(7),
+            ..Default::default()
+        });
+        assert_eq!(failure.status, Status::LOGIN_USER_INFO_BAD);
+        let long = || Some(v1::Secret::new("x".repeat(1025)));
+        let failure = bad(v1::LoginOptions {
+            secret: long(),
+            ..Default::default()
+        });
+        assert_eq!(failure.status, Status::INVALID_TARGET_CHAP_SECRET);
+        let failure = bad(v1::LoginOptions {
+            mutual_secret: long(),
+            ..Default::default()
+        });
+        assert_eq!(failure.status, Status::INVALID_INITIATOR_CHAP_SECRET);
     }
 
     #[test]
@@ -523,9 +623,11 @@ mod tests {
             secret: Some(store::Secret::new(*b"stored secret")),
             header_digest: Some(store::Digest::Crc32c),
             hold_time_s: Some(5),
+            login_flags: 0x02,
             ..store::LoginOptions::default()
         };
         let over = store::LoginOptions {
+            login_flags: 0x08,
             secret: Some(store::Secret::new(*b"given secret")),
             hold_time_s: Some(9),
             ..store::LoginOptions::default()
@@ -540,6 +642,32 @@ mod tests {
             (both.header_digest, both.hold_time_s),
             (under.header_digest, Some(9))
         );
-        assert_eq!(options_over(&store::LoginOptions::default(), &under), under);
+        assert_eq!(both.login_flags, 0x08, "flags are never left open");
+        let nothing_said = options_over(&store::LoginOptions::default(), &under);
+        let flags_only = store::LoginOptions {
+            login_flags: 0,
+            ..under.clone()
+        };
+        assert_eq!(nothing_said, flags_only);
+        let empty_name = store::LoginOptions {
+            username: Some(Vec::new()),
+            ..store::LoginOptions::default()
+        };
+        let both = options_over(&empty_name, &under);
+        assert_eq!((both.username, both.secret), (Some(Vec::new()), None));
+    }
+
+    #[test]
+    fn what_is_specified_but_empty_is_kept_and_shown() {
+        let options = options_in(v1::LoginOptions {
+            username: Some(Vec::new()),
+            secret: Some(v1::Secret::new("")),
+            ..v1::LoginOptions::default()
+        });
+        let options = options.unwrap();
+        assert_eq!(options.secret, Some(store::Secret::new([])));
+        let out = options_out(&options);
+        assert_eq!(out.username, Some(Vec::new()));
+        assert!(out.secret_set && out.secret.is_none());
     }
 }

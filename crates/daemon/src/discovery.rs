@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use crate::daemon::Daemon;
 use crate::events::{self, News};
 use crate::initiators::{self, INSTANCE};
+use crate::passing::MAX_KEPT;
 use crate::{convert, failures, ipsec, logins, radius, security};
 
 /// `ISCSI_TARGET_FLAGS`: keep a static target out of listings.
@@ -32,6 +33,8 @@ const MAX_ALIAS_LEN: usize = 255;
 #[derive(Debug, Default)]
 pub(crate) struct Discovery {
     passing: Mutex<BTreeMap<String, StaticTarget>>,
+    /// Held while a static target goes from there to the store or back, so that the number of them is not exceeded.
+    moving: tokio::sync::Mutex<()>,
     asked: Mutex<HashMap<String, Asked>>,
 }
 
@@ -48,6 +51,18 @@ impl Discovery {
         self.passing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Refuses one more of them than there is memory for; one that is there already may be changed.
+    fn refuse_many(&self, name: &str) -> Result<(), Failure> {
+        let passing = self.passing();
+        if passing.len() < MAX_KEPT || passing.contains_key(name) {
+            return Ok(());
+        }
+        let message = format!("{MAX_KEPT} static targets are kept in memory, the limit");
+        Err(Failure::new(Status::ERROR_NOT_ENOUGH_MEMORY, message)
+            .with_target(name)
+            .with_advice("store them (persist), or remove some"))
+    }
+
     fn asked(&self) -> MutexGuard<'_, HashMap<String, Asked>> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -56,6 +71,8 @@ impl Discovery {
 /// What a login needs to know of a target.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct KnownTarget {
+    /// Its name as it is written where it is known: what is sent to it.
+    pub(crate) name: Option<IscsiName>,
     /// Stored options of logins to it.
     pub(crate) defaults: Option<store::LoginOptions>,
     /// Stored numbers for its LUNs.
@@ -111,6 +128,11 @@ pub(crate) fn known_target(daemon: &Daemon, name: &str) -> Result<KnownTarget, F
     Ok(known_or_nothing(daemon, name))
 }
 
+/// A stored name as it was written.
+pub(crate) fn written(normalised: &str, written: Option<&str>) -> Option<IscsiName> {
+    IscsiName::parse(written.unwrap_or(normalised)).ok()
+}
+
 /// What is known of a target, which may be nothing.
 pub(crate) fn known_or_nothing(daemon: &Daemon, name: &str) -> KnownTarget {
     let mut known = KnownTarget::default();
@@ -118,6 +140,7 @@ pub(crate) fn known_or_nothing(daemon: &Daemon, name: &str) -> KnownTarget {
         .into_iter()
         .find(|(target, _)| target.target_name == name);
     let defaults = fixed.map(|(target, _)| {
+        known.name = written(&target.target_name, target.written_name.as_deref());
         for portal in &target.portals {
             known.add(portal, None);
         }
@@ -129,6 +152,8 @@ pub(crate) fn known_or_nothing(daemon: &Daemon, name: &str) -> KnownTarget {
         .iter()
         .filter(|target| target.target_name == name)
     {
+        // What the target says of itself goes before what was typed.
+        known.name = written(&target.target_name, target.written_name.as_deref());
         for group in &target.portal_groups {
             for portal in &group.portals {
                 known.add(portal, group.tag);
@@ -172,9 +197,10 @@ pub(crate) async fn remove_portal(
 ) -> Result<Vec<String>, Failure> {
     let keys = portal_keys(daemon, initiator, portal)?;
     let before = known_names(daemon);
-    for key in keys {
-        daemon.discovery.asked().remove(&asked_key(&key));
-        daemon.records.remove::<SendTargetsPortal>(key).await?;
+    let asked: Vec<_> = keys.iter().map(asked_key).collect();
+    daemon.records.remove_all::<SendTargetsPortal>(keys).await?;
+    for key in asked {
+        daemon.discovery.asked().remove(&key);
     }
     let after = known_names(daemon);
     let message = format!("the portal {}:{} is forgotten", portal.address, portal.port);
@@ -307,6 +333,10 @@ fn refreshed(
 async fn ask(daemon: &Arc<Daemon>, record: &SendTargetsPortal) -> Result<Vec<String>, Failure> {
     let shown = convert::portal_out(&record.portal);
     let answer = send_targets(daemon, record).await;
+    if matches!(&answer, Err(failure) if failure.status == Status::PORTAL_NOT_FOUND) {
+        // Forgotten meanwhile: nothing more is to be known of it.
+        return answer;
+    }
     let (mut asked, told) = {
         let known = daemon.discovery.asked();
         let asked = known
@@ -364,6 +394,7 @@ async fn send_targets(
             .map(|target| DiscoveredTarget {
                 source: source.clone(),
                 target_name: target.name.as_str().to_owned(),
+                written_name: target.name.written().map(str::to_owned),
                 alias: String::new(),
                 portal_groups: groups(
                     target.addresses.iter().map(|address| {
@@ -376,8 +407,23 @@ async fn send_targets(
         .iter()
         .map(|target| target.target_name.clone())
         .collect();
-    daemon.records.replace_discovered(source, targets).await?;
+    keep(daemon, record.key(), source, targets).await?;
     Ok(names)
+}
+
+/// Keeps the answer of a portal. The store takes none of a portal that is gone, which is no fault of its own then.
+async fn keep(
+    daemon: &Daemon,
+    key: SendTargetsPortalKey,
+    source: DiscoverySource,
+    targets: Vec<DiscoveredTarget>,
+) -> Result<(), Failure> {
+    let kept = daemon.records.replace_discovered(source, targets).await;
+    if kept.is_err() && daemon.records.get::<SendTargetsPortal>(&key)?.is_none() {
+        let message = "the portal was forgotten while it was asked";
+        return Err(Failure::new(Status::PORTAL_NOT_FOUND, message));
+    }
+    kept.map(drop)
 }
 
 /// Sorts portals into their groups, in the order in which they were told.
@@ -443,12 +489,9 @@ pub(crate) async fn add_static(
     let name = IscsiName::parse(&target.target_name).map_err(|error| {
         Failure::new(Status::INVALID_ISCSI_NAME, error.to_string()).with_target(&target.target_name)
     })?;
-    if target.portals.len() > MAX_PORTALS || target.alias.len() > MAX_ALIAS_LEN {
-        let message =
-            format!("at most {MAX_PORTALS} portals, and an alias of {MAX_ALIAS_LEN} bytes");
-        return Err(Failure::new(Status::ERROR_INVALID_PARAMETER, message));
-    }
+    check_static(&target)?;
     target.target_name = name.as_str().to_owned();
+    target.written_name = name.written().map(str::to_owned);
     target.added_at_ms = events::now_ms();
     let _lock = daemon.lock_target(name.as_str()).await;
     let present = static_targets(daemon)
@@ -459,31 +502,51 @@ pub(crate) async fn add_static(
         target.added_at_ms = present.added_at_ms;
         if target.target_flags & FLAG_MERGE != 0 {
             merge(&mut target, present);
+            check_static(&target)?;
         }
     }
-    let unchanged = if wanted.persist {
-        let was_passing = daemon
-            .discovery
-            .passing()
-            .remove(&target.target_name)
-            .is_some();
-        daemon.records.put(target).await? == Change::Unchanged && !was_passing
-    } else {
-        daemon
-            .records
-            .remove::<StaticTarget>(target.target_name.clone())
-            .await?;
-        let before = daemon
-            .discovery
-            .passing()
-            .insert(target.target_name.clone(), target.clone());
-        before.as_ref() == Some(&target)
-    };
+    let unchanged = keep_static(daemon, target, wanted.persist).await?;
     Ok(match (known_before, unchanged) {
         (false, _) => Change::Created,
         (true, true) => Change::Unchanged,
         (true, false) => Change::Updated,
     })
+}
+
+/// Puts a static target where it belongs and takes it away where it was before; gives whether it was there so already.
+/// The store may refuse and comes first: the target that was known is then known as before.
+async fn keep_static(
+    daemon: &Daemon,
+    target: StaticTarget,
+    persist: bool,
+) -> Result<bool, Failure> {
+    let _moving = daemon.discovery.moving.lock().await;
+    let name = target.target_name.clone();
+    if persist {
+        let change = daemon.records.put(target).await?;
+        let was_passing = daemon.discovery.passing().remove(&name).is_some();
+        return Ok(change == Change::Unchanged && !was_passing);
+    }
+    daemon.discovery.refuse_many(&name)?;
+    daemon.records.remove::<StaticTarget>(name.clone()).await?;
+    let before = daemon.discovery.passing().insert(name, target.clone());
+    Ok(before.as_ref() == Some(&target))
+}
+
+/// Refuses a static target with flags that there are not, or with more than is kept of one.
+fn check_static(target: &StaticTarget) -> Result<(), Failure> {
+    if target.target_flags & !(FLAG_HIDDEN | FLAG_MERGE) != 0 {
+        let flags = target.target_flags;
+        let message = format!("the flags of a static target are 0x2 and 0x4, not {flags:#x}");
+        return Err(
+            Failure::new(Status::ERROR_INVALID_PARAMETER, message).with_target(&target.target_name)
+        );
+    }
+    if target.portals.len() <= MAX_PORTALS && target.alias.len() <= MAX_ALIAS_LEN {
+        return Ok(());
+    }
+    let message = format!("at most {MAX_PORTALS} portals, and an alias of {MAX_ALIAS_LEN} bytes");
+    Err(Failure::new(Status::ERROR_INVALID_PARAMETER, message).with_target(&target.target_name))
 }
 
 /// What was not given stays as it was; portals are united.
@@ -495,7 +558,7 @@ fn merge(target: &mut StaticTarget, present: StaticTarget) {
     target.login_options = target.login_options.take().or(present.login_options);
     let mut portals = present.portals;
     for portal in std::mem::take(&mut target.portals) {
-        if !portals.iter().any(|known| known.key() == portal.key()) && portals.len() < MAX_PORTALS {
+        if !portals.iter().any(|known| known.key() == portal.key()) {
             portals.push(portal);
         }
     }
@@ -506,11 +569,9 @@ fn merge(target: &mut StaticTarget, present: StaticTarget) {
 pub(crate) async fn remove_static(daemon: &Arc<Daemon>, name: &str) -> Result<(), Failure> {
     let name = logins::target_name(name)?;
     let _lock = daemon.lock_target(name.as_str()).await;
+    let key = name.as_str().to_owned();
+    let stored = daemon.records.remove::<StaticTarget>(key).await?;
     let passing = daemon.discovery.passing().remove(name.as_str()).is_some();
-    let stored = daemon
-        .records
-        .remove::<StaticTarget>(name.as_str().to_owned())
-        .await?;
     if !passing && stored == Change::Unchanged {
         let message = format!("{name} is not a static target");
         return Err(Failure::new(Status::TARGET_NOT_FOUND, message).with_target(name.as_str()));
@@ -687,12 +748,14 @@ mod tests {
     #[test]
     fn merging_keeps_what_is_not_given() {
         let present = StaticTarget {
+            written_name: None,
             alias: "old".into(),
             login_options: Some(store::LoginOptions::default()),
             portals: vec![portal("a"), portal("b")],
             ..StaticTarget::default()
         };
         let mut target = StaticTarget {
+            written_name: None,
             portals: vec![portal("B"), portal("c")],
             ..StaticTarget::default()
         };
@@ -705,5 +768,23 @@ mod tests {
             .map(|portal| portal.address.as_str())
             .collect();
         assert_eq!(addresses, ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn merging_drops_no_portal_without_a_word() {
+        let numbered = |from: usize, count: usize| StaticTarget {
+            written_name: None,
+            portals: (from..from + count)
+                .map(|number| portal(&format!("host-{number}")))
+                .collect(),
+            ..StaticTarget::default()
+        };
+        let mut target = numbered(200, 57);
+        merge(&mut target, numbered(0, 200));
+        assert_eq!(target.portals.len(), 257);
+        let refused = check_static(&target).map_err(|failure| failure.status);
+        assert_eq!(refused, Err(Status::ERROR_INVALID_PARAMETER));
+        target.portals.pop();
+        assert!(check_static(&target).is_ok());
     }
 }

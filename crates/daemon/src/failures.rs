@@ -2,6 +2,7 @@
 //! what to do.
 
 use hawser_api::{Failure, Status};
+use hawser_engine::discovery::DiscoveryError;
 use hawser_engine::{ConnectFailure, LoginErrorKind, LoginFailure, LoginFailureKind, SessionError};
 
 /// A failed login or discovery.
@@ -14,13 +15,22 @@ pub(crate) fn of_login(failure: &LoginFailure) -> Failure {
             "it took the connection and then fell silent: look at its log, then try again",
         ),
         LoginFailureKind::Login(error) => of_login_error(&error.kind),
+        LoginFailureKind::Discovery(DiscoveryError::Closed) => (
+            Status::CONNECTION_FAILED,
+            "it closed the connection before it had answered".to_owned(),
+            "",
+        ),
         LoginFailureKind::Discovery(error) => (
             Status::INVALID_SENDTARGETS_TEXT,
             error.to_string(),
             "the portal's answer cannot be used: look at the target's configuration",
         ),
-        LoginFailureKind::TooManyRedirects(_) => (
-            Status::TARGET_MOVED_TEMPORARILY,
+        LoginFailureKind::TooManyRedirects { permanent, .. } => (
+            if *permanent {
+                Status::TARGET_MOVED_PERMANENTLY
+            } else {
+                Status::TARGET_MOVED_TEMPORARILY
+            },
             String::new(),
             "the target's portals lead to each other: check its configuration",
         ),

@@ -8,8 +8,8 @@ use std::time::Duration;
 use hawser_api::v1;
 use hawser_api::{Failure, Status};
 use hawser_engine::{
-    ChapCredentials, DigestPolicy, IscsiName, Isid, LoginOptions, Secret, Session, SessionEvent,
-    SessionOptions, SessionState, SessionView, Timeouts,
+    ChapCredentials, DigestPolicy, IscsiName, Isid, LoginOptions, NameError, Secret, Session,
+    SessionEvent, SessionOptions, SessionState, SessionView, Timeouts,
 };
 use hawser_store::{
     self as store, Change, IsidKey, KeptIsid, PersistentLogin, PersistentLoginKey, Record,
@@ -62,6 +62,7 @@ impl Wanted {
     fn record(&self, added_at_ms: i64) -> PersistentLogin {
         PersistentLogin {
             target_name: self.target.as_str().to_owned(),
+            written_name: self.target.written().map(str::to_owned),
             informational: self.informational,
             initiator: self.initiator.clone(),
             portal: self.portal.clone(),
@@ -69,7 +70,7 @@ impl Wanted {
             last_portals: Vec::new(),
             security_flags: self.security_flags,
             mapping: self.mapping.clone(),
-            login_options: self.options.clone().unwrap_or_default(),
+            login_options: self.options.clone(),
             preshared_key: self.preshared_key.clone(),
             added_at_ms,
         }
@@ -78,23 +79,30 @@ impl Wanted {
     /// The login that a record asks for.
     fn of_record(record: &PersistentLogin) -> Result<Self, Failure> {
         Ok(Self {
-            target: target_name(&record.target_name)?,
+            target: target_name(record.written_name.as_ref().unwrap_or(&record.target_name))?,
             informational: record.informational,
             initiator: record.initiator.clone(),
             portal: record.portal.clone(),
             moved_to: record.moved_to.clone(),
             security_flags: record.security_flags,
             mapping: record.mapping.clone(),
-            options: Some(record.login_options.clone()),
+            options: record.login_options.clone(),
             preshared_key: record.preshared_key.clone(),
         })
     }
 }
 
-/// A target's name from a request: one that cannot be is not known.
+/// A target's name from a request. What no name can hold is told as such; one that merely has the wrong form is not
+/// known.
 pub(crate) fn target_name(name: &str) -> Result<IscsiName, Failure> {
     IscsiName::parse(name).map_err(|error| {
-        Failure::new(Status::TARGET_NOT_FOUND, error.to_string()).with_target(name)
+        let status = match error {
+            NameError::TooLong { .. } | NameError::ForbiddenCharacter { .. } => {
+                Status::INVALID_ISCSI_NAME
+            }
+            _ => Status::TARGET_NOT_FOUND,
+        };
+        Failure::new(status, error.to_string()).with_target(name)
     })
 }
 
@@ -227,12 +235,8 @@ async fn store_login(
     }
     whereabouts::note(daemon, &mut record);
     let change = daemon.records.put(record).await.map_err(|failure| {
-        let message = format!("the persistent login was not saved: {}", failure.message);
-        let status = match failure.status {
-            Status::ERROR_DISK_FULL => Status::ERROR_DISK_FULL,
-            _ => Status::COULD_NOT_SAVE_PERSISTENT_LOGIN_DATA,
-        };
-        Failure::new(status, message).with_advice(failure.advice.clone())
+        let status = Status::COULD_NOT_SAVE_PERSISTENT_LOGIN_DATA;
+        not_changed("the persistent login was not saved", status, &failure)
     })?;
     if let Some(entry) = entry {
         entry.set_login(Some(key));
@@ -245,6 +249,15 @@ async fn store_login(
     }
     daemon.volumes.look_again();
     Ok(change)
+}
+
+/// A record of a login that could not be changed: `status` says so, unless there is no room, which callers can mend.
+fn not_changed(what: &str, status: Status, failure: &Failure) -> Failure {
+    let status = match failure.status {
+        Status::ERROR_DISK_FULL => Status::ERROR_DISK_FULL,
+        _ => status,
+    };
+    Failure::new(status, format!("{what}: {}", failure.message)).with_advice(failure.advice.clone())
 }
 
 /// Logs in and waits for the outcome; the session stays only if it worked.
@@ -331,7 +344,8 @@ async fn prepare(
         .first()
         .cloned()
         .ok_or_else(|| no_portal(wanted.target.as_str()))?;
-    let mut session = SessionOptions::new(login, wanted.target.clone(), first, isid);
+    let target = known.name.as_ref().unwrap_or(&wanted.target);
+    let mut session = SessionOptions::new(login, target.clone(), first, isid);
     session.portals = portals;
     session.timeouts = timeouts(options);
     let bare = store::LoginOptions {
@@ -456,7 +470,11 @@ fn chap(
     name: &IscsiName,
     options: &store::LoginOptions,
 ) -> Result<Option<ChapCredentials>, Failure> {
-    let given = options.secret.is_some() || options.username.is_some();
+    // What is empty was said so that nothing stored counts; it is no name and no secret.
+    let name_given = options.username.as_ref().filter(|user| !user.is_empty());
+    let secret = options.secret.as_ref();
+    let secret = secret.filter(|secret| !secret.expose().is_empty());
+    let given = secret.is_some() || name_given.is_some();
     let default = if given {
         store::AuthType::Chap
     } else {
@@ -474,11 +492,8 @@ fn chap(
             )
         })
     };
-    let user = match &options.username {
-        Some(user) => text(user)?,
-        None => name.as_str().to_owned(),
-    };
-    let secret = options.secret.as_ref().ok_or_else(|| {
+    let user = name_given.map_or_else(|| name.as_str().into(), Clone::clone);
+    let secret = secret.ok_or_else(|| {
         Failure::new(
             Status::INVALID_TARGET_CHAP_SECRET,
             "CHAP needs the target's secret",
@@ -722,15 +737,14 @@ pub(crate) async fn remove_stored(
             .with_advice("`hawser persistent list` shows those that are"));
     }
     let removed = u32::try_from(keys.len()).unwrap_or(u32::MAX);
-    for key in keys {
-        daemon
-            .records
-            .remove::<PersistentLogin>(key.clone())
-            .await?;
-        for entry in daemon.sessions.of_target(target) {
-            if entry.login().as_ref() == Some(&key) {
-                entry.set_login(None);
-            }
+    let gone = daemon.records.remove_all::<PersistentLogin>(keys.clone());
+    gone.await.map_err(|failure| {
+        let status = Status::COULD_NOT_REMOVE_PERSISTENT_LOGIN_DATA;
+        not_changed("no persistent login was removed", status, &failure)
+    })?;
+    for entry in daemon.sessions.of_target(target) {
+        if entry.login().is_some_and(|key| keys.contains(&key)) {
+            entry.set_login(None);
         }
     }
     daemon.volumes.look_again();
@@ -765,6 +779,23 @@ pub(crate) fn own_disks(daemon: &Daemon) -> Vec<volumes::OwnDisk> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_record_that_cannot_be_changed_is_told_by_its_own_status() {
+        let status = Status::COULD_NOT_REMOVE_PERSISTENT_LOGIN_DATA;
+        let told = |from| {
+            let failure = Failure::new(from, "why").with_advice("what to do");
+            not_changed("it was not removed", status, &failure)
+        };
+        let failure = told(Status::NON_SPECIFIC_ERROR);
+        assert_eq!(failure.status, status);
+        assert_eq!(failure.message, "it was not removed: why");
+        assert_eq!(failure.advice, "what to do");
+        assert_eq!(
+            told(Status::ERROR_DISK_FULL).status,
+            Status::ERROR_DISK_FULL
+        );
+    }
 
     #[test]
     fn link_local_addresses_are_told_apart() {

@@ -102,6 +102,7 @@ mod tests {
     fn only_what_the_portal_spoke_of_is_changed() {
         let moved = |from: Option<&str>, named: Option<&str>| {
             let mut login = PersistentLogin {
+                written_name: None,
                 portal: named.map(portal),
                 ..PersistentLogin::default()
             };

@@ -271,16 +271,13 @@ impl Entry {
         } else {
             v1::AuthType::Chap
         };
+        let given = self.origin.options.username.as_ref();
+        let given = given.filter(|name| !name.is_empty());
         let own_name = || self.origin.initiator_name.clone().into_bytes();
         v1::Authentication {
             r#type: kind.into(),
             algorithm: used.algorithm.to_string(),
-            username: self
-                .origin
-                .options
-                .username
-                .clone()
-                .unwrap_or_else(own_name),
+            username: given.map_or_else(own_name, Clone::clone),
             md5_retry: view.md5_fallback,
         }
     }

@@ -63,7 +63,9 @@ fn in_use(daemon: &Daemon, own: Option<&Secret>) -> Secrets {
         }
     };
     for login in daemon.records.all::<PersistentLogin>() {
-        add(&login.target_name, &login.login_options);
+        if let Some(options) = &login.login_options {
+            add(&login.target_name, options);
+        }
     }
     for (target, _) in discovery::static_targets(daemon) {
         if let Some(options) = &target.login_options {
@@ -83,6 +85,7 @@ fn secrets_of(options: &LoginOptions, own: Option<&Secret>) -> Vec<Secret> {
     let proves_target = options.auth_type == Some(AuthType::MutualChap);
     let mutual = options.mutual_secret.as_ref().or(own);
     let ours = options.secret.iter();
+    let ours = ours.filter(|secret| !secret.expose().is_empty());
     let used = ours.chain(mutual.filter(|_| proves_target));
     used.filter(|_| options.auth_type != Some(AuthType::None))
         .cloned()

@@ -13,6 +13,9 @@ use crate::sessions::Entry;
 /// found it last.
 pub(crate) fn known(daemon: &Daemon, login: &PersistentLogin) -> KnownTarget {
     let mut known = discovery::known_or_nothing(daemon, &login.target_name);
+    if known.name.is_none() {
+        known.name = discovery::written(&login.target_name, login.written_name.as_deref());
+    }
     for group in &login.last_portals {
         for portal in &group.portals {
             known.add(portal, group.tag);
@@ -26,6 +29,9 @@ pub(crate) fn note(daemon: &Daemon, login: &mut PersistentLogin) {
     let now = discovery::known_or_nothing(daemon, &login.target_name);
     if !now.portals.is_empty() {
         login.last_portals = groups(&now);
+    }
+    if let Some(name) = now.name {
+        login.written_name = name.written().map(str::to_owned);
     }
 }
 
@@ -41,9 +47,9 @@ pub(crate) async fn remember(daemon: &Daemon, entry: &Entry) -> Result<(), hawse
     let Some(mut login) = daemon.records.get::<PersistentLogin>(&key)? else {
         return Ok(());
     };
-    let before = login.last_portals.clone();
+    let before = login.clone();
     note(daemon, &mut login);
-    if login.last_portals != before {
+    if login != before {
         daemon.records.put(login).await?;
     }
     Ok(())

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-pub use hawser_proto::discovery::DiscoveredTarget;
 use hawser_proto::discovery::{Ask, Discovered, SendTargets};
+pub use hawser_proto::discovery::{DiscoveredTarget, DiscoveryError};
 use hawser_proto::login::{DigestChoice, LoginConfig, Offers};
 use hawser_proto::names::{Isid, Portal, TargetAddress};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -47,7 +47,7 @@ impl LoginFailure {
             | LoginFailureKind::Silent { .. }
             | LoginFailureKind::Discovery(_) => false,
             LoginFailureKind::Login(error) => error.is_final(),
-            LoginFailureKind::TooManyRedirects(_) => true,
+            LoginFailureKind::TooManyRedirects { .. } => true,
         }
     }
 }
@@ -74,8 +74,13 @@ pub enum LoginFailureKind {
     #[error(transparent)]
     Discovery(#[from] DiscoveryError),
     /// The target redirected us more often than the limit.
-    #[error("redirected more than {0} times")]
-    TooManyRedirects(u32),
+    #[error("redirected more than {limit} times")]
+    TooManyRedirects {
+        /// The limit.
+        limit: u32,
+        /// The last one said that the target has moved for good.
+        permanent: bool,
+    },
 }
 
 /// Why there is no connection.

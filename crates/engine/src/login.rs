@@ -250,6 +250,7 @@ pub(crate) async fn log_in(
     // What a temporary redirect leads to is no new address of the target, whatever is said there.
     let mut for_good = true;
     let mut moved_permanently = None;
+    let mut last_was_permanent = false;
     for _ in 0..=MAX_REDIRECTS {
         match log_in_once(&config, &at, source, limit).await {
             Ok((stream, beyond, LoginOutcome::FullFeature(logged_in))) => {
@@ -266,6 +267,7 @@ pub(crate) async fn log_in(
             Ok((_, _, LoginOutcome::Redirect { address, permanent })) => {
                 tracing::info!(from = %at, to = %address, permanent, "login redirected");
                 at = address.portal;
+                last_was_permanent = permanent;
                 for_good &= permanent;
                 if for_good {
                     moved_permanently = Some(at.clone());
@@ -281,7 +283,10 @@ pub(crate) async fn log_in(
             Err(kind) => return Err(LoginFailure::new(&config, at, kind)),
         }
     }
-    let kind = LoginFailureKind::TooManyRedirects(MAX_REDIRECTS);
+    let kind = LoginFailureKind::TooManyRedirects {
+        limit: MAX_REDIRECTS,
+        permanent: last_was_permanent,
+    };
     Err(LoginFailure::new(&config, at, kind))
 }
 

@@ -24,8 +24,8 @@ pub enum DigestPolicy {
 /// CHAP names and secrets of one target (RFC 7143 §12.1.3).
 #[derive(Debug, Clone)]
 pub struct ChapCredentials {
-    /// CHAP_N we answer with.
-    pub user: String,
+    /// CHAP_N we answer with; need not be UTF-8.
+    pub user: Vec<u8>,
     /// The secret that proves us to the target.
     pub secret: Secret,
     /// The secret that proves the target to us (mutual CHAP), and the CHAP_N it must use, if that
@@ -40,7 +40,7 @@ pub struct ChapCredentials {
 impl ChapCredentials {
     /// One-way CHAP of `user` with `secret`, MD5 allowed, short secrets refused.
     #[must_use]
-    pub fn one_way(user: impl Into<String>, secret: Secret) -> Self {
+    pub fn one_way(user: impl Into<Vec<u8>>, secret: Secret) -> Self {
         Self {
             user: user.into(),
             secret,

@@ -29,11 +29,22 @@ const OTHER: &str = "iqn.2026-11.test.abi:other";
 const NAMED: &str = "iqn.2026-11.test.abi:named";
 const NAMED_INITIATOR: &str = "iqn.2026-11.test.abi:known-initiator";
 const CHAP: &str = "iqn.2026-11.test.abi:chap";
+const NODE_CHAP: &str = "iqn.2026-11.test.abi:node-chap";
+const NODE_CHAP_INITIATOR: &str = "iqn.2026-11.test.abi:chap-initiator";
 const MUTUAL: &str = "iqn.2026-11.test.abi:mutual";
 const CHAP_USER: &str = "abi-user";
 const CHAP_SECRET: &str = "secret-of-chap-1";
 const MUTUAL_USER: &str = "abi-target";
 const MUTUAL_SECRET: &str = "secret-of-peer-2";
+
+/// What `OTHER` says in a login; `test_session_list.py` has what comes of it.
+const OTHER_KEYS: [(&str, &str); 5] = [
+    ("InitialR2T", "Yes"),
+    ("ImmediateData", "No"),
+    ("FirstBurstLength", "16384"),
+    ("MaxBurstLength", "131072"),
+    ("MaxRecvDataSegmentLength", "32768"),
+];
 
 macro_rules! modules {
     ($($module:ident)*) => {
@@ -61,7 +72,20 @@ macro_rules! modules {
 }
 
 modules! {
+    test_access
+    test_chap
+    test_connections
+    test_devices
+    test_discovery
     test_initiator
+    test_ipsec
+    test_login
+    test_persistent_devices
+    test_persistent_logins
+    test_scsi
+    test_servers
+    test_session_list
+    test_targets
 }
 
 /// Where the modules are.
@@ -86,9 +110,18 @@ fn open_server() -> Tgtd {
     let config = TgtConfig::new()
         .address(SECOND)
         .target(TgtTarget::new(DISKS).disks(3, DISK))
-        .target(TgtTarget::new(OTHER).disks(2, DISK))
+        .target(other())
         .target(named);
     Tgtd::start(config).expect("tgtd serves")
+}
+
+/// A target whose answers in a login differ from the defaults and from what we offer.
+fn other() -> TgtTarget {
+    let mut other = TgtTarget::new(OTHER).disks(2, DISK).digests();
+    for (key, value) in OTHER_KEYS {
+        other = other.parameter(key, value);
+    }
+    other
 }
 
 /// The server whose targets demand CHAP.
@@ -99,7 +132,13 @@ fn guarded_server() -> Tgtd {
             .chap(CHAP_USER, CHAP_SECRET)
     };
     let mutual = guarded(MUTUAL).mutual(MUTUAL_USER, MUTUAL_SECRET);
-    let config = TgtConfig::new().target(guarded(CHAP)).target(mutual);
+    let by_node_name = TgtTarget::new(NODE_CHAP)
+        .disks(1, DISK)
+        .chap(NODE_CHAP_INITIATOR, CHAP_SECRET);
+    let config = TgtConfig::new()
+        .target(guarded(CHAP))
+        .target(mutual)
+        .target(by_node_name);
     Tgtd::start(config).expect("tgtd serves")
 }
 
@@ -119,6 +158,8 @@ fn environment(open: &Tgtd, guarded: &Tgtd) -> Vec<(&'static str, OsString)> {
         ("NAMED", NAMED.into()),
         ("NAMED_INITIATOR", NAMED_INITIATOR.into()),
         ("CHAP", CHAP.into()),
+        ("NODE_CHAP", NODE_CHAP.into()),
+        ("NODE_CHAP_INITIATOR", NODE_CHAP_INITIATOR.into()),
         ("MUTUAL", MUTUAL.into()),
         ("CHAP_USER", CHAP_USER.into()),
         ("CHAP_SECRET", CHAP_SECRET.into()),

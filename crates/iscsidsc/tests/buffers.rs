@@ -80,7 +80,10 @@ impl Program {
         let program = Tool::new("valgrind")
             .expect("is installed")
             .args(["--quiet", "--error-exitcode=9", "--leak-check=full"])
-            .arg("--errors-for-leak-kinds=definite")
+            .args([
+                "--errors-for-leak-kinds=definite",
+                "--show-leak-kinds=definite",
+            ])
             .arg(&self.path);
         self.found(program, daemon, mode, targets)
     }

@@ -127,6 +127,12 @@ impl IscsiName {
         Ok(Self { normal, written })
     }
 
+    /// The name as it was written, if that is not the normalised one.
+    #[must_use]
+    pub fn written(&self) -> Option<&str> {
+        self.written.as_deref()
+    }
+
     /// The normalised name, in lower case.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -108,6 +108,10 @@ pub struct Receiver {
     state: State,
     header_digest: bool,
     data_digest: bool,
+    /// A PDU with a wrong header digest may be skipped.
+    skips_bad_headers: bool,
+    /// The last header had a wrong digest.
+    bad_header: bool,
     /// Whether the PDU under way has a data digest.
     pdu_has_data_digest: bool,
     max_data_segment: u32,
@@ -128,6 +132,8 @@ impl Receiver {
             state: State::Header { gathered: 0 },
             header_digest: false,
             data_digest: false,
+            skips_bad_headers: false,
+            bad_header: false,
             pdu_has_data_digest: false,
             max_data_segment: max_recv_data_segment_length,
             header: [0; MAX_HEADER],
@@ -141,6 +147,20 @@ impl Receiver {
     pub fn set_digests(&mut self, header: bool, data: bool) {
         self.header_digest = header;
         self.data_digest = data;
+    }
+
+    /// Says whether a wrong header digest ends the stream at once, as it does unless told otherwise,
+    /// or only when the next one is wrong too (RFC 7143 §7.8). In the second case the lengths in the
+    /// header are believed, and [`header_is_bad`](Self::header_is_bad) tells that the PDU is to be
+    /// discarded.
+    pub fn set_skip_bad_headers(&mut self, skip: bool) {
+        self.skips_bad_headers = skip;
+    }
+
+    /// Whether the last header given had a wrong digest: nothing of its PDU is to be used.
+    #[must_use]
+    pub fn header_is_bad(&self) -> bool {
+        self.bad_header
     }
 
     /// Sets the longest data segment to take, in bytes, from the next header on.
@@ -266,7 +286,7 @@ impl Receiver {
             let Some((received, behind)) = rest.split_first_chunk::<DIGEST_LENGTH>() else {
                 return Ok(None);
             };
-            check_header_digest(bhs, *received)?;
+            self.judge_header(check_header_digest(bhs, *received))?;
             rest = behind;
         }
         *input = rest;
@@ -309,10 +329,19 @@ impl Receiver {
             && let Some((covered, rest)) = self.header.split_at_checked(digest_at)
             && let Some(received) = rest.first_chunk::<DIGEST_LENGTH>()
         {
-            check_header_digest(covered, *received)?;
+            let judged = check_header_digest(covered, *received);
+            self.judge_header(judged)?;
         }
         self.ahs_length = ahs_length;
         Ok(Some(bhs))
+    }
+
+    /// Lets a header pass whose digest was compared. The first wrong one may pass; a second one
+    /// behind it shows that the stream has lost its step.
+    fn judge_header(&mut self, compared: Result<(), Offence>) -> Result<(), Offence> {
+        let may_pass = self.skips_bad_headers && !self.bad_header;
+        self.bad_header = compared.is_err();
+        if may_pass { Ok(()) } else { compared }
     }
 
     /// Takes the next payload bytes from the front of `bytes` and gives what it took.

@@ -155,11 +155,12 @@ mod tests {
 
     fn login() -> PersistentLogin {
         PersistentLogin {
+            written_name: None,
             target_name: "iqn.x:a".to_owned(),
-            login_options: LoginOptions {
+            login_options: Some(LoginOptions {
                 secret: Some(Secret::new(*b"a secret")),
                 ..LoginOptions::default()
-            },
+            }),
             ..PersistentLogin::default()
         }
     }
@@ -201,6 +202,34 @@ mod tests {
     fn a_body_that_an_older_program_wrote_gets_the_defaults() {
         let older = decode_changed("\"on_lost\":\"default\",", "");
         assert_eq!(older, Ok(login()));
+    }
+
+    #[test]
+    fn options_that_were_not_given_stay_so_and_empty_ones_too() {
+        let keys = keys();
+        let comes_back = |login: &PersistentLogin| {
+            let body = encode(login, &keys).expect("encodes");
+            assert_eq!(
+                decode(&key_text(&login.key()), &body, &keys),
+                Ok(login.clone())
+            );
+        };
+        let without = PersistentLogin {
+            login_options: None,
+            ..login()
+        };
+        comes_back(&without);
+        let empty = LoginOptions {
+            username: Some(Vec::new()),
+            secret: Some(Secret::new([])),
+            ..LoginOptions::default()
+        };
+        for login_options in [LoginOptions::default(), empty] {
+            comes_back(&PersistentLogin {
+                login_options: Some(login_options),
+                ..login()
+            });
+        }
     }
 
     #[test]

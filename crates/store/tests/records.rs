@@ -68,7 +68,8 @@ fn a_change_says_what_it_was() {
     let mut login = login("iqn.x:a");
     assert_eq!(store.put(&login).expect("put"), Change::Created);
     assert_eq!(store.put(&login).expect("put"), Change::Unchanged);
-    login.login_options.secret = Some(secret("another-secret"));
+    let options = login.login_options.as_mut().expect("has some");
+    options.secret = Some(secret("another-secret"));
     assert_eq!(store.put(&login).expect("put"), Change::Updated);
     let stored = store.get::<PersistentLogin>(&login.key()).expect("get");
     assert_eq!(stored, Some(login.clone()));
@@ -87,6 +88,29 @@ fn a_change_says_what_it_was() {
     assert_eq!(
         store.get::<PersistentLogin>(&login.key()).expect("get"),
         None
+    );
+}
+
+#[test]
+fn several_are_removed_at_once_whether_they_are_there_or_not() {
+    let dir = tempfile::tempdir().expect("directory");
+    let store = open(dir.path()).expect("open");
+    let keys = ["iqn.x:a", "iqn.x:b", "iqn.x:c"].map(|name| {
+        let login = login(name);
+        store.put(&login).expect("put");
+        login.key()
+    });
+    let [first, _, last] = keys;
+    let unknown = login("iqn.x:unknown").key();
+    let removed = store.remove_all::<PersistentLogin>(&[first, unknown.clone(), last]);
+    assert_eq!(removed.expect("removed"), Change::Removed);
+    let nothing = store.remove_all::<PersistentLogin>(&[unknown]);
+    assert_eq!(nothing.expect("none was there"), Change::Unchanged);
+    drop(store);
+    let store = open(dir.path()).expect("open again");
+    assert_eq!(
+        store.load::<PersistentLogin>(),
+        (vec![login("iqn.x:b")], vec![])
     );
 }
 
@@ -171,6 +195,7 @@ fn discovered_targets_go_with_their_portal() {
             .expect("targets");
     }
     let isns = DiscoveredTarget {
+        written_name: None,
         source: DiscoverySource::Isns("192.0.2.9".to_owned()),
         ..discovered(&one, "iqn.x:c")
     };

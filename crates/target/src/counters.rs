@@ -51,6 +51,10 @@ counters! {
     reinstatements,
     /// SCSI commands.
     commands,
+    /// SNACK requests.
+    snacks,
+    /// Tasks that went on on another connection.
+    reassignments,
     /// Reject PDUs sent.
     rejects,
     /// Bytes read from sockets.

@@ -1,10 +1,13 @@
 //! Faults that tests switch on and off while the target runs.
 //!
 //! A target's [`Faults`] are shared by all its connections. Three kinds:
-//! *events* happen now on every connection in the full feature phase ([`Faults::drop_connections`],
-//! [`Faults::send_async`]); *one-shot* faults strike the next PDU they fit and are gone
-//! ([`Faults::corrupt_next_data_digest`]); *settings* last until they are changed
+//! *events* happen now on every connection in the full feature phase, or on those of one CID
+//! ([`Faults::drop_connections`], [`Faults::send_async`]); *one-shot* faults strike the next PDU they
+//! fit, or the n-th ([`Faults::strike`]), and are gone ([`Faults::corrupt_next_data_digest`]);
+//! *settings* last until they are changed
 //! ([`Faults::set_black_hole`]). While nothing is switched on, a PDU costs one atomic load.
+
+mod strike;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -12,7 +15,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+pub use self::strike::{Direction, PduAction, PduFault};
 use crate::connection::mailbox::Mailbox;
+use crate::session::Times;
 
 /// How many one-shot faults of a kind may wait; a test that asks for more has a bug.
 const ONE_SHOTS_LIMIT: usize = 1024;
@@ -21,7 +26,7 @@ const ONE_SHOTS_LIMIT: usize = 1024;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AsyncEvent {
     /// AsyncEvent code: 0 SCSI event, 1 logout requested, 2 connection dropped, 3 all dropped,
-    /// 4 negotiation requested, 248–255 vendor.
+    /// 4 negotiation requested, 5 tasks terminated (FastAbort), 248–255 vendor.
     pub event: u8,
     /// AsyncVCode, for vendor events.
     pub vendor_code: u8,
@@ -137,6 +142,11 @@ pub(crate) enum Event {
     Drop,
     /// Send an Async Message.
     Async(AsyncEvent),
+    /// Announce the end of this connection, or of the whole session, with Time2Wait and
+    /// Time2Retain, and close it.
+    Farewell(bool, Times),
+    /// Ask for a logout within so many seconds.
+    RequestLogout(u16),
     /// Send a NOP-In with this Target Transfer Tag.
     Ping(u32),
     /// A setting changed: look again.
@@ -162,6 +172,10 @@ struct State {
     status_jump: Option<u32>,
     answers: VecDeque<Answer>,
     rejects: VecDeque<u8>,
+    snack_rejects: u32,
+    strikes: Vec<PduFault>,
+    disorder: Option<u64>,
+    echo: bool,
 }
 
 impl State {
@@ -183,6 +197,10 @@ impl State {
             || self.status_jump.is_some()
             || !self.answers.is_empty()
             || !self.rejects.is_empty()
+            || self.snack_rejects > 0
+            || !self.strikes.is_empty()
+            || self.disorder.is_some()
+            || self.echo
     }
 }
 
@@ -191,7 +209,8 @@ impl State {
 pub struct Faults {
     armed: AtomicBool,
     state: Mutex<State>,
-    mailboxes: Mutex<Vec<Weak<Mailbox>>>,
+    /// The connections, with their CIDs.
+    mailboxes: Mutex<Vec<(u16, Weak<Mailbox>)>>,
 }
 
 // What tests switch.
@@ -203,7 +222,68 @@ impl Faults {
 
     /// Closes every connection now, without a word.
     pub fn drop_connections(&self) {
-        self.raise(&Event::Drop);
+        self.raise(None, &Event::Drop);
+    }
+
+    /// Closes the connections of this CID, of all sessions, now and without a word.
+    pub fn drop_connection(&self, cid: u16) {
+        self.raise(Some(cid), &Event::Drop);
+    }
+
+    /// Announces on the connections of this CID that they are dropped (async event 2), with
+    /// Time2Wait and Time2Retain in seconds, and closes them. Their tasks are kept so long, from
+    /// ErrorRecoveryLevel 1 on (RFC 7143 §7.5.2, §11.9.1).
+    pub fn announce_drop(&self, cid: u16, time2wait: u16, time2retain: u16) {
+        let times = Times {
+            wait: time2wait,
+            retain: time2retain,
+        };
+        self.raise(Some(cid), &Event::Farewell(false, times));
+    }
+
+    /// The same for all connections of all sessions (async event 3).
+    pub fn announce_session_drop(&self, time2wait: u16, time2retain: u16) {
+        let times = Times {
+            wait: time2wait,
+            retain: time2retain,
+        };
+        self.raise(None, &Event::Farewell(true, times));
+    }
+
+    /// Asks on the connections of this CID, or on all, for a logout (async event 1) within `seconds`.
+    /// Connections that have not logged out by then are told that they are dropped (event 2, with
+    /// the times of their session), and are (RFC 7143 §11.9.1).
+    pub fn request_logout(&self, cid: Option<u16>, seconds: u16) {
+        self.raise(cid, &Event::RequestLogout(seconds));
+    }
+
+    /// Strikes a PDU. One-shot; several wait side by side, each counting for itself.
+    pub fn strike(&self, fault: PduFault) {
+        self.change(|state| {
+            if state.strikes.len() < ONE_SHOTS_LIMIT {
+                state.strikes.push(fault);
+            }
+        });
+    }
+
+    /// How many faults of [`Self::strike`] have not struck yet.
+    #[must_use]
+    pub fn strikes_left(&self) -> usize {
+        self.state().strikes.len()
+    }
+
+    /// Sends the data of reads, and the R2Ts of writes, in an order of chance as far as a session
+    /// has `DataPDUInOrder=No` and `DataSequenceInOrder=No` (RFC 7143 §13.18, §13.19). The same seed
+    /// and task tag give the same order; `None`: in order.
+    pub fn set_disorder(&self, seed: Option<u64>) {
+        self.change(|state| state.disorder = seed);
+    }
+
+    /// Has every logical unit carry out ECHO (true): a command of ours with opcode D0h, to test
+    /// long CDBs and both directions. Its data in are its whole CDB, of any length up to 260 bytes,
+    /// and behind it its data out. Without it D0h is an unknown command.
+    pub fn set_echo(&self, on: bool) {
+        self.change(|state| state.echo = on);
     }
 
     /// Closes the connection that sends the `count`-th PDU from now, after that PDU. One-shot.
@@ -300,15 +380,26 @@ impl Faults {
         self.change(|state| push(&mut state.rejects, reason));
     }
 
+    /// Rejects the next SNACK with reason 03 "SNACK reject" (RFC 7143 §7.8); a command without a
+    /// status ends with CHECK CONDITION then. One-shot; counts up.
+    pub fn reject_next_snack(&self) {
+        self.change(|state| state.snack_rejects = state.snack_rejects.saturating_add(1));
+    }
+
     /// Sends an Async Message on every connection now.
     pub fn send_async(&self, event: AsyncEvent) {
-        self.raise(&Event::Async(event));
+        self.raise(None, &Event::Async(event));
+    }
+
+    /// Sends an Async Message on the connections of this CID now.
+    pub fn send_async_on(&self, cid: u16, event: AsyncEvent) {
+        self.raise(Some(cid), &Event::Async(event));
     }
 
     /// Sends a NOP-In with this Target Transfer Tag on every connection now. `0xffff_ffff` wants no
     /// answer; 0 is a tag like any other.
     pub fn send_nop_in(&self, target_transfer_tag: u32) {
-        self.raise(&Event::Ping(target_transfer_tag));
+        self.raise(None, &Event::Ping(target_transfer_tag));
     }
 }
 
@@ -319,14 +410,36 @@ impl Faults {
         self.armed.load(Ordering::Acquire)
     }
 
-    /// Sends the events to come to this mailbox too, as long as it is there.
-    pub(crate) fn subscribe(&self, mailbox: Weak<Mailbox>) {
+    /// Sends the events to come to the mailbox of this connection too, as long as it is there.
+    pub(crate) fn subscribe(&self, cid: u16, mailbox: Weak<Mailbox>) {
         let mut mailboxes = self
             .mailboxes
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        mailboxes.retain(|mailbox| mailbox.strong_count() > 0);
-        mailboxes.push(mailbox);
+        mailboxes.retain(|(_, mailbox)| mailbox.strong_count() > 0);
+        mailboxes.push((cid, mailbox));
+    }
+
+    /// What happens to the PDU of this opcode that a connection sends or receives.
+    pub(crate) fn take_strike(
+        &self,
+        direction: Direction,
+        opcode: u8,
+        cid: u16,
+    ) -> Option<PduAction> {
+        self.ask(|state| strike::take(&mut state.strikes, direction, opcode & 0x3f, cid))
+    }
+
+    pub(crate) fn disorder(&self) -> Option<u64> {
+        if self.armed() {
+            self.state().disorder
+        } else {
+            None
+        }
+    }
+
+    pub(crate) fn echoes(&self) -> bool {
+        self.armed() && self.state().echo
     }
 
     pub(crate) fn reads_stalled(&self) -> bool {
@@ -389,6 +502,10 @@ impl Faults {
         self.ask(|state| state.rejects.pop_front())
     }
 
+    pub(crate) fn take_snack_reject(&self) -> bool {
+        self.ask(|state| count_down(&mut state.snack_rejects))
+    }
+
     pub(crate) fn take_status_jump(&self) -> Option<u32> {
         self.ask(|state| state.status_jump.take())
     }
@@ -444,19 +561,23 @@ impl Faults {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn raise(&self, event: &Event) {
+    /// Tells all connections, or those of one CID.
+    fn raise(&self, only: Option<u16>, event: &Event) {
         let mailboxes = self
             .mailboxes
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        for mailbox in mailboxes.iter().filter_map(Weak::upgrade) {
+        let meant = mailboxes
+            .iter()
+            .filter(|(cid, _)| only.is_none_or(|only| only == *cid));
+        for mailbox in meant.filter_map(|(_, mailbox)| mailbox.upgrade()) {
             mailbox.post(event.clone());
         }
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
         self.take(change);
-        self.raise(&Event::Refresh);
+        self.raise(None, &Event::Refresh);
     }
 
     /// Takes something out, if anything is switched on at all.

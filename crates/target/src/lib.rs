@@ -2,7 +2,10 @@
 //! with nothing else in common.
 //!
 //! Put together a [`TargetServer`] of portals and [`TargetConfig`]s, start it, and watch or disturb
-//! it through its [`TargetHandle`]; [`faults`] lists what can be made to go wrong.
+//! it through its [`TargetHandle`]; [`faults`] lists what can be made to go wrong, [`KeyPolicy`] what
+//! a login can agree on: sessions of several connections, ErrorRecoveryLevel 0 to 2, data in any
+//! order, FastAbort, iSCSIProtocolLevel 2. An initiator that offers none of this meets a plain
+//! target.
 //!
 //! From the outside in: [`server`] listens; `connection` carries PDUs over one socket, first those
 //! of `login`, then those of a `session`; `registry` knows which session replaces which; `session`

@@ -42,12 +42,29 @@ pub struct KeyPolicy {
     pub first_burst: u32,
     /// `MaxOutstandingR2T`, 1 to 65535.
     pub max_outstanding_r2t: u16,
-    /// `MaxConnections`. The structures are made for several; so far the answer is 1.
+    /// `MaxConnections`, 1 to 65535: how many connections a session may have.
     pub max_connections: u16,
     /// `DefaultTime2Wait`, 0 to 3600 seconds.
     pub time2wait: u16,
     /// `DefaultTime2Retain`, 0 to 3600 seconds.
     pub time2retain: u16,
+    /// `ErrorRecoveryLevel`, 0 to 2: the highest we agree to (RFC 7143 §13.20).
+    pub error_recovery_level: u8,
+    /// From ErrorRecoveryLevel 1 on: ask with the A bit for an acknowledgment of read data after so
+    /// many bytes of a command (RFC 7143 §11.7.2); `None`: never. Less than the agreed
+    /// `MaxBurstLength` is more often than the RFC allows, for initiators that are to bear it.
+    pub data_ack_every: Option<u32>,
+    /// From ErrorRecoveryLevel 1 on: ask again for write data that has not come for so long
+    /// (RFC 7143 §7.1.4.1 b); `None`: never.
+    pub sequence_timeout: Option<Duration>,
+    /// From ErrorRecoveryLevel 1 on: skip a PDU whose header digest is wrong, as far as its header
+    /// says, and go on with the next; false closes the connection, as two such PDUs in a row do
+    /// anyway (RFC 7143 §7.8).
+    pub skip_bad_headers: bool,
+    /// `iSCSIProtocolLevel`: the highest we agree to, 1 or 2 (RFC 7144 §7.1.1).
+    pub protocol_level: u8,
+    /// Take `TaskReporting=FastAbort` (RFC 7143 §13.23, §4.2.3.4).
+    pub fast_abort: bool,
     /// `DataPDUInOrder`: false lets the initiator choose.
     pub data_pdu_in_order: bool,
     /// `DataSequenceInOrder`: false lets the initiator choose.
@@ -69,9 +86,15 @@ impl Default for KeyPolicy {
             max_burst: 1024 * 1024,
             first_burst: 256 * 1024,
             max_outstanding_r2t: 8,
-            max_connections: 1,
+            max_connections: 8,
             time2wait: 2,
             time2retain: 20,
+            error_recovery_level: 2,
+            data_ack_every: None,
+            sequence_timeout: Some(Duration::from_secs(5)),
+            skip_bad_headers: false,
+            protocol_level: 2,
+            fast_abort: true,
             data_pdu_in_order: true,
             data_sequence_in_order: true,
             window: 128,
@@ -88,9 +111,11 @@ impl KeyPolicy {
         self.max_burst = self.max_burst.clamp(low, high);
         self.first_burst = self.first_burst.clamp(low, self.max_burst);
         self.max_outstanding_r2t = self.max_outstanding_r2t.max(1);
-        self.max_connections = 1;
+        self.max_connections = self.max_connections.max(1);
         self.time2wait = self.time2wait.min(3600);
         self.time2retain = self.time2retain.min(3600);
+        self.error_recovery_level = self.error_recovery_level.min(2);
+        self.protocol_level = self.protocol_level.clamp(1, 2);
         self.window = self.window.clamp(1, WINDOW_LIMIT);
         self
     }

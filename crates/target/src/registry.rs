@@ -18,6 +18,8 @@ pub(crate) struct Ticket {
     pub(crate) cid: u16,
     /// The CmdSN of the login.
     pub(crate) cmd_sn: u32,
+    /// What its first request says of the connection that had its CID (RFC 7143 §11.12.9).
+    pub(crate) exp_stat_sn: Option<u32>,
 }
 
 /// The table of sessions.
@@ -49,6 +51,25 @@ impl Table {
     }
 }
 
+impl Table {
+    /// Why a login that names a session which is not there under its key fails: the session may be
+    /// one of another portal group, which it must not leave (RFC 7143 §4.4.3, §11.13.5).
+    fn unknown(&self, key: &SessionKey, ticket: Ticket) -> LoginStatus {
+        let elsewhere = self.sessions.values().any(|session| {
+            let other = &session.key;
+            session.tsih == ticket.tsih
+                && other.group != key.group
+                && (&other.initiator, other.isid, &other.target)
+                    == (&key.initiator, key.isid, &key.target)
+        });
+        if elsewhere {
+            LoginStatus::CANNOT_INCLUDE_IN_SESSION
+        } else {
+            LoginStatus::SESSION_DOES_NOT_EXIST
+        }
+    }
+}
+
 impl Registry {
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
@@ -69,7 +90,7 @@ impl Registry {
     }
 
     /// Judges a login as soon as it is known who it is: one that names a session must name one
-    /// that is there, and may only replace a connection of it so far.
+    /// that is there and has room for it.
     ///
     /// # Errors
     /// The status to refuse the login with.
@@ -85,22 +106,14 @@ impl Registry {
                     Ok(())
                 }
             }
-            Some(session) if session.tsih == ticket.tsih => {
-                let known = session.lock().cids().contains(&ticket.cid);
-                // MaxConnections is 1.
-                if known {
-                    Ok(())
-                } else {
-                    Err(LoginStatus::TOO_MANY_CONNECTIONS)
-                }
-            }
-            _ => Err(LoginStatus::SESSION_DOES_NOT_EXIST),
+            Some(session) if session.tsih == ticket.tsih => session.judge_connection(ticket.cid),
+            _ => Err(table.unknown(key, ticket)),
         }
     }
 
     /// Puts a login that is complete into a session: a new one, once the old one of the same key
-    /// is over with all its tasks (RFC 7143 §6.3.5), or the one that it names, in place of the
-    /// connection that had its CID (§6.3.4).
+    /// is over with all its tasks (RFC 7143 §6.3.5), or the one that it names, as another connection
+    /// or in place of the one that had its CID (§6.3.4).
     ///
     /// # Errors
     /// The status to refuse the login with.
@@ -118,7 +131,7 @@ impl Registry {
         let session = self.table().sessions.get(&key).cloned();
         let session = session.filter(|session| session.tsih == ticket.tsih);
         let session = session.ok_or(LoginStatus::SESSION_DOES_NOT_EXIST)?;
-        session.replace(ticket.cid, link).await?;
+        session.add(ticket.cid, link, ticket.exp_stat_sn).await?;
         Ok(session)
     }
 
@@ -143,7 +156,7 @@ impl Registry {
                         let shared = Arc::clone(shared);
                         let first = ticket.cmd_sn;
                         let session = Session::new(shared, key.clone(), tsih, peer, first);
-                        session.join(ticket.cid, link);
+                        session.begin(ticket.cid, link);
                         table.sessions.insert(key, Arc::clone(&session));
                         return Ok(session);
                     }

@@ -19,7 +19,7 @@ use crate::counters::{Counters, Snapshot};
 use crate::faults::{AsyncEvent, Faults};
 use crate::realm::Realm;
 use crate::registry::Registry;
-use crate::session::Shared;
+use crate::session::{Session, Shared};
 
 /// The most connections of one portal at one time, in the login phase or behind it.
 const CONNECTIONS_LIMIT: usize = 1024;
@@ -289,6 +289,12 @@ impl TargetHandle {
             ..AsyncEvent::default()
         });
         let sessions = self.shared.registry.sessions();
+        // Nobody is left to ask in a session that only waits for a connection.
+        let silent = |session: &&Arc<Session>| session.lock().cids().is_empty();
+        sessions
+            .iter()
+            .filter(silent)
+            .for_each(|session| session.end());
         let normal = sessions
             .iter()
             .filter(|session| session.key.target.is_some());
@@ -335,5 +341,12 @@ impl TargetHandle {
 impl Drop for TargetHandle {
     fn drop(&mut self) {
         self.accepting.iter().for_each(JoinHandle::abort);
+        // Sessions that wait for a connection would wait in vain.
+        for session in self.shared.registry.sessions() {
+            session.end();
+            if session.lock().cids().is_empty() {
+                self.shared.registry.remove(&session);
+            }
+        }
     }
 }

@@ -74,7 +74,7 @@ pub struct Secret {
 pub struct LoginOptions {
     /// ISCSI_LOGIN_FLAGS: 0x01 require IPsec, 0x02 allow further sessions to a target that is logged in,
     /// 0x08 try other portals of the target, 0x10 and 0x20 RADIUS makes or checks the CHAP answer.
-    /// Stored and reported as given. Always counts.
+    /// Stored and reported as given. Always counts: options without flags have none, whatever is stored for the target.
     #[prost(uint32, tag = "1")]
     pub login_flags: u32,
     /// Authentication. Absent: CHAP if a user or secret is given, else none.
@@ -95,13 +95,15 @@ pub struct LoginOptions {
     /// DefaultTime2Retain in seconds, 0 to 3600.
     #[prost(uint32, optional, tag = "7")]
     pub default_time2retain_s: ::core::option::Option<u32>,
-    /// CHAP name that we send, raw bytes. Absent or empty: the initiator's node name.
+    /// CHAP name that we send, raw bytes. Empty: the initiator's node name, whatever is stored for the target; so too
+    /// where it is absent and the target's options have none. Name and secret go together: with one of the two given,
+    /// neither of the target's counts.
     #[prost(bytes = "vec", optional, tag = "8")]
     pub username: ::core::option::Option<::prost::alloc::vec::Vec<u8>>,
-    /// The secret with which we answer the target. Client to daemon only.
+    /// The secret with which we answer the target. Empty: none, whatever is stored for the target. Client to daemon only.
     #[prost(message, optional, tag = "9")]
     pub secret: ::core::option::Option<Secret>,
-    /// Response only: such a secret is stored.
+    /// Response only: such a secret is stored, or an empty one that says that there is none.
     #[prost(bool, tag = "10")]
     pub secret_set: bool,
     /// CHAP name that the target must send in mutual CHAP. Absent: any.
@@ -3250,7 +3252,7 @@ pub struct PersistentLogin {
     /// Numbers to use for its LUNs.
     #[prost(message, optional, tag = "6")]
     pub mapping: ::core::option::Option<TargetMapping>,
-    /// Options, without secrets.
+    /// Options, without secrets. Absent: none were given, the target's own count.
     #[prost(message, optional, tag = "7")]
     pub login_options: ::core::option::Option<LoginOptions>,
     /// The session made from it; absent: none now.

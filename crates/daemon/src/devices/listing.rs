@@ -14,6 +14,8 @@ use crate::initiators::INSTANCE;
 use crate::numbers::{self, LunNumbers, Place};
 use crate::sessions::Entry;
 
+/// `MAX_PATH` less the NUL: callers of the Discovery Library have no room for more.
+const MAX_PATH_LEN: usize = 259;
 /// Partition number of a device that has no partitions.
 const NO_PARTITIONS: u32 = u32::MAX;
 
@@ -41,6 +43,9 @@ struct Known {
     numbers: LunNumbers,
 }
 
+/// Disks of one target, by LUN.
+type ByLun = HashMap<u64, Known>;
+
 impl Known {
     /// `None` for a LUN that is not open yet or of a kind that has no devices.
     fn find(daemon: &Daemon, disk: Arc<Disk>) -> Option<Self> {
@@ -57,12 +62,21 @@ impl Known {
         })
     }
 
-    fn show(&self, entry: &Entry, place: Place) -> v1::Device {
-        let facts = self.disk.facts();
-        let (state, _) = state_of(&self.disk, &facts, Some(entry));
-        let path =
-            |path: Option<&PathBuf>| path.map_or(String::new(), |path| path.display().to_string());
-        let ready = state == v1::DiskState::Ready;
+    /// Whether it can be used now.
+    fn is_ready(&self, daemon: &Daemon) -> bool {
+        let entry = daemon.sessions.get(self.disk.session).ok();
+        let (state, _) = state_of(&self.disk, &self.disk.facts(), entry.as_deref());
+        state == v1::DiskState::Ready
+    }
+
+    /// A disk is shown once, and all ways lead to it: `others` are those of its target that other sessions show.
+    fn show(&self, daemon: &Daemon, place: Place, others: &ByLun) -> v1::Device {
+        let other = others.get(&self.disk.lun.as_u64());
+        let other = other
+            .filter(|other| !self.disk.is_shown() && other.disk.identity() == self.disk.identity());
+        let shown = other.unwrap_or(self);
+        let facts = shown.disk.facts();
+        let ready = self.is_ready(daemon) && shown.is_ready(daemon);
         let is_disk = self.file_device == 7;
         v1::Device {
             session_id: Some(self.disk.session),
@@ -76,15 +90,23 @@ impl Known {
                 lun: self.numbers.os_lun,
             }),
             device_type: self.device_type.into(),
-            interface_name: path(facts.stable_path().as_ref()),
-            legacy_name: path(facts.paths().first()),
+            interface_name: first_that_fits(&facts.stable_paths()),
+            legacy_name: first_that_fits(&facts.paths()),
             storage_device_number: ready.then_some(v1::StorageDeviceNumber {
                 device_type: self.file_device,
-                device_number: self.numbers.device,
+                device_number: shown.numbers.device,
                 partition_number: if is_disk { 0 } else { NO_PARTITIONS },
             }),
         }
     }
+}
+
+/// The first path that a caller has room for: one that is cut leads nowhere, or elsewhere. Empty if there is none.
+fn first_that_fits(paths: &[PathBuf]) -> String {
+    let mut paths = paths.iter().map(|path| path.display().to_string());
+    paths
+        .find(|path| path.len() <= MAX_PATH_LEN)
+        .unwrap_or_default()
 }
 
 /// The devices of a session.
@@ -94,10 +116,20 @@ pub(crate) fn show_devices(daemon: &Daemon, entry: &Entry) -> Vec<v1::Device> {
     let Some(place) = place.filter(|_| entry.view().is_some()) else {
         return Vec::new();
     };
+    let others = shown_by_others(daemon, entry);
     let disks = daemon.disks.of_session(entry.id).into_iter();
     disks
         .filter_map(|disk| Known::find(daemon, disk))
-        .map(|known| known.show(entry, place))
+        .map(|known| known.show(daemon, place, &others))
+        .collect()
+}
+
+/// The disks of the session's target that other sessions show.
+fn shown_by_others(daemon: &Daemon, entry: &Entry) -> ByLun {
+    let disks = daemon.disks.of_target(&entry.origin.target).into_iter();
+    let others = disks.filter(|disk| disk.session != entry.id && disk.is_shown());
+    others
+        .filter_map(|disk| Some((disk.lun.as_u64(), Known::find(daemon, disk)?)))
         .collect()
 }
 

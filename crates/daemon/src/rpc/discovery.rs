@@ -135,6 +135,7 @@ impl Discovery for Service {
             .map(|portal| convert::portal_in(Some(portal)));
         let portals: Result<Vec<_>, Failure> = portals.collect();
         let target = StaticTarget {
+            written_name: None,
             target_name: request.target_name,
             alias: request.alias,
             target_flags: request.target_flags,

@@ -34,7 +34,7 @@ impl Sessions for Service {
             security_flags: request.security_flags,
             mapping: convert::mapping_in(request.mapping)?,
             options: request.login_options.map(convert::options_in).transpose()?,
-            preshared_key: convert::secret_in(request.preshared_key)?,
+            preshared_key: convert::key_in(request.preshared_key)?,
         };
         let daemon = Arc::clone(&self.daemon);
         let work = async move {
@@ -235,7 +235,7 @@ fn show_login(login: PersistentLogin, sessions: &[Arc<Entry>]) -> v1::Persistent
         security_flags: login.security_flags,
         preshared_key_set: login.preshared_key.is_some(),
         mapping: login.mapping.as_ref().map(convert::mapping_out),
-        login_options: Some(convert::options_out(&login.login_options)),
+        login_options: login.login_options.as_ref().map(convert::options_out),
         session_id: entry.map(|entry| entry.id),
         last_error: down.and_then(|entry| entry.last_error()).map(Into::into),
     }

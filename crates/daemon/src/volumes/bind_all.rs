@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hawser_api::{Failure, Status, v1};
 use hawser_store::{BoundKind, BoundVolume};
 
-use super::bind::{MAX_VOLUMES, Wanted, is_same, plain, record};
+use super::bind::{Wanted, check_count, is_same, plain, record};
 use super::usable;
 use crate::daemon::Daemon;
 use crate::devices::usage;
@@ -20,7 +20,7 @@ struct Anew {
 }
 
 /// Makes the list anew from what is now on disks of persistent logins: what was bound and can be bound
-/// again, their mount points, and the disks on which nothing is.
+/// again, their mount points, and the disks on which none of these is.
 ///
 /// What was bound and cannot be bound now, because its disk is away, would be lost from the list: that
 /// is refused unless `drop_absent`.
@@ -42,7 +42,8 @@ pub(crate) async fn bind_all(
     for path in candidates(daemon)? {
         anew.add(daemon, &path, None).await;
     }
-    anew.volumes.truncate(MAX_VOLUMES);
+    // Nothing is left out without a word.
+    check_count(anew.volumes.len())?;
     daemon.records.replace_all(anew.volumes).await?;
     sessions::apply_holds(daemon);
     usable::look(daemon).await;
@@ -103,22 +104,19 @@ fn would_drop(absent: &[v1::SkippedVolume]) -> Failure {
         .with_advice("wait until the targets are back, unbind these paths, or use --force")
 }
 
-/// The mount points on our disks, and a path of each disk without one.
+/// The mount points on our disks, and a path of each disk: it is taken where none of them can be.
 fn candidates(daemon: &Daemon) -> Result<Vec<String>, Failure> {
     let mut paths = Vec::new();
     for disk in daemon.disks.all() {
         let facts = disk.facts();
-        let mounts = usage::mounts_on(&daemon.host, &facts)?;
-        if mounts.is_empty() {
-            paths.extend(facts.stable_path().map(|path| path.display().to_string()));
-        }
         // The oldest first, so that a second mount of a filesystem is the one that is left out.
-        for mount in mounts.iter().rev() {
+        for mount in usage::mounts_on(&daemon.host, &facts)?.iter().rev() {
             let place = mount.mount_point.display().to_string();
             if !paths.contains(&place) {
                 paths.push(place);
             }
         }
+        paths.extend(facts.stable_path().map(|path| path.display().to_string()));
     }
     Ok(paths)
 }

@@ -101,6 +101,8 @@ fn read_bounded(file: &Path) -> io::Result<Option<Vec<u8>>> {
         Ok(opened) => opened,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(None),
+        // The unit's name has four characters for each byte that is no plain one: no file can be called so.
+        Err(error) if error.kind() == io::ErrorKind::InvalidFilename => return Ok(None),
         Err(error) => return Err(error),
     };
     let mut text = Vec::new();
@@ -211,6 +213,22 @@ mod tests {
         for (path, name) in names {
             assert_eq!(unit_name(Path::new(path)), name);
         }
+    }
+
+    #[test]
+    fn a_path_too_long_for_a_units_name_is_looked_up_in_fstab() {
+        let root = tempfile::tempdir().unwrap();
+        let place = format!("/srv/{}", "é".repeat(100));
+        assert!(unit_name(Path::new(&place)).len() > 255);
+        write(root.path(), "etc/systemd/system/x.mount", "");
+        assert!(owner_of(root.path(), Path::new(&place)).unwrap().is_none());
+        write(
+            root.path(),
+            "etc/fstab",
+            &format!("/dev/a {place} xfs rw\n"),
+        );
+        let owner = owner_of(root.path(), Path::new(&place)).unwrap().unwrap();
+        assert_eq!(owner.spec, MountSpec::Path("/dev/a".into()));
     }
 
     #[test]

@@ -13,6 +13,14 @@ use crate::device_number::DeviceNumber;
 /// Longest time for a look at a path or a probe of a device: longer means that it hangs.
 const LOOK_LIMIT: Duration = Duration::from_secs(10);
 
+/// What `stat` says last of a path at which there can be nothing (ENOENT, ENOTDIR, ENAMETOOLONG, ELOOP).
+const LEADS_NOWHERE: [&str; 4] = [
+    "No such file or directory",
+    "Not a directory",
+    "File name too long",
+    "Too many levels of symbolic links",
+];
+
 /// What is at a path, symbolic links followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Seen {
@@ -76,9 +84,8 @@ impl Tools for SystemTools {
         ];
         let said = ask("stat", &stat, path).await?;
         if said.code != 0 {
-            let nothing = ["No such file", "Not a directory"]
-                .iter()
-                .any(|what| said.stderr.contains(what));
+            // At the end: the path, which stands before, may hold the same words.
+            let nothing = LEADS_NOWHERE.iter().any(|why| said.stderr.ends_with(why));
             return if nothing {
                 Ok(None)
             } else {
@@ -193,20 +200,20 @@ mod tests {
         assert_eq!(seen.real_path, real);
         assert_eq!((seen.st_dev, seen.st_ino), (metadata.dev(), metadata.ino()));
         assert_eq!(seen.kind, SeenKind::Directory);
-        assert_eq!(
-            SystemTools
-                .look(&directory.path().join("none"))
-                .await
-                .unwrap(),
-            None
-        );
-        assert_eq!(
-            SystemTools
-                .look(&directory.path().join("link/x/y"))
-                .await
-                .unwrap(),
-            None
-        );
+    }
+
+    #[tokio::test]
+    async fn a_path_that_leads_nowhere_has_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        std::fs::write(path("file"), "").unwrap();
+        std::os::unix::fs::symlink("round", path("round")).unwrap();
+        std::os::unix::fs::symlink("none", path("dangling")).unwrap();
+        let long = "x".repeat(300);
+        for name in ["none", "none/x", "file/x", "round", "dangling", &long] {
+            let seen = SystemTools.look(&path(name)).await.unwrap();
+            assert_eq!(seen, None, "{name}");
+        }
     }
 
     #[test]

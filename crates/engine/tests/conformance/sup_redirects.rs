@@ -147,7 +147,7 @@ async fn sup_l19_in_a_circle() {
         }
     };
     assert!(
-        matches!(failure.kind, LoginFailureKind::TooManyRedirects(_)),
+        matches!(failure.kind, LoginFailureKind::TooManyRedirects { .. }),
         "{failure}"
     );
     assert!(hops > 1);

@@ -88,15 +88,16 @@ async fn only_what_comes_before_a_temporary_redirect_counts_as_a_move() {
 async fn redirects_in_a_circle_end() {
     let server = serve_at(anywhere(), target().lun(0, unit(ram(), "disk"))).await;
     let itself = server.local_addrs()[0];
-    server
-        .faults()
-        .set_redirect(Some(Redirect::temporary(itself)));
-    let session = Session::open(options(itself));
-    let failure = in_time(session.established()).await.unwrap_err();
-    assert!(
-        matches!(failure.kind, LoginFailureKind::TooManyRedirects(_)),
-        "{failure}"
-    );
+    for redirect in [Redirect::temporary(itself), Redirect::permanent(itself)] {
+        let said = redirect.permanent;
+        server.faults().set_redirect(Some(redirect));
+        let session = Session::open(options(itself));
+        let failure = in_time(session.established()).await.unwrap_err();
+        assert!(
+            matches!(failure.kind, LoginFailureKind::TooManyRedirects { permanent, .. } if permanent == said),
+            "{failure}"
+        );
+    }
 }
 
 #[tokio::test]

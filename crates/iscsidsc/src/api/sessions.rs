@@ -7,7 +7,7 @@ use super::{
     ANY_PORT, ConnectionId, ConnectionInfo, ConnectionInfoEx, Device, InitiatorPort, InterfaceType,
     Library, LoggedIn, Login, LoginOptions, LunMapping, NewConnection, Outcome, ScsiAddress,
     Secret, SessionId, SessionInfo, SessionInfoEx, Status, StorageDeviceNumber, TargetMapping, ask,
-    calls, checks,
+    calls,
 };
 
 /// Protocol of a connection: TCP.
@@ -26,15 +26,8 @@ impl Library {
     /// `ISDSC_INVALID_ISCSI_NAME`, `ISDSC_INVALID_TARGET_MAPPING` and those of [`LoginOptions`]; and the status for
     /// how the portal or target refused (§2.3).
     pub fn login(&self, login: Login) -> Result<Outcome<LoggedIn>, Status> {
-        checks::target_name(&login.target_name)?;
-        checks::login_initiator(&login.initiator)?;
-        checks::optional_portal(login.portal.as_ref())?;
-        checks::security_flags(login.security_flags)?;
-        checks::mapping(login.mapping.as_ref())?;
-        checks::key(login.key.as_ref())?;
-        let options = login.login_options.as_ref();
-        options.map_or(Ok(()), LoginOptions::check)?;
-        let (mode, call) = if login.persistent {
+        let persistent = login.persistent;
+        let (mode, call) = if persistent {
             (v1::LoginMode::Store, calls::LOGIN_STORE)
         } else {
             (v1::LoginMode::Now, calls::LOGIN)
@@ -50,7 +43,11 @@ impl Library {
             preshared_key: login.key.map(Secret::into_wire),
             mode: mode.into(),
         };
-        let done = ask!(self, call, sessions.login, request)?;
+        let done = ask!(self, call, sessions.login, request).map_err(|status| match status {
+            // The one name that §2.3 has for it, whatever was in the way.
+            Status::ERROR_DISK_FULL if persistent => Status::COULD_NOT_SAVE_PERSISTENT_LOGIN_DATA,
+            other => other,
+        })?;
         let ids = LoggedIn {
             session_id: done.session_id.unwrap_or_default().into(),
             connection_id: done.connection_id.unwrap_or_default().into(),
@@ -63,7 +60,6 @@ impl Library {
     /// # Errors
     /// `ISDSC_DEVICE_BUSY_ON_SESSION`, `ISDSC_INVALID_SESSION_ID`.
     pub fn logout(&self, session: SessionId) -> Result<(), Status> {
-        checks::session_id(session)?;
         let request = v1::LogoutRequest {
             which: Some(v1::logout_request::Which::SessionId(session.into())),
             force: false,
@@ -77,12 +73,6 @@ impl Library {
     /// `ISDSC_INVALID_SESSION_ID`, `ISDSC_TOO_MANY_CONNECTIONS` above the number that the session agreed on,
     /// `ISDSC_SESSION_BUSY`, and as [`Library::login`].
     pub fn add_connection(&self, new: NewConnection) -> Result<ConnectionId, Status> {
-        checks::session_id(new.session_id)?;
-        checks::optional_portal(new.portal.as_ref())?;
-        checks::security_flags(new.security_flags)?;
-        checks::key(new.key.as_ref())?;
-        let options = new.login_options.as_ref();
-        options.map_or(Ok(()), LoginOptions::check)?;
         let port = InitiatorPort::new(None, new.port_number);
         let request = v1::AddConnectionRequest {
             session_id: Some(new.session_id.into()),
@@ -111,7 +101,6 @@ impl Library {
         session: SessionId,
         connection: ConnectionId,
     ) -> Result<(), Status> {
-        checks::session_id(session)?;
         let request = v1::RemoveConnectionRequest {
             session_id: Some(session.into()),
             connection_id: Some(connection.into()),
@@ -155,7 +144,6 @@ impl Library {
     /// # Errors
     /// `ISDSC_INVALID_SESSION_ID`.
     pub fn devices(&self, session: SessionId) -> Result<Vec<Device>, Status> {
-        checks::session_id(session)?;
         let request = v1::ListDevicesRequest {
             session_id: Some(session.into()),
         };

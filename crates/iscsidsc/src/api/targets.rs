@@ -4,7 +4,7 @@ use hawser_api::v1;
 
 use super::{
     InformationClass, Library, LoginOptions, Portal, PortalGroup, StaticTarget, Status,
-    TargetInformation, ask, calls, checks, convert,
+    TargetInformation, ask, calls, convert,
 };
 
 /// `ISCSI_TCP_PROTOCOL_TYPE`.
@@ -19,13 +19,6 @@ impl Library {
     /// `ISDSC_INVALID_ISCSI_NAME`, `ISDSC_INVALID_TARGET_MAPPING`, `ERROR_INVALID_PARAMETER` for an alias or portal
     /// that cannot be one, those of [`LoginOptions`].
     pub fn add_static_target(&self, target: StaticTarget) -> Result<(), Status> {
-        checks::target_name(&target.name)?;
-        checks::alias(target.alias.as_deref())?;
-        checks::target_flags(target.flags)?;
-        checks::mapping(target.mapping.as_ref())?;
-        checks::portal_group(target.portal_group.as_ref())?;
-        let options = target.login_options.as_ref();
-        options.map_or(Ok(()), LoginOptions::check)?;
         let portals = target.portal_group.unwrap_or_default().portals;
         let request = v1::AddStaticTargetRequest {
             target_name: target.name,
@@ -50,7 +43,6 @@ impl Library {
     /// # Errors
     /// `ISDSC_TARGET_NOT_FOUND` if there is no static target of that name.
     pub fn remove_static_target(&self, name: &str) -> Result<(), Status> {
-        checks::target_name(name)?;
         let request = v1::RemoveStaticTargetRequest {
             target_name: name.to_owned(),
         };
@@ -119,7 +111,6 @@ impl Library {
     }
 
     fn target(&self, name: &str) -> Result<v1::Target, Status> {
-        checks::target_name(name)?;
         let request = v1::GetTargetRequest {
             target_name: name.to_owned(),
         };
@@ -157,15 +148,40 @@ fn chosen(
     Ok(found)
 }
 
+/// Their texts, each once: a portal that is stored both with and without the initiator's name is asked by the same
+/// initiator.
+fn mechanisms(instances: Vec<v1::TargetInstance>) -> Vec<String> {
+    let mut texts: Vec<String> = Vec::new();
+    for text in instances.into_iter().map(|one| one.mechanism_text) {
+        if !texts.contains(&text) {
+            texts.push(text);
+        }
+    }
+    texts
+}
+
+/// The alias that the target told in a login, which holds for all its instances. That of one instance is nothing to
+/// the others.
+fn alias_of_target(target: &v1::Target) -> String {
+    let is_of_an_instance = target.instances.iter().any(|one| one.alias == target.alias);
+    if is_of_an_instance {
+        String::new()
+    } else {
+        target.alias.clone()
+    }
+}
+
 fn information(
     target: v1::Target,
     mechanism: Option<&str>,
     class: InformationClass,
 ) -> Result<TargetInformation, Status> {
+    let told_by_target = alias_of_target(&target);
     let mut instances = chosen(target.instances, mechanism)?;
     if class == InformationClass::DiscoveryMechanisms {
-        let texts = instances.into_iter().map(|one| one.mechanism_text);
-        return Ok(TargetInformation::DiscoveryMechanisms(texts.collect()));
+        return Ok(TargetInformation::DiscoveryMechanisms(mechanisms(
+            instances,
+        )));
     }
     if instances.is_empty() {
         return Err(Status::TARGET_NOT_FOUND);
@@ -175,7 +191,7 @@ fn information(
         InformationClass::ProtocolType => TargetInformation::ProtocolType(TCP),
         InformationClass::TargetAlias => {
             let alias = Some(one.alias).filter(|alias| !alias.is_empty());
-            TargetInformation::TargetAlias(alias.unwrap_or(target.alias))
+            TargetInformation::TargetAlias(alias.unwrap_or(told_by_target))
         }
         InformationClass::DiscoveryMechanisms => {
             TargetInformation::DiscoveryMechanisms(vec![one.mechanism_text])

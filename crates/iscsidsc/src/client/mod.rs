@@ -3,7 +3,7 @@
 //! A [`Connector`] is the way to one daemon. It may be used by any number of threads at once: they share one thread
 //! of ours and the connections that it drives ([`worker`]), each made when it is first needed.
 //!
-//! - There are three connections, one for each [`Lane`]: the daemon carries out a bounded number of calls of one
+//! - There are four connections, one for each [`Lane`]: the daemon carries out a bounded number of calls of one
 //!   connection at once, and logins to a portal that swallows everything must not hold up those who only look.
 //! - Every call has a deadline: [`hawser_api::default_deadline`].
 //! - A daemon that was restarted is connected to again. A call that the old connection failed is repeated once if
@@ -38,13 +38,15 @@ enum Lane {
     Look,
     /// What changes the daemon's store.
     Change,
-    /// What talks to targets, for minutes perhaps; and what waits for such a call to the same target.
-    Network,
+    /// What works on sessions that are there, and their disks: a logout, a SCSI command.
+    Session,
+    /// What connects to targets, of which any may swallow everything until it is given up.
+    Connect,
 }
 
 impl Lane {
     /// How many there are.
-    const COUNT: usize = 3;
+    const COUNT: usize = 4;
 }
 
 /// Time for a call that only looks at the daemon's memory.
@@ -80,8 +82,15 @@ impl Call {
         match self.deadline() {
             short if short <= LOOK_DEADLINE => Lane::Look,
             longer if longer <= CHANGE_DEADLINE => Lane::Change,
-            _ => Lane::Network,
+            _ if self.connects() => Lane::Connect,
+            _ => Lane::Session,
         }
+    }
+
+    /// It makes connections to targets or servers, or waits for one that does.
+    fn connects(&self) -> bool {
+        let makes_session = matches!(self.method, "Login" | "AddConnection");
+        self.service == "hawser.v1.Discovery" || makes_session
     }
 
     /// A request with the call's deadline.

@@ -159,7 +159,6 @@ fn what_a_row_names_is_there() {
 }
 
 #[test]
-#[ignore = "rows are being filled in"]
 fn each_row_names_a_test() {
     let rows = rows();
     let without = rows.iter().filter(|[.., tests]| names(tests).is_empty());

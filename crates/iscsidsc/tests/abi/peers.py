@@ -5,9 +5,10 @@
 | | |
 |---|---|
 | `DISKS` | at `OPEN`, three disks of 64 MiB with 512-byte blocks at LUN 1, 2 and 3 (LUN 0 of tgt is a controller) |
-| `OTHER` | at `OPEN`, two such disks |
+| `OTHER` | at `OPEN`, two such disks; takes digests, and answers other keys than tgt by default |
 | `NAMED` | at `OPEN`, one such disk, shown only to the initiator `NAMED_INITIATOR` |
 | `CHAP` | at `GUARDED`, one disk, for `CHAP_USER` with `CHAP_SECRET` |
+| `NODE_CHAP` | the same for the account `NODE_CHAP_INITIATOR`, the default of an initiator of that name |
 | `MUTUAL` | the same, and it proves itself as `MUTUAL_USER` with `MUTUAL_SECRET` |
 
 tgt tells in SendTargets only the portal at which it is asked: a target has both portals of `OPEN` once both are added.
@@ -38,7 +39,8 @@ def _portal(name):
 OPEN, OPEN_SECOND = _portal("OPEN_PORTAL"), _portal("OPEN_SECOND_PORTAL")
 GUARDED = _portal("GUARDED_PORTAL")
 DISKS, OTHER, NAMED = (os.environ[name] for name in ("DISKS", "OTHER", "NAMED"))
-CHAP, MUTUAL = os.environ["CHAP"], os.environ["MUTUAL"]
+CHAP, MUTUAL, NODE_CHAP = (os.environ[name] for name in ("CHAP", "MUTUAL", "NODE_CHAP"))
+NODE_CHAP_INITIATOR = os.environ["NODE_CHAP_INITIATOR"]
 NAMED_INITIATOR = os.environ["NAMED_INITIATOR"]
 CHAP_USER, CHAP_SECRET, MUTUAL_USER, MUTUAL_SECRET = (
     os.environ[name].encode() for name in ("CHAP_USER", "CHAP_SECRET", "MUTUAL_USER", "MUTUAL_SECRET")
@@ -61,13 +63,17 @@ _HELD = []
 class Relay:
     """Passes bytes between whoever connects to `portal` and a server; a context manager.
 
-    `cut()` breaks what is connected, `refuse()` also refuses what comes then, until `accept()`.
+    `cut()` breaks what is connected, `refuse()` also refuses what comes then, until `accept()`; `hold()` passes nothing on
+    until `release()`, or the cut. `sent` is what came from the initiator's side so far.
     """
 
     def __init__(self, server):
         self._server = server
         self._lock = threading.Lock()
         self._pairs = []
+        self.sent = bytearray()
+        self._open = threading.Event()
+        self._open.set()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.portal = Portal(*self._listener.getsockname())
         self._serve()
@@ -87,8 +93,8 @@ class Relay:
                     continue
                 with self._lock:
                     self._pairs.append(pair)
-                for source, sink in (pair, pair[::-1]):
-                    threading.Thread(target=_pass, args=(source, sink), daemon=True).start()
+                for ends in ((*pair, self.sent), (*pair[::-1], None)):
+                    threading.Thread(target=_pass, args=(self._open, *ends), daemon=True).start()
 
     def cut(self):
         """Breaks all connections."""
@@ -98,6 +104,16 @@ class Relay:
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
             end.close()
+
+        self.release()
+
+    def hold(self):
+        """Keeps what comes, from either side."""
+        self._open.clear()
+
+    def release(self):
+        """Passes on what was kept, and all that comes."""
+        self._open.set()
 
     def refuse(self):
         """Breaks all connections and refuses further ones."""
@@ -118,9 +134,12 @@ class Relay:
         self.refuse()
 
 
-def _pass(source, sink):
-    """Bytes one way, until one of the ends is closed."""
+def _pass(gate, source, sink, record):
+    """Bytes one way while the gate is open, until one of the ends is closed."""
     with contextlib.suppress(OSError):
         while data := source.recv(1 << 16):
+            if record is not None:
+                record += data
+            gate.wait()
             sink.sendall(data)
         sink.shutdown(socket.SHUT_RDWR)

@@ -138,6 +138,15 @@ class NodeName(Case):
         self.assertEqual(api.node_name(), NAME)
 
     @both_widths
+    def test_control_characters_are_refused_and_not_stored(self, api):
+        # Beyond what is documented: docs/porting.md says why.
+        check(api.SetIScsiInitiatorNodeName(NAME))
+        for character in ("\n", "\r", "\t", "\x1b", "\x7f", "\u0085"):
+            status = api.SetIScsiInitiatorNodeName(NAME + character + "x")
+            self.assertStatus(status, ISDSC_INVALID_ISCSI_NAME)
+            self.assertEqual(api.node_name(), NAME)
+
+    @both_widths
     def test_no_place_for_the_name_is_refused(self, api):
         self.assertStatus(api.GetIScsiInitiatorNodeName(None), ERROR_INVALID_PARAMETER)
 

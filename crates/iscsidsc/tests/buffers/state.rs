@@ -6,18 +6,16 @@ use std::os::unix::fs::symlink;
 use hawser_target::{ChapConfig, TargetHandle, TargetServer};
 use hawser_testkit::peers::{TgtConfig, TgtTarget, Tgtd};
 use iscsidsc::api::{
-    AuthType, InitiatorPort, Library, Login, LoginOptions, LunMapping, Portal, PortalGroup, Secret,
-    SessionId, StaticTarget, Status, TargetMapping,
+    AuthType, Device, InitiatorPort, Library, Login, LoginOptions, LunMapping, Portal, PortalGroup,
+    Secret, SessionId, SessionInfo, StaticTarget, Status, TargetMapping,
 };
 
-use super::support::{
-    Daemon, MIB, config, discover, log_in, login_to, portal_of, ready_device, store, until,
-};
+use super::support::{Daemon, MIB, config, discover, log_in, login_to, portal_of, store, until};
 
 /// A target of tgt with two disks, known from two portals.
 pub(crate) const PAIR: &str = "iqn.2026-11.test.buffers:pair";
 /// Another one with one disk.
-pub(crate) const SINGLE: &str = "iqn.2026-11.test.buffers:single";
+const SINGLE: &str = "iqn.2026-11.test.buffers:single";
 /// A target of ours with two portal groups: two portals, then one.
 pub(crate) const GROUPED: &str = "iqn.2026-11.test.buffers:grouped";
 /// A target that was added by hand with all that can be said of one.
@@ -81,8 +79,8 @@ impl Everything {
             lost_session(&library),
         ];
         store_logins(&library, &first);
-        bind(&daemon, sessions[0]);
-        ready_device(&library, sessions[1]);
+        two_disks(&library, sessions[1]);
+        bind(&daemon, &two_disks(&library, sessions[0]));
         add_servers(&library);
         Self {
             daemon,
@@ -177,7 +175,7 @@ fn lost_session(library: &Library) -> SessionId {
     runtime.block_on(handle.kill());
     until("the loss of the session", || {
         let listed = library.sessions()?;
-        let alone = |one: &iscsidsc::api::SessionInfo| one.id == lost && one.connections.is_empty();
+        let alone = |one: &SessionInfo| one.id == lost && one.connections.is_empty();
         if listed.iter().any(alone) {
             Ok(())
         } else {
@@ -224,26 +222,28 @@ fn store_logins(library: &Library, portal: &Portal) {
     });
 }
 
-/// Binds both disks of a session: by a long path, and by one in letters of other tongues.
-fn bind(daemon: &Daemon, session: SessionId) {
-    let library = daemon.library();
-    let devices = until("two disks", || {
+/// Waits until both disks of a session have a number; nothing of them changes after that.
+fn two_disks(library: &Library, session: SessionId) -> Vec<Device> {
+    until("two disks", || {
         let devices = library.devices(session)?;
-        let ready =
-            |one: &&iscsidsc::api::Device| one.storage_device_number.device_number != u32::MAX;
+        let ready = |one: &&Device| one.storage_device_number.device_number != u32::MAX;
         if devices.iter().filter(ready).count() == 2 {
             Ok(devices)
         } else {
             Err(Status::ERROR_TIMEOUT)
         }
-    });
+    })
+}
+
+/// Binds disks: one by a long path, one by a path in letters of other tongues.
+fn bind(daemon: &Daemon, devices: &[Device]) {
     let deep = daemon.path(&"long/".repeat(50));
     std::fs::create_dir_all(&deep).expect("made");
     let paths = [deep.join("path"), daemon.path("Bände mit Räumen ☂ 🖴")];
     for (device, path) in devices.iter().zip(paths) {
         symlink(&device.interface_name, &path).expect("linked");
         let path = path.to_str().expect("is text");
-        assert_eq!(library.add_persistent_device(path), Ok(()));
+        assert_eq!(daemon.library().add_persistent_device(path), Ok(()));
     }
 }
 

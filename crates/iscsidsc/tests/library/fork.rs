@@ -72,7 +72,9 @@ fn a_child_with_the_number_of_its_parent_has_a_connection_of_its_own() {
         && in_child(|| first_of_its_namespace()
             && answers(&library)
             && nest_children()
-            && in_child(|| first_of_its_namespace() && answers(&library))
+            && in_child(
+                || first_of_its_namespace() && answers(&library)
+            )
             && answers(&library))));
     assert!(answers(&library));
 }

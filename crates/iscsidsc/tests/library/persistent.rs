@@ -1,5 +1,7 @@
 //! §2.5 and §5: bound devices and volumes, first of all.
 
+use std::ffi::OsStr;
+use std::path::PathBuf;
 use std::process::Command;
 
 use iscsidsc::api::{Device, InitiatorPort, Library, Status};
@@ -7,6 +9,8 @@ use iscsidsc::api::{Device, InitiatorPort, Library, Status};
 use super::support::{
     Daemon, TARGET, Target, discover, log_in, portal_of, ready_device, store, tgtd,
 };
+
+mod paths;
 
 /// A device of a persistent login.
 fn persistent_device(library: &Library, portal: &iscsidsc::api::Portal) -> Device {
@@ -123,15 +127,22 @@ fn the_list_is_replaced_when_nothing_is_there_any_more() {
     assert_eq!(library.persistent_devices(), Ok(Vec::new()));
 }
 
-fn run(program: &str, arguments: &[&str]) {
+fn run<A: AsRef<OsStr>>(program: &str, arguments: &[A]) {
     let output = Command::new(program).args(arguments).output();
     let output = output.expect("it runs");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program} {arguments:?}: {said}");
+    assert!(output.status.success(), "{program}: {said}");
 }
 
 /// A mount that is taken down whatever becomes of its test.
-struct Mounted(String);
+struct Mounted(PathBuf);
+
+impl Mounted {
+    fn is_mounted(&self) -> bool {
+        let found = Command::new("mountpoint").arg("-q").arg(&self.0).status();
+        found.expect("it runs").success()
+    }
+}
 
 impl Drop for Mounted {
     fn drop(&mut self) {
@@ -150,7 +161,7 @@ fn a_mount_point_with_blanks_and_letters_of_other_tongues_is_bound_also_by_a_lin
     std::fs::create_dir(&place).expect("made");
     let path = place.to_str().expect("is text").to_owned();
     run("mount", &[&device.legacy_name, &path]);
-    let mounted = Mounted(path.clone());
+    let mounted = Mounted(place.clone());
     let link = daemon.path("a link");
     std::os::unix::fs::symlink(&place, &link).expect("made");
     assert_eq!(library.add_persistent_device(&path), Ok(()));

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use iscsidsc::api::{Library, Status};
+use iscsidsc::api::{InitiatorPort, Library, Status};
 
-use super::support::{Daemon, TARGET, Target, discover, store, until};
+use super::support::{Daemon, TARGET, Target, discover, log_in, portal_of, store, tgtd, until};
 
 #[test]
 fn without_a_daemon_the_service_is_not_running() {
@@ -72,4 +72,29 @@ fn a_restart_between_two_calls_is_not_seen() {
     assert_eq!(other.node_name(), Err(Status::SERVICE_NOT_RUNNING));
     daemon.start_again();
     assert_eq!(library.node_name(), name);
+}
+
+/// tgt compares the bytes of names, as others do: it is logged in to under the name as it wrote it, whatever was typed,
+/// also when its login is made again and no discovery tells of it any more.
+#[test]
+fn a_target_with_capitals_in_its_name_is_logged_in_to_as_it_writes_it() {
+    const CAPITALS: &str = "iqn.2026-11.test.iscsidsc:NAS.Target-1";
+    let tgt = tgtd(CAPITALS);
+    let mut daemon = Daemon::start("none");
+    let library = daemon.library();
+    let portal = portal_of(tgt.portal());
+    discover(&library, &portal);
+    let reported = library.targets(false).expect("listed");
+    assert_eq!(reported, [CAPITALS.to_lowercase()]);
+    let session = log_in(&library, &reported[0]);
+    assert_eq!(library.logout(session), Ok(()));
+    store(&library, &CAPITALS.to_uppercase().replacen("IQN", "iqn", 1));
+    let any = InitiatorPort::any();
+    assert_eq!(library.remove_send_target_portal(&any, &portal), Ok(()));
+    daemon.stop();
+    daemon.start_again();
+    until("its login", || match library.sessions()?.as_slice() {
+        [session] if !session.connections.is_empty() => Ok(()),
+        _ => Err(Status::TARGET_NOT_FOUND),
+    });
 }

@@ -99,6 +99,11 @@ impl Daemon {
         self.directory.path().join(name)
     }
 
+    /// The process that it is now.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
     /// Kills it (SIGKILL).
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
@@ -109,8 +114,8 @@ impl Daemon {
 
     /// Asks it to end (SIGTERM) and waits for that.
     pub(crate) fn stop(&mut self) {
+        let pid = self.pid().to_string();
         let mut child = self.child.take().expect("it runs");
-        let pid = child.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status();
         assert!(sent.expect("kill runs").success());
         assert!(child.wait().expect("gone").success(), "it ended well");

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use iscsidsc::api::{Library, Login, LoginOptions, StaticTarget, Status};
 
-use super::support::{Daemon, TARGET, Target, discover, login_to, portal_of};
+use super::support::{Daemon, TARGET, Target, discover, log_in, login_to, portal_of};
 
 const THREADS: usize = 32;
 const CALLS_AT_LEAST: u64 = 1000;
@@ -111,11 +111,14 @@ const AT_ONCE: usize = 64;
 const PROMPT: Duration = Duration::from_secs(5);
 
 #[test]
-fn logins_that_hang_hold_up_neither_reads_nor_changes() {
+fn logins_that_hang_hold_up_nobody_else() {
+    let target = Target::start();
     let hole = TcpListener::bind("127.0.0.1:0").expect("bound");
     let portal = portal_of(hole.local_addr().expect("has one"));
     let mut daemon = Daemon::start("none");
     let library = daemon.library();
+    discover(&library, &target.portal());
+    let session = log_in(&library, TARGET);
     let name = |number: usize| format!("iqn.2026-11.test.iscsidsc:hole-{number}");
     for number in 0..HANGING {
         let target = StaticTarget {
@@ -140,9 +143,11 @@ fn logins_that_hang_hold_up_neither_reads_nor_changes() {
         let hanging: Vec<_> = hole.incoming().take(AT_ONCE).collect();
         let begun = Instant::now();
         assert!(library.node_name().is_ok());
-        assert_eq!(library.sessions(), Ok(Vec::new()));
-        assert_eq!(library.targets(false).map(|all| all.len()), Ok(HANGING));
+        assert_eq!(library.sessions().map(|all| all.len()), Ok(1));
+        assert_eq!(library.targets(false).map(|all| all.len()), Ok(HANGING + 1));
         assert_eq!(library.add_radius_server("192.0.2.1"), Ok(()));
+        assert!(library.scsi_report_luns(session).is_ok());
+        assert_eq!(library.logout(session), Ok(()));
         let took = begun.elapsed();
         // Ends the logins before anything is said of the time, or they would go on while the test fails.
         daemon.kill();

@@ -207,8 +207,9 @@ pub struct MutualChap {
 /// How we prove ourselves.
 #[derive(Debug, Clone)]
 pub struct ChapConfig {
-    /// Our CHAP name; may be empty, which some arrays ask for.
-    pub user: String,
+    /// Our CHAP name; may be empty, which some arrays ask for. It is sent as it is: administrators of targets type
+    /// names in the encoding of their own machine, so it need not be UTF-8.
+    pub user: Vec<u8>,
     /// Our secret.
     pub secret: ChapSecret,
     /// The algorithms to offer, in this order.
@@ -224,7 +225,7 @@ pub struct ChapConfig {
 impl ChapConfig {
     /// One-way CHAP with all algorithms, strongest first.
     #[must_use]
-    pub fn one_way(user: impl Into<String>, secret: ChapSecret) -> Self {
+    pub fn one_way(user: impl Into<Vec<u8>>, secret: ChapSecret) -> Self {
         Self {
             user: user.into(),
             secret,
@@ -333,7 +334,10 @@ impl LoginConfig {
         }
         check_text(
             "initiator alias",
-            self.initiator_alias.as_deref().unwrap_or_default(),
+            self.initiator_alias
+                .as_deref()
+                .unwrap_or_default()
+                .as_bytes(),
         )?;
         if let Some(chap) = &self.chap {
             self.check_chap(chap)?;
@@ -361,8 +365,8 @@ impl LoginConfig {
     }
 }
 
-fn check_text(what: &'static str, text: &str) -> Result<(), ConfigError> {
-    if text.len() > MAX_VALUE_BYTES || text.contains('\0') {
+fn check_text(what: &'static str, text: &[u8]) -> Result<(), ConfigError> {
+    if text.len() > MAX_VALUE_BYTES || text.contains(&0) {
         return Err(ConfigError::TextTooLong { what });
     }
     Ok(())

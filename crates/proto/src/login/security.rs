@@ -237,11 +237,11 @@ impl ExpectChapChallenge {
             .check_fresh(&ctx.ledger)
             .map_err(AuthenticationFailure::Chap)?;
 
-        if self.chap.user.starts_with("0x") || self.chap.user.starts_with("0b") {
+        if self.chap.user.starts_with(b"0x") || self.chap.user.starts_with(b"0b") {
             ctx.intake.note(Unusual::ChapNameLooksEncoded);
         }
         let mut text = ctx.answers();
-        text.push("CHAP_N", &self.chap.user);
+        text.push_bytes("CHAP_N", &self.chap.user);
         text.push("CHAP_R", &theirs.respond(&self.chap.secret).to_text());
         let ours = self
             .chap

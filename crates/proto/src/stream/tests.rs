@@ -349,6 +349,36 @@ fn a_wrong_header_digest_is_fatal() {
 }
 
 #[test]
+fn a_wrong_header_digest_may_be_skipped_but_not_twice_in_a_row() {
+    let sent = mixed();
+    let first = wire(&sent[..1], (true, true));
+    let mut spoilt = first.clone();
+    spoilt[20] ^= 1;
+    for piece in [1, 7, 1000] {
+        let mut receiver = receiver((true, true));
+        receiver.set_skip_bad_headers(true);
+        let stream = [&spoilt[..], &first, &spoilt, &spoilt].concat();
+        let (mut bad, mut fatal) = (Vec::new(), None);
+        for part in stream.chunks(piece) {
+            let mut input = part;
+            loop {
+                match receiver.next(&mut input) {
+                    Ok(Some(Item::Header(_))) => bad.push(receiver.header_is_bad()),
+                    Ok(Some(_)) => {}
+                    Ok(None) => break,
+                    Err(offence) => {
+                        fatal = Some(offence);
+                        break;
+                    }
+                }
+            }
+        }
+        assert_eq!(bad, [true, false, true], "in pieces of {piece}");
+        assert!(matches!(fatal, Some(Offence::HeaderDigest { .. })));
+    }
+}
+
+#[test]
 fn a_data_segment_above_our_limit_is_refused() {
     let mut receiver = Receiver::new(512);
     let at_the_limit = wire(&[Sent::new(0x25, &[0; 512])], (false, false));

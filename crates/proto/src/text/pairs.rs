@@ -139,10 +139,15 @@ impl PairWriter {
 
     /// Adds `key=value`.
     pub fn push(&mut self, key: &str, value: &str) {
-        debug_assert!(!key.contains(['=', '\0']) && !value.contains('\0'));
+        self.push_bytes(key, value.as_bytes());
+    }
+
+    /// The same with a value that need not be UTF-8, as a CHAP name.
+    pub fn push_bytes(&mut self, key: &str, value: &[u8]) {
+        debug_assert!(!key.contains(['=', '\0']) && !value.contains(&0));
         self.bytes.extend_from_slice(key.as_bytes());
         self.bytes.push(b'=');
-        self.bytes.extend_from_slice(value.as_bytes());
+        self.bytes.extend_from_slice(value);
         self.bytes.push(0);
     }
 

@@ -89,8 +89,12 @@ pub enum DiscoverySource {
 pub struct DiscoveredTarget {
     /// What told of it.
     pub source: DiscoverySource,
-    /// iSCSI name.
+    /// iSCSI name, normalised.
     pub target_name: String,
+    /// The name as the source wrote it, if that is not the normalised one: targets that compare bytes know
+    /// no other.
+    #[serde(default)]
+    pub written_name: Option<String>,
     /// Alias, or empty.
     pub alias: String,
     /// Where it is reached.
@@ -122,8 +126,11 @@ impl Record for DiscoveredTarget {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StaticTarget {
-    /// iSCSI name.
+    /// iSCSI name, normalised.
     pub target_name: String,
+    /// The name as it was given, if that is not the normalised one.
+    #[serde(default)]
+    pub written_name: Option<String>,
     /// Alias, or empty.
     pub alias: String,
     /// `ISCSI_TARGET_FLAGS` as given.

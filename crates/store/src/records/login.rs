@@ -130,9 +130,10 @@ pub struct LoginOptions {
     pub default_time2wait_s: Option<u32>,
     /// DefaultTime2Retain in seconds.
     pub default_time2retain_s: Option<u32>,
-    /// CHAP name that we send, raw bytes.
+    /// CHAP name that we send, raw bytes; empty: the initiator's node name, whatever the target's options say.
     pub username: Option<Vec<u8>>,
-    /// The secret with which we answer the target. Sealed in the database.
+    /// The secret with which we answer the target; empty: there is none, whatever the target's options say. Sealed
+    /// in the database.
     #[serde(skip)]
     pub secret: Option<Secret>,
     /// CHAP name that the target must send.
@@ -200,8 +201,11 @@ pub struct LunMapping {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PersistentLogin {
-    /// iSCSI name of the target.
+    /// iSCSI name of the target, normalised.
     pub target_name: String,
+    /// The name as the target was logged in to, if that is not the normalised one.
+    #[serde(default)]
+    pub written_name: Option<String>,
     /// Its LUNs are not shown as disks.
     pub informational: bool,
     /// Initiator and source address.
@@ -220,8 +224,9 @@ pub struct PersistentLogin {
     pub security_flags: u64,
     /// Numbers for its LUNs.
     pub mapping: Option<TargetMapping>,
-    /// Options.
-    pub login_options: LoginOptions,
+    /// Options; `None`: none were given, so that the target's own count, whatever they are when it is logged in to.
+    #[serde(default)]
+    pub login_options: Option<LoginOptions>,
     /// IKE preshared key. Sealed in the database.
     #[serde(skip)]
     pub preshared_key: Option<Secret>,
@@ -243,7 +248,8 @@ pub struct PersistentLoginKey {
 
 impl Stored for PersistentLogin {
     fn secrets(&mut self) -> SecretSlots<'_> {
-        let mut slots = self.login_options.secret_slots();
+        let options = self.login_options.as_mut();
+        let mut slots = options.map(LoginOptions::secret_slots).unwrap_or_default();
         slots.push(("preshared-key", &mut self.preshared_key));
         slots
     }

@@ -47,6 +47,7 @@ pub(super) async fn log_in(
         group,
         local,
         judged: false,
+        exp_stat_sn: None,
         stat_sn: FIRST_STAT_SN,
     };
     let entered = tokio::time::timeout(LOGIN_TIMEOUT, phase.run())
@@ -77,6 +78,8 @@ struct Phase {
     local: SocketAddr,
     /// Whether the registry has been asked about this login.
     judged: bool,
+    /// ExpStatSN of the first request.
+    exp_stat_sn: Option<u32>,
     stat_sn: u32,
 }
 
@@ -95,6 +98,7 @@ impl Phase {
             }
             first = false;
             let request = LoginRequest::from_bhs(&pdu.header);
+            self.exp_stat_sn.get_or_insert(request.exp_stat_sn.get());
             let step = self.login.handle(request, &pdu.data);
             match self.judge(request, step) {
                 Step::Reply(response, text) => self.send(request, response, &text).await?,
@@ -119,7 +123,7 @@ impl Phase {
         }
         let key = key(peer, request, self.group);
         self.judged = true;
-        match self.shared.registry.judge(&key, ticket(request)) {
+        match self.shared.registry.judge(&key, self.ticket(request)) {
             Ok(()) => step,
             Err(status) => refuse(request, status, Vec::new()),
         }
@@ -146,7 +150,7 @@ impl Phase {
         let shared = Arc::clone(&self.shared);
         let admitted = shared
             .registry
-            .admit(&shared, key, &peer, ticket(request), link)
+            .admit(&shared, key, &peer, self.ticket(request), link)
             .await;
         let session = match admitted {
             Ok(session) => session,
@@ -160,13 +164,14 @@ impl Phase {
         let cid = request.cid.get();
         let seat = Seat::new(Arc::clone(&session), cid);
         // From the moment the initiator knows that it is in, no event may be missed.
-        shared.faults.subscribe(Arc::downgrade(&mailbox));
+        shared.faults.subscribe(cid, Arc::downgrade(&mailbox));
         response.tsih = session.tsih.into();
         let window = session.lock().numbers();
         self.send_numbered(response, &text, window).await?;
         let receiver = self.reader.receiver();
         receiver.set_digests(parameters.header_digest, parameters.data_digest);
         receiver.set_max_recv_data_segment_length(parameters.max_recv_data_segment);
+        receiver.set_skip_bad_headers(session.skips_bad_headers());
         let entered = Entered {
             stream: self.stream,
             reader: self.reader,
@@ -226,6 +231,15 @@ impl Phase {
         }
     }
 
+    fn ticket(&self, request: &LoginRequest) -> Ticket {
+        Ticket {
+            tsih: request.tsih.get(),
+            cid: request.cid.get(),
+            cmd_sn: request.cmd_sn.get(),
+            exp_stat_sn: self.exp_stat_sn,
+        }
+    }
+
     /// The next PDU; `None` when there is none.
     async fn next_pdu(&mut self) -> Option<Whole> {
         loop {
@@ -251,14 +265,6 @@ fn key(peer: &Peer, request: &LoginRequest, group: u16) -> SessionKey {
         isid: request.isid,
         target: peer.purpose.target().map(|target| target.name.clone()),
         group,
-    }
-}
-
-fn ticket(request: &LoginRequest) -> Ticket {
-    Ticket {
-        tsih: request.tsih.get(),
-        cid: request.cid.get(),
-        cmd_sn: request.cmd_sn.get(),
     }
 }
 

@@ -137,6 +137,7 @@ impl Connection {
             mailbox,
         } = entered;
         let mut out = Output::default();
+        out.set_cid(cid);
         if let Some(link) = session.lock().link(cid) {
             out.set_digests(link.parameters.header_digest, link.parameters.data_digest);
         }
@@ -190,6 +191,8 @@ impl Connection {
             match event {
                 Event::Drop => return Err(End::Dropped),
                 Event::Async(event) => turn.announce(self.cid, &event),
+                Event::Farewell(whole, times) => turn.announce_end(self.cid, whole, times),
+                Event::RequestLogout(seconds) => turn.request_logout(self.cid, seconds),
                 Event::Ping(ttt) => turn.ping(self.cid, ttt),
                 Event::Refresh => turn.refresh_window(self.cid),
             }
@@ -307,6 +310,9 @@ impl Connection {
         match core.link(self.cid) {
             None => Err(End::Dropped),
             Some(link) => match link.ending {
+                Ending::Open if link.out.is_cut() && link.out.is_empty() && self.out.is_empty() => {
+                    Err(End::Dropped)
+                }
                 Ending::Open => Ok(()),
                 Ending::Now => Err(End::Dropped),
                 Ending::AfterOutput if link.out.is_empty() && self.out.is_empty() => {

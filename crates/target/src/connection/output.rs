@@ -9,7 +9,7 @@ use std::sync::Arc;
 use hawser_proto::digest::{DIGEST_LENGTH, wire_digest};
 use hawser_proto::pdu::{Bhs, pad_length};
 
-use crate::faults::Faults;
+use crate::faults::{Direction, Faults, PduAction};
 
 /// A run of gathered bytes is closed when it has grown to this many, so that it can be reused.
 const RUN_LIMIT: usize = 256 * 1024;
@@ -42,13 +42,40 @@ impl Chunk {
     }
 }
 
+/// Which digests of a PDU are to be wrong.
+#[derive(Debug, Clone, Copy, Default)]
+struct Spoilt {
+    header: bool,
+    data: bool,
+}
+
+impl Spoilt {
+    const HEADER: Self = Self {
+        header: true,
+        data: false,
+    };
+    const DATA: Self = Self {
+        header: false,
+        data: true,
+    };
+}
+
 /// The payload of one PDU.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Payload<'a> {
     /// Bytes to copy; none make no data segment.
     Bytes(&'a [u8]),
     /// A range of a large buffer, to be written from where it is.
     Part(&'a Arc<Vec<u8>>, Range<usize>),
+}
+
+impl Payload<'_> {
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Bytes(bytes) => bytes.is_empty(),
+            Self::Part(_, range) => range.is_empty(),
+        }
+    }
 }
 
 /// The queue of bytes to write on one connection.
@@ -66,6 +93,8 @@ pub(crate) struct Output {
     payloads: Vec<Vec<u8>>,
     header_digest: bool,
     data_digest: bool,
+    /// The connection, which faults may be meant for.
+    cid: u16,
     /// Nothing more is taken once the PDU after which a fault closes the connection is queued.
     cut: bool,
 }
@@ -75,6 +104,11 @@ impl Output {
     pub(crate) fn set_digests(&mut self, header: bool, data: bool) {
         self.header_digest = header;
         self.data_digest = data;
+    }
+
+    /// Says which connection it writes to.
+    pub(crate) fn set_cid(&mut self, cid: u16) {
+        self.cid = cid;
     }
 
     /// Whether everything has been written.
@@ -98,7 +132,43 @@ impl Output {
         if self.cut {
             return;
         }
-        let header_digest = self.header_digest.then(|| header_digest(header, faults));
+        let opcode = header[0];
+        match faults.take_strike(Direction::Sent, opcode, self.cid) {
+            None => self.push_one(header, payload, Spoilt::default(), faults),
+            Some(PduAction::Drop) => {}
+            Some(PduAction::Duplicate) => {
+                self.push_one(header, payload.clone(), Spoilt::default(), faults);
+                self.push_one(header, payload, Spoilt::default(), faults);
+            }
+            Some(PduAction::SpoilHeaderDigest) => {
+                self.push_one(header, payload, Spoilt::HEADER, faults);
+            }
+            Some(PduAction::SpoilDataDigest) => {
+                self.push_one(header, payload, Spoilt::DATA, faults);
+            }
+            Some(PduAction::CutBefore) => self.cut = true,
+            Some(PduAction::CutAfter) => {
+                self.push_one(header, payload, Spoilt::default(), faults);
+                self.cut = true;
+            }
+        }
+    }
+
+    /// Throws away what is queued.
+    pub(crate) fn discard(&mut self) {
+        self.chunks.clear();
+        self.open.clear();
+        (self.pending, self.written) = (0, 0);
+    }
+
+    fn push_one(&mut self, header: &Bhs, payload: Payload<'_>, spoilt: Spoilt, faults: &Faults) {
+        let spoilt = Spoilt {
+            header: self.header_digest && (spoilt.header || faults.take_header_digest()),
+            ..spoilt
+        };
+        let header_digest = self
+            .header_digest
+            .then(|| spoil(wire_digest(header), spoilt.header));
         let run = self.run();
         let before = run.len();
         run.extend_from_slice(header);
@@ -106,12 +176,14 @@ impl Output {
             run.extend_from_slice(&digest);
         }
         let mut queued = run.len() - before;
+        let has_data_digest = self.data_digest && !payload.is_empty();
+        let spoilt = has_data_digest && (spoilt.data || faults.take_data_digest());
         queued += match payload {
-            Payload::Bytes(bytes) => self.push_bytes(bytes, faults),
-            Payload::Part(payload, range) => self.push_part(payload, range, faults),
+            Payload::Bytes(bytes) => self.push_bytes(bytes, spoilt),
+            Payload::Part(payload, range) => self.push_part(payload, range, spoilt),
         };
         self.pending += queued;
-        self.cut = faults.pdu_sent();
+        self.cut |= faults.pdu_sent();
     }
 
     /// Puts as many slices as there are, and fit, into `slices`; returns how many. At most `limit`
@@ -191,7 +263,7 @@ impl Output {
         }
     }
 
-    fn push_bytes(&mut self, bytes: &[u8], faults: &Faults) -> usize {
+    fn push_bytes(&mut self, bytes: &[u8], spoilt: bool) -> usize {
         if bytes.is_empty() {
             return 0;
         }
@@ -199,11 +271,11 @@ impl Output {
         let run = self.run();
         let start = run.len();
         run.extend_from_slice(bytes);
-        finish_data(run, start, with_digest, faults);
+        finish_data(run, start, with_digest, spoilt);
         run.len() - start
     }
 
-    fn push_part(&mut self, payload: &Arc<Vec<u8>>, range: Range<usize>, faults: &Faults) -> usize {
+    fn push_part(&mut self, payload: &Arc<Vec<u8>>, range: Range<usize>, spoilt: bool) -> usize {
         let bytes = payload.get(range.clone()).unwrap_or_default();
         if bytes.is_empty() {
             return 0;
@@ -213,7 +285,7 @@ impl Output {
             let mut digest = hawser_proto::digest::Digest::new();
             digest.update(bytes);
             digest.update([0; 3].get(..pad).unwrap_or_default());
-            spoil(digest.finish(), faults.take_data_digest())
+            spoil(digest.finish(), spoilt)
         });
         let length = bytes.len();
         self.close_run();
@@ -231,22 +303,18 @@ impl Output {
 }
 
 /// Pads the data that begins at `start` and adds its digest.
-fn finish_data(run: &mut Vec<u8>, start: usize, with_digest: bool, faults: &Faults) {
+fn finish_data(run: &mut Vec<u8>, start: usize, with_digest: bool, spoilt: bool) {
     let pad = pad_length_of(run.len() - start);
     run.resize(run.len() + pad, 0);
     if with_digest {
         let digest = wire_digest(run.get(start..).unwrap_or_default());
-        run.extend_from_slice(&spoil(digest, faults.take_data_digest()));
+        run.extend_from_slice(&spoil(digest, spoilt));
     }
 }
 
 /// The padding behind `length` bytes; a data segment never has more than 24 bits of length.
 fn pad_length_of(length: usize) -> usize {
     pad_length(u32::try_from(length).unwrap_or_default())
-}
-
-fn header_digest(header: &Bhs, faults: &Faults) -> [u8; DIGEST_LENGTH] {
-    spoil(wire_digest(header), faults.take_header_digest())
 }
 
 fn spoil(digest: [u8; DIGEST_LENGTH], wanted: bool) -> [u8; DIGEST_LENGTH] {

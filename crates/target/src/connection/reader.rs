@@ -41,6 +41,8 @@ pub(crate) trait Lender {
 struct Current {
     header: Bhs,
     sink: Sink,
+    /// Its header digest was wrong: nothing of it is used.
+    bad: bool,
 }
 
 /// The receiving half.
@@ -153,10 +155,13 @@ impl Reader {
         while go_on && let Some(item) = receiver.next(&mut input)? {
             match item {
                 Item::Header(header) => {
-                    *current = Some(Current {
-                        header,
-                        sink: handler.begin(&header),
-                    });
+                    let bad = receiver.header_is_bad();
+                    let sink = if bad {
+                        Sink::Discard
+                    } else {
+                        handler.begin(&header)
+                    };
+                    *current = Some(Current { header, sink, bad });
                 }
                 Item::Data { offset, bytes } => match current.map(|current| current.sink) {
                     Some(Sink::Task(itt, base)) => {
@@ -167,7 +172,8 @@ impl Reader {
                     _ => {}
                 },
                 Item::End { digest_ok } => {
-                    let Some(Current { header, sink }) = current.take() else {
+                    let Some(Current { header, sink, .. }) = current.take().filter(|it| !it.bad)
+                    else {
                         continue;
                     };
                     let length = BasicHeader::from_bhs(&header).data_segment_length() as usize;

@@ -17,6 +17,7 @@ pub(super) enum Attention {
     ModeParametersChanged,
     CapacityChanged,
     ReportedLunsChanged,
+    CommandsCleared,
 }
 
 impl Attention {
@@ -30,6 +31,7 @@ impl Attention {
             Self::ModeParametersChanged => (0x2a, 0x01),
             Self::CapacityChanged => (0x2a, 0x09),
             Self::ReportedLunsChanged => (0x3f, 0x0e),
+            Self::CommandsCleared => (0x47, 0x7f),
         };
         Sense::new(SenseKey::UnitAttention, asc, ascq)
     }
@@ -79,6 +81,12 @@ impl Attentions {
         for waiting in self.0.values_mut() {
             *waiting = BTreeSet::from([Attention::Reset]);
         }
+    }
+
+    /// How many pieces of news wait for `nexus`, and the first.
+    pub(super) fn waiting(&self, nexus: &Nexus) -> Option<(usize, Attention)> {
+        let waiting = self.0.get(nexus)?;
+        Some((waiting.len(), *waiting.first()?))
     }
 
     /// Takes what `nexus` must hear next.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use hawser_scsi::{Lun, Status, opcode};
+use hawser_scsi::{Lun, Sense, Status, opcode};
 
 use super::attention::Attention;
 use super::nexus::Nexus;
@@ -89,6 +89,21 @@ impl Device {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         inner.nexuses.remove(nexus);
         inner.units.values().for_each(|unit| unit.nexus_lost(nexus));
+    }
+
+    /// How many unit attentions the disk at `lun` has for a nexus, and the sense data of the first,
+    /// which stays; `None` without any.
+    #[must_use]
+    pub fn news(&self, nexus: &Nexus, lun: Lun) -> Option<(usize, Sense)> {
+        self.unit(lun)?.news(nexus)
+    }
+
+    /// Commands that a nexus had given the disk at `lun` were ended without an answer when their
+    /// connection went: it hears so before its next command (RFC 7143 §11.14.5, 47h/7Fh).
+    pub fn commands_cleared(&self, nexus: &Nexus, lun: Lun) {
+        if let Some(unit) = self.unit(lun) {
+            unit.commands_cleared(nexus);
+        }
     }
 
     /// LOGICAL UNIT RESET; false if there is no such disk.

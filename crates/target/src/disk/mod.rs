@@ -33,6 +33,7 @@ mod attention;
 pub mod backend;
 mod commands;
 mod device;
+mod echo;
 mod identity;
 mod nexus;
 mod refusal;
@@ -44,6 +45,7 @@ mod unit;
 
 pub use backend::{Backend, Extent, FileBackend, RamBackend, VolatileCache};
 pub use device::Device;
+pub use echo::{ECHO, echo};
 pub use identity::UnitIdentity;
 pub use nexus::Nexus;
 pub use task::CommandResult;

@@ -122,6 +122,19 @@ impl LogicalUnit {
             .tell_others(None, Attention::CapacityChanged);
     }
 
+    /// How many unit attentions wait for a nexus, and the first.
+    pub(super) fn news(&self, nexus: &Nexus) -> Option<(usize, Sense)> {
+        let waiting = self.state().attentions.waiting(nexus);
+        waiting.map(|(count, first)| (count, first.sense()))
+    }
+
+    /// Commands of this nexus were ended by the protocol without an answer (RFC 7143 §11.14.5).
+    pub(super) fn commands_cleared(&self, nexus: &Nexus) {
+        self.state()
+            .attentions
+            .tell(nexus, Attention::CommandsCleared);
+    }
+
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

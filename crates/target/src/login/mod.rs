@@ -236,7 +236,7 @@ impl Login {
             }
         }
         if self.peer.is_none() {
-            self.identify(&pairs)?;
+            self.identify(&pairs, request.tsih.get() == 0)?;
         }
         let mut out = PairWriter::new();
         self.greet(&mut out);
@@ -249,7 +249,7 @@ impl Login {
     }
 
     /// Learns from the first text who logs in and what for.
-    fn identify(&mut self, pairs: &[Pair<'_>]) -> Result<(), LoginStatus> {
+    fn identify(&mut self, pairs: &[Pair<'_>], leading: bool) -> Result<(), LoginStatus> {
         let value = |key: Key| pairs.iter().find(|pair| pair.key == spec(key).name);
         let initiator = value(Key::InitiatorName).ok_or(LoginStatus::MISSING_PARAMETER)?;
         let initiator =
@@ -268,7 +268,7 @@ impl Login {
         };
         let discovery = matches!(purpose, Purpose::Discovery);
         self.security = Some(Security::new(chap, self.random));
-        self.negotiation = Some(Negotiation::new(policy, discovery));
+        self.negotiation = Some(Negotiation::new(policy, discovery, leading));
         self.peer = Some(Peer { initiator, purpose });
         Ok(())
     }

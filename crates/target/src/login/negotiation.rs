@@ -14,14 +14,21 @@ use crate::policy::{DigestPolicy, KeyPolicy, SEGMENT_RANGE};
 /// The digest of RFC 7143 §13.1.
 const CRC32C: &str = "CRC32C";
 
-/// The task reporting that comes with one connection a session (RFC 7143 §13.23).
-const TASK_REPORTING: &[&str] = &["RFC3720", "ResponseFence"];
+/// What we take of `TaskReporting` (RFC 7143 §13.23).
+const TASK_REPORTING: [&str; 2] = ["RFC3720", "ResponseFence"];
+
+/// The same with [`FAST_ABORT`].
+const FAST_TASK_REPORTING: [&str; 3] = ["RFC3720", "ResponseFence", FAST_ABORT];
+
+const FAST_ABORT: &str = "FastAbort";
 
 /// The negotiation of one login.
 #[derive(Debug)]
 pub(crate) struct Negotiation {
     policy: KeyPolicy,
     discovery: bool,
+    /// Whether the login begins a session: only then session-wide keys may be said.
+    leading: bool,
     parameters: Parameters,
     settled: BTreeSet<Key>,
     /// What we proposed ourselves and have no answer to yet.
@@ -30,11 +37,13 @@ pub(crate) struct Negotiation {
 }
 
 impl Negotiation {
-    /// A negotiation that wants what `policy` says; of a discovery session or a normal one.
-    pub(crate) fn new(policy: KeyPolicy, discovery: bool) -> Self {
+    /// A negotiation that wants what `policy` says; of a discovery session or a normal one, in the
+    /// login that begins it or in that of a further connection.
+    pub(crate) fn new(policy: KeyPolicy, discovery: bool, leading: bool) -> Self {
         Self {
             policy,
             discovery,
+            leading,
             parameters: Parameters::default(),
             settled: BTreeSet::new(),
             proposed: BTreeSet::new(),
@@ -51,8 +60,9 @@ impl Negotiation {
         mut keys: Vec<(Key, &str)>,
         out: &mut PairWriter,
     ) -> Result<(), LoginStatus> {
-        // FirstBurstLength may not exceed MaxBurstLength: settle the latter first.
-        keys.sort_by_key(|(key, _)| *key == Key::FirstBurstLength);
+        // FirstBurstLength may not exceed MaxBurstLength, and MaxOutstandingR2T depends on recovery
+        // and order: they come last.
+        keys.sort_by_key(|(key, _)| matches!(key, Key::FirstBurstLength | Key::MaxOutstandingR2T));
         keys.into_iter()
             .try_for_each(|(key, value)| self.answer_one(key, value, out))
     }
@@ -138,7 +148,12 @@ impl Negotiation {
         if no_digest || bursts || !self.proposed.is_empty() {
             return Err(LoginStatus::INITIATOR_ERROR);
         }
-        Ok(parameters.clone())
+        let mut agreed = parameters.clone();
+        if self.repeats_last_only() {
+            // Whatever was said before: fewer than agreed are always allowed.
+            agreed.max_outstanding_r2t = 1;
+        }
+        Ok(agreed)
     }
 
     /// The keys that must be proposed because their defaults are not what we want.
@@ -170,7 +185,11 @@ impl Negotiation {
                 policy.time2retain < now.time2retain,
             ),
         ]);
-        let unsettled = |key: &Key| !self.settled.contains(key);
+        // RFC 7143 §13: what holds for the session was agreed on when it began.
+        let unsettled = |key: &Key| {
+            let allowed = self.leading || !spec(*key).stages.leading_only;
+            allowed && !self.settled.contains(key)
+        };
         candidates
             .into_iter()
             .filter(|(_, wanted)| *wanted)
@@ -184,12 +203,18 @@ impl Negotiation {
         !self.discovery && (!self.parameters.initial_r2t || self.parameters.immediate_data)
     }
 
+    /// RFC 7143 §13.19: with recovery and sequences in order there is one R2T at a time.
+    fn repeats_last_only(&self) -> bool {
+        self.parameters.error_recovery_level > 0 && self.parameters.data_sequence_in_order
+    }
+
     /// What we take of a list key.
     fn list(&self, key: Key) -> &'static [&'static str] {
         let digest = match key {
             Key::HeaderDigest => self.policy.header_digest,
             Key::DataDigest => self.policy.data_digest,
-            _ => return TASK_REPORTING,
+            _ if self.policy.fast_abort => return &FAST_TASK_REPORTING,
+            _ => return &TASK_REPORTING,
         };
         match digest {
             DigestPolicy::Offered => &[CRC32C, NONE],
@@ -211,12 +236,14 @@ impl Negotiation {
             Key::FirstBurstLength => number(policy.first_burst.min(self.parameters.max_burst)),
             Key::DefaultTime2Wait => number(policy.time2wait.into()),
             Key::DefaultTime2Retain => number(policy.time2retain.into()),
+            Key::MaxOutstandingR2T if self.repeats_last_only() => number(1),
             Key::MaxOutstandingR2T => number(policy.max_outstanding_r2t.into()),
             Key::DataPduInOrder => Some(Offer::Boolean(policy.data_pdu_in_order)),
             Key::DataSequenceInOrder => Some(Offer::Boolean(policy.data_sequence_in_order)),
-            // Session recovery only, and the features of RFC 7143 only.
-            Key::ErrorRecoveryLevel => number(0),
-            Key::IscsiProtocolLevel => number(1),
+            // RFC 7143 §7.4.1.
+            Key::ErrorRecoveryLevel if self.discovery => number(0),
+            Key::ErrorRecoveryLevel => number(policy.error_recovery_level.into()),
+            Key::IscsiProtocolLevel => number(policy.protocol_level.into()),
             _ => None,
         }
     }
@@ -247,6 +274,7 @@ impl Negotiation {
         match (key, value) {
             (Key::HeaderDigest, Value::Item(item)) => now.header_digest = item == CRC32C,
             (Key::DataDigest, Value::Item(item)) => now.data_digest = item == CRC32C,
+            (Key::TaskReporting, Value::Item(item)) => now.fast_abort = item == FAST_ABORT,
             (Key::InitialR2T, Value::Boolean(on)) => now.initial_r2t = *on,
             (Key::ImmediateData, Value::Boolean(on)) => now.immediate_data = *on,
             (Key::DataPduInOrder, Value::Boolean(on)) => now.data_pdu_in_order = *on,
@@ -268,6 +296,12 @@ impl Negotiation {
             Key::DefaultTime2Wait => now.time2wait = short,
             Key::DefaultTime2Retain => now.time2retain = short,
             Key::MaxOutstandingR2T => now.max_outstanding_r2t = short,
+            Key::IscsiProtocolLevel => {
+                now.protocol_level = u8::try_from(number).unwrap_or(1).max(1);
+            }
+            Key::ErrorRecoveryLevel => {
+                now.error_recovery_level = u8::try_from(number).unwrap_or_default();
+            }
             _ => {}
         }
     }
@@ -312,7 +346,7 @@ mod tests {
             max_outstanding_r2t: 8,
             ..Default::default()
         };
-        let mut negotiation = Negotiation::new(policy, false);
+        let mut negotiation = Negotiation::new(policy, false, true);
         let answers = say(
             &mut negotiation,
             &[
@@ -334,8 +368,8 @@ mod tests {
         assert_eq!(
             answers.unwrap(),
             "HeaderDigest=CRC32C DataDigest=None InitialR2T=No ImmediateData=Yes \
-             MaxBurstLength=65536 DefaultTime2Wait=5 DefaultTime2Retain=7 MaxOutstandingR2T=8 \
-             MaxConnections=1 ErrorRecoveryLevel=0 IFMarker=Reject FirstBurstLength=65536 "
+             MaxBurstLength=65536 DefaultTime2Wait=5 DefaultTime2Retain=7 MaxConnections=8 \
+             ErrorRecoveryLevel=2 IFMarker=Reject FirstBurstLength=65536 MaxOutstandingR2T=1 "
         );
         let mut out = PairWriter::new();
         negotiation.declare_and_propose(true, &mut out);
@@ -347,11 +381,29 @@ mod tests {
         assert_eq!((agreed.time2wait, agreed.time2retain), (5, 7));
         assert_eq!(
             (agreed.max_outstanding_r2t, agreed.max_send_data_segment),
-            (8, 65536)
+            (1, 65536)
         );
         assert_eq!(
             (agreed.max_connections, agreed.max_recv_data_segment),
-            (1, 262_144)
+            (8, 262_144)
+        );
+    }
+
+    #[test]
+    fn a_further_connection_says_only_what_is_its_own() {
+        let policy = KeyPolicy {
+            data_digest: DigestPolicy::Required,
+            immediate_data: false,
+            max_burst: 4096,
+            time2wait: 9,
+            ..Default::default()
+        };
+        let mut negotiation = Negotiation::new(policy, false, false);
+        let mut out = PairWriter::new();
+        negotiation.declare_and_propose(true, &mut out);
+        assert_eq!(
+            readable(out),
+            "MaxRecvDataSegmentLength=262144 DataDigest=CRC32C "
         );
     }
 
@@ -364,7 +416,7 @@ mod tests {
             first_burst: 2048,
             ..Default::default()
         };
-        let mut negotiation = Negotiation::new(policy, false);
+        let mut negotiation = Negotiation::new(policy, false, true);
         let mut out = PairWriter::new();
         assert!(negotiation.is_wanting());
         negotiation.declare_and_propose(true, &mut out);
@@ -393,7 +445,7 @@ mod tests {
             data_digest: DigestPolicy::Required,
             ..Default::default()
         };
-        let mut negotiation = Negotiation::new(policy, false);
+        let mut negotiation = Negotiation::new(policy, false, true);
         let answer = say(&mut negotiation, &[(Key::DataDigest, "None")]).unwrap();
         assert_eq!(answer, "DataDigest=Reject ");
         assert_eq!(negotiation.finish(), Err(LoginStatus::INITIATOR_ERROR));
@@ -401,7 +453,7 @@ mod tests {
 
     #[test]
     fn discovery_makes_most_keys_irrelevant() {
-        let mut negotiation = Negotiation::new(KeyPolicy::default(), true);
+        let mut negotiation = Negotiation::new(KeyPolicy::default(), true, true);
         let keys = [(Key::ImmediateData, "Yes"), (Key::ErrorRecoveryLevel, "2")];
         let answer = say(&mut negotiation, &keys).unwrap();
         assert_eq!(answer, "ImmediateData=Irrelevant ErrorRecoveryLevel=0 ");
@@ -415,11 +467,11 @@ mod tests {
             (Key::MaxRecvDataSegmentLength, "many"),
             (Key::TargetPortalGroupTag, "1"),
         ] {
-            let mut negotiation = Negotiation::new(KeyPolicy::default(), false);
+            let mut negotiation = Negotiation::new(KeyPolicy::default(), false, true);
             let result = say(&mut negotiation, &[(key, value)]);
             assert_eq!(result, Err(LoginStatus::INITIATOR_ERROR), "{key:?}={value}");
         }
-        let mut negotiation = Negotiation::new(KeyPolicy::default(), false);
+        let mut negotiation = Negotiation::new(KeyPolicy::default(), false, true);
         let answer = say(&mut negotiation, &[(Key::ImmediateData, "Maybe")]).unwrap();
         assert_eq!(answer, "ImmediateData=Reject ");
     }

@@ -2,12 +2,13 @@
 //! and NOP-In (RFC 7143 §11).
 
 use hawser_proto::pdu::{
-    AsyncEvent, AsyncMessage, Bhs, LogoutReason, LogoutRequest, LogoutResponse, LogoutResponseCode,
-    NIL, NO_LUN, NopIn, NopOut, Pdu, Reject, RejectReason, Response, TextRequest,
+    AsyncEvent, AsyncMessage, Bhs, NIL, NO_LUN, NopIn, NopOut, Pdu, Reject, RejectReason, Response,
+    ScsiResponse, TextRequest,
 };
 
+use super::Turn;
+use super::statuses::Kept;
 use super::text::{self, Question, TextExchange};
-use super::{Ending, Turn};
 use crate::connection::output::Payload;
 use crate::faults;
 use crate::send_targets::{Asker, Scope, send_targets};
@@ -21,17 +22,82 @@ impl Turn<'_> {
         payload: &[u8],
         takes_status: bool,
     ) {
-        let faults = &self.session.shared.faults;
+        if takes_status {
+            self.send_status(cid, pdu, payload, None);
+            return;
+        }
         self.core.window.advertise(self.core.tasks.len());
+        let faults = &self.session.shared.faults;
         let Some(link) = self.core.links.get_mut(&cid) else {
             return;
         };
-        pdu.set_sequence_numbers(link.numbers(&self.core.window, takes_status, faults));
+        pdu.set_sequence_numbers(link.numbers(&self.core.window, false, faults));
         pdu.set_data_segment_length(u32::try_from(payload.len()).unwrap_or_default());
         link.out.push(pdu.as_bhs(), Payload::Bytes(payload), faults);
-        if self.caller != Some(cid) {
-            link.mailbox.wake();
+        self.wake(cid);
+    }
+
+    /// Queues a PDU that takes a StatSN, which it gives; nothing if the connection is gone. It is
+    /// kept until it is acknowledged if the session has recovery; `task` is the command whose
+    /// status it is.
+    pub(crate) fn send_status<R: Response>(
+        &mut self,
+        cid: u16,
+        mut pdu: R,
+        payload: &[u8],
+        task: Option<u32>,
+    ) -> Option<u32> {
+        self.core.window.advertise(self.core.tasks.len());
+        let keeps = self.core.keeps();
+        let faults = &self.session.shared.faults;
+        let link = self.core.links.get_mut(&cid)?;
+        let numbers = link.numbers(&self.core.window, true, faults);
+        pdu.set_sequence_numbers(numbers);
+        pdu.set_data_segment_length(u32::try_from(payload.len()).unwrap_or_default());
+        link.out.push(pdu.as_bhs(), Payload::Bytes(payload), faults);
+        if keeps {
+            let payload = Kept::Bytes(payload.to_vec());
+            self.keep_status(cid, numbers.stat_sn, pdu.as_bhs(), payload, task);
         }
+        self.wake(cid);
+        Some(numbers.stat_sn)
+    }
+
+    /// Keeps a PDU that took a StatSN until that is acknowledged; `task` is the command whose status
+    /// it is. Commands whose statuses have to go for it can no longer be answered again.
+    pub(crate) fn keep_status(
+        &mut self,
+        cid: u16,
+        stat_sn: u32,
+        header: &Bhs,
+        payload: Kept,
+        task: Option<u32>,
+    ) {
+        let Some(link) = self.core.links.get_mut(&cid) else {
+            return;
+        };
+        for (itt, stat_sn) in link.statuses.keep(stat_sn, header, payload, task) {
+            self.core.archive.arrived(cid, itt, stat_sn);
+        }
+    }
+
+    /// Sends a PDU again as it was, but for ExpCmdSN and MaxCmdSN.
+    pub(crate) fn repeat(&mut self, cid: u16, header: &Bhs, payload: &Kept) {
+        let (expected, max) = self.core.numbers();
+        let faults = &self.session.shared.faults;
+        let Some(link) = self.core.links.get_mut(&cid) else {
+            return;
+        };
+        // All PDUs of targets have them at the same place: any will do to write them.
+        let mut pdu = *ScsiResponse::from_bhs(header);
+        pdu.exp_cmd_sn = expected.into();
+        pdu.max_cmd_sn = max.into();
+        let payload = match payload {
+            Kept::Bytes(bytes) => Payload::Bytes(bytes),
+            Kept::Part(bytes, range) => Payload::Part(bytes, range.clone()),
+        };
+        link.out.push(pdu.as_bhs(), payload, faults);
+        self.wake(cid);
     }
 
     /// Rejects the PDU with this header.
@@ -41,10 +107,16 @@ impl Turn<'_> {
 
     /// The same with any reason code.
     pub(crate) fn reject_code(&mut self, cid: u16, header: &Bhs, code: u8) {
-        self.session.shared.counters.rejects.add();
-        tracing::debug!(cid, code, opcode = header[0] & 0x3f, "reject");
         let mut pdu = Reject::default();
         pdu.reason_code = code;
+        self.send_reject(cid, pdu, header);
+    }
+
+    /// Sends a Reject of the PDU with this header.
+    pub(crate) fn send_reject(&mut self, cid: u16, pdu: Reject, header: &Bhs) {
+        self.session.shared.counters.rejects.add();
+        let (code, opcode) = (pdu.reason_code, header[0] & 0x3f);
+        tracing::debug!(cid, code, opcode, "reject");
         self.send(cid, pdu, header, true);
     }
 
@@ -98,41 +170,6 @@ impl Turn<'_> {
         self.core.window.set_size(size);
         if self.core.window.advertise(self.core.tasks.len()) {
             self.ping(cid, NIL);
-        }
-    }
-
-    /// Closes the session or a connection (RFC 7143 §11.14).
-    pub(crate) fn logout(&mut self, cid: u16, request: &LogoutRequest) {
-        let other = request.cid.get();
-        let code = match request.reason() {
-            Ok(LogoutReason::CloseSession) => LogoutResponseCode::Closed,
-            Ok(LogoutReason::CloseConnection) if self.core.links.contains_key(&other) => {
-                LogoutResponseCode::Closed
-            }
-            Ok(LogoutReason::CloseConnection) => LogoutResponseCode::CidNotFound,
-            _ => LogoutResponseCode::RecoveryNotSupported,
-        };
-        let mut response = LogoutResponse::new(request.itt.get(), code);
-        if code == LogoutResponseCode::RecoveryNotSupported {
-            let parameters = self.core.link(cid).map(|link| link.parameters.clone());
-            let parameters = parameters.unwrap_or_default();
-            response.time2wait = parameters.time2wait.into();
-            response.time2retain = parameters.time2retain.into();
-        }
-        let closed = code == LogoutResponseCode::Closed;
-        let whole = request.reason() == Ok(LogoutReason::CloseSession);
-        if closed {
-            self.core.drop_tasks(|task| whole || task.cid == other);
-        }
-        self.send(cid, response, &[], true);
-        if closed {
-            for (&linked, link) in &mut self.core.links {
-                if linked == cid && (whole || linked == other) {
-                    link.end(Ending::AfterOutput);
-                } else if whole || linked == other {
-                    link.end(Ending::Now);
-                }
-            }
         }
     }
 
@@ -212,7 +249,7 @@ impl Turn<'_> {
     }
 
     /// A Target Transfer Tag for a new exchange.
-    fn new_ttt(&mut self) -> u32 {
+    pub(crate) fn new_ttt(&mut self) -> u32 {
         take_ttt(&mut self.core.next_ttt)
     }
 }

@@ -1,24 +1,22 @@
 //! SCSI commands: gathered, carried out, answered (RFC 7143 §11.3, §11.4, §11.7).
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
-use hawser_proto::pdu::{DataIn, Pdu, R2t, Response, ScsiResponse};
-use hawser_scsi::{Status, opcode};
+use hawser_proto::pdu::R2t;
+use hawser_scsi::opcode;
 
+use super::disorder::Chance;
+use super::finished::{Outcome, Residual};
 use super::gather::Gather;
-use super::task::{Command, Phase, Task};
+use super::task::{Command, Home, Phase, Task};
 use super::{Session, Turn};
-use crate::connection::output::Payload;
-use crate::disk::{CommandResult, Device, MAX_TRANSFER_BYTES, Nexus};
+use crate::disk::{CommandResult, Device, ECHO, MAX_TRANSFER_BYTES, echo};
 use crate::faults::Answer;
 
 /// The most memory that a session's writes may set aside at one time, in bytes. Later ones wait
 /// for their R2Ts. One task may always have what it needs.
 const RESERVED_LIMIT: usize = 64 * 1024 * 1024;
-
-/// Payloads up to this many bytes are copied behind their header; longer ones are written from
-/// where they are. Copying so little costs less than another slice of a vectored write.
-const COPIED_PAYLOAD: usize = 16 * 1024;
 
 /// How many buffers a session keeps for reuse.
 const SPARE_BUFFERS: usize = 8;
@@ -32,25 +30,6 @@ enum DataOut<'a> {
     Immediate(&'a [u8]),
     /// It was gathered.
     Gathered(Gather),
-}
-
-/// How much less or more a command moved than the initiator expected (RFC 7143 §11.4.5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Residual {
-    overflow: bool,
-    underflow: bool,
-    count: u32,
-}
-
-impl Residual {
-    fn new(expected: u32, presented: u64) -> Self {
-        let difference = presented.abs_diff(u64::from(expected));
-        Self {
-            overflow: presented > u64::from(expected),
-            underflow: presented < u64::from(expected),
-            count: u32::try_from(difference).unwrap_or(u32::MAX),
-        }
-    }
 }
 
 impl Turn<'_> {
@@ -86,16 +65,55 @@ impl Turn<'_> {
         let itt = command.itt();
         let phase = Phase::Gathering(gather);
         let task = Task {
-            cid,
+            home: Home::On(cid),
             command,
             phase,
             held,
             doomed: false,
             delayed: false,
             reserved: 0,
+            seen: None,
         };
         self.core.tasks.insert(itt, task);
         self.proceed(itt);
+        self.watch_data(itt);
+    }
+
+    /// Has the data of tasks that gather it asked for again if it stays away.
+    fn watch_data(&mut self, itt: u32) {
+        let task = self.core.tasks.get(&itt);
+        let gathering = task.is_some_and(|task| matches!(task.phase, Phase::Gathering(_)));
+        let policy = self.session.purpose.target().map(|target| &target.policy);
+        let timeout = policy.and_then(|policy| policy.sequence_timeout);
+        if let Some(timeout) = timeout
+            && gathering
+            && self.core.keeps()
+            && !std::mem::replace(&mut self.core.watching, true)
+        {
+            tokio::spawn(watch_data(Arc::downgrade(self.session), timeout));
+        }
+    }
+
+    /// Takes data for lost that is owed since the last look and of which nothing has come. False
+    /// when no task gathers data.
+    fn look_for_data(&mut self) -> bool {
+        let mut late = Vec::new();
+        let mut any = false;
+        for (itt, task) in &mut self.core.tasks {
+            let Phase::Gathering(gather) = &mut task.phase else {
+                continue;
+            };
+            any = true;
+            let progress = Some(gather.progress());
+            if task.seen == progress && gather.is_waiting() && task.home.cid().is_some() {
+                gather.time_out();
+                late.push(*itt);
+            }
+            task.seen = progress;
+        }
+        late.into_iter().for_each(|itt| self.proceed(itt));
+        self.core.watching = any;
+        any
     }
 
     /// How many bytes of data to ask for: all that the initiator announced, unless the command
@@ -116,7 +134,8 @@ impl Turn<'_> {
 
     /// Does what is to be done next for a task that gathers its data.
     pub(crate) fn proceed(&mut self, itt: u32) {
-        let Some(task) = self.core.tasks.get_mut(&itt).filter(|task| !task.held) else {
+        let ready = |task: &&mut Task| !task.held && task.home.cid().is_some();
+        let Some(task) = self.core.tasks.get_mut(&itt).filter(ready) else {
             return;
         };
         let Phase::Gathering(gather) = &mut task.phase else {
@@ -139,7 +158,10 @@ impl Turn<'_> {
         let Some(task) = self.core.tasks.get_mut(&itt) else {
             return;
         };
-        let (cid, lun) = (task.cid, task.command.header.lun);
+        let lun = task.command.header.lun;
+        let Some(cid) = task.home.cid() else {
+            return;
+        };
         let Phase::Gathering(gather) = &mut task.phase else {
             return;
         };
@@ -156,6 +178,9 @@ impl Turn<'_> {
         if !bend.delay.is_zero() && !std::mem::replace(&mut task.delayed, true) {
             return self.ask_later(itt, bend.delay);
         }
+        if let Some(seed) = self.session.shared.faults.disorder() {
+            gather.scatter(bend, &mut Chance::new(seed ^ u64::from(itt)));
+        }
         let next_ttt = &mut self.core.next_ttt;
         let asks = gather.ask(bend, || super::answer::take_ttt(next_ttt));
         for ask in asks {
@@ -167,7 +192,7 @@ impl Turn<'_> {
     }
 
     /// A fault holds the R2Ts back for a while.
-    fn ask_later(&self, itt: u32, delay: std::time::Duration) {
+    fn ask_later(&self, itt: u32, delay: Duration) {
         let session = Arc::clone(self.session);
         tokio::spawn(async move {
             tokio::time::sleep(delay).await;
@@ -178,11 +203,12 @@ impl Turn<'_> {
 
     /// All data of a task is here, or none will come: carries it out, or tells what went wrong.
     fn finish(&mut self, itt: u32) {
-        let Some(task) = self.core.tasks.remove(&itt) else {
+        let Some(mut task) = self.core.tasks.remove(&itt) else {
             return;
         };
-        let (cid, reserved) = (task.cid, task.reserved);
-        let Phase::Gathering(gather) = task.phase else {
+        task.command.note_r2ts(&task.phase);
+        let reserved = task.reserved;
+        let (Phase::Gathering(gather), Some(cid)) = (task.phase, task.home.cid()) else {
             return;
         };
         match gather.fault() {
@@ -205,9 +231,14 @@ impl Turn<'_> {
         }
     }
 
-    /// Gives set-aside memory back, and lets the next tasks that wait for it go on.
+    /// Gives set-aside memory back.
     fn unreserve(&mut self, reserved: usize) {
         self.core.reserved = self.core.reserved.saturating_sub(reserved);
+        self.resume_waiting();
+    }
+
+    /// Lets tasks that wait for memory go on, as far as there is some.
+    pub(crate) fn resume_waiting(&mut self) {
         // A task that still finds no room waits at the end of the queue again.
         for _ in 0..self.core.waiting.len() {
             if self.core.reserved >= RESERVED_LIMIT {
@@ -237,11 +268,11 @@ impl Turn<'_> {
             DataOut::Immediate(bytes) => bytes,
             DataOut::Gathered(gather) => gather.data(),
         };
-        let result = execute(device, &self.session.nexus, &command, bytes, data_in);
+        let result = self.session.execute(device, &command, bytes, data_in);
         if let DataOut::Gathered(gather) = data {
             self.recycle(gather.into_buffer());
         }
-        self.respond(cid, &command, &result, std::mem::take(data_in));
+        self.respond(Home::On(cid), &command, &result, std::mem::take(data_in));
     }
 
     /// Whether a fault switch answers the command, or swallows it.
@@ -266,13 +297,14 @@ impl Turn<'_> {
         let itt = command.itt();
         let (held, doomed, delayed) = (false, false, false);
         let task = Task {
-            cid,
+            home: Home::On(cid),
             command,
             phase,
             held,
             doomed,
             delayed,
             reserved: 0,
+            seen: None,
         };
         self.core.tasks.insert(itt, task);
     }
@@ -293,118 +325,46 @@ impl Turn<'_> {
             }
         };
         let session = Arc::clone(self.session);
-        tokio::task::spawn_blocking(move || session.work(cid, ticket, &command, &data));
+        tokio::task::spawn_blocking(move || session.work(ticket, &command, &data));
     }
 
     /// Answers a command with a status and sense data, without having carried it out.
     pub(crate) fn refuse(&mut self, cid: u16, command: &Command, answer: &Answer) {
-        let residual = Residual::new(command.expected(), 0);
-        self.send_response(cid, command, answer.status, &answer.sense, residual, 0);
+        let outcome = Outcome {
+            status: answer.status,
+            sense: answer.sense.clone(),
+            residual: Residual::new(command.expected(), 0),
+            bidi: command
+                .is_bidirectional()
+                .then(|| Residual::new(command.expected_in(), 0)),
+        };
+        self.answer_command(Home::On(cid), command, outcome, Vec::new(), 0);
     }
 
     /// Answers a command that was carried out.
-    fn respond(&mut self, cid: u16, command: &Command, result: &CommandResult, data_in: Vec<u8>) {
-        let expected = command.expected();
-        let presented = result.transfer_length.unwrap_or_default();
-        let residual = Residual::new(expected, presented);
-        let length = data_in.len().min(expected as usize);
-        let readable = command.header.is_read() && !command.header.is_write() && length > 0;
-        if !readable {
-            self.give_back(cid, data_in);
-            let status = result.status.to_byte();
-            return self.send_response(cid, command, status, &result.sense_data(), residual, 0);
-        }
-        let good = result.status == Status::Good;
-        let sent = self.send_data_in(cid, command, data_in, length, good.then_some(residual));
-        if !good {
-            let (status, sense) = (result.status.to_byte(), result.sense_data());
-            self.send_response(cid, command, status, &sense, residual, sent);
-        }
-    }
-
-    fn send_response(
+    fn respond(
         &mut self,
-        cid: u16,
+        home: Home,
         command: &Command,
-        status: u8,
-        sense: &[u8],
-        residual: Residual,
-        data_in_count: u32,
+        result: &CommandResult,
+        mut data_in: Vec<u8>,
     ) {
-        let mut response = ScsiResponse::new(command.itt(), status);
-        response.set_overflow(residual.overflow);
-        response.set_underflow(residual.underflow);
-        response.residual_count = residual.count.into();
-        response.exp_data_sn = data_in_count.into();
-        let mut data = Vec::new();
-        if !sense.is_empty() {
-            let length = u16::try_from(sense.len()).unwrap_or(u16::MAX);
-            data.extend_from_slice(&length.to_be_bytes());
-            data.extend(sense.iter().take(length.into()));
-        }
-        self.send(cid, response, &data, true);
-    }
-
-    /// Sends the data of a read, with GOOD status in the last PDU if `residual` is given. Returns
-    /// how many PDUs that took.
-    fn send_data_in(
-        &mut self,
-        cid: u16,
-        command: &Command,
-        payload: Vec<u8>,
-        length: usize,
-        residual: Option<Residual>,
-    ) -> u32 {
-        self.core.window.advertise(self.core.tasks.len());
-        let faults = &self.session.shared.faults;
-        let Some(link) = self.core.links.get_mut(&cid) else {
-            return 0;
+        let (residual, bidi) = residuals(command, result, data_in.len());
+        let outcome = Outcome {
+            status: result.status.to_byte(),
+            sense: result.sense_data(),
+            residual,
+            bidi,
         };
-        let (segment, burst) = (
-            link.parameters.max_send_data_segment,
-            link.parameters.max_burst,
-        );
-        let copied = length <= COPIED_PAYLOAD;
-        let payload = Arc::new(payload);
-        let (mut offset, mut count) = (0, 0_u32);
-        while offset < length {
-            let left_in_burst = burst as usize - offset % burst as usize;
-            let piece = (length - offset).min(segment as usize).min(left_in_burst);
-            let end = offset + piece;
-            let last = end == length;
-            let mut pdu = DataIn::new(command.itt());
-            pdu.data_sn = count.into();
-            pdu.buffer_offset = u32::try_from(offset).unwrap_or(u32::MAX).into();
-            pdu.set_final(last || piece == left_in_burst);
-            pdu.set_data_segment_length(u32::try_from(piece).unwrap_or_default());
-            let status = residual.filter(|_| last);
-            if let Some(residual) = status {
-                pdu.set_has_status(true);
-                pdu.set_overflow(residual.overflow);
-                pdu.set_underflow(residual.underflow);
-                pdu.residual_count = residual.count.into();
-            }
-            pdu.set_sequence_numbers(link.numbers(&self.core.window, status.is_some(), faults));
-            let part = if copied {
-                Payload::Bytes(payload.get(offset..end).unwrap_or_default())
-            } else {
-                Payload::Part(&payload, offset..end)
-            };
-            link.out.push(pdu.as_bhs(), part, faults);
-            offset = end;
-            count = count.saturating_add(1);
+        let length = data_in.len().min(command.expected_in() as usize);
+        if length == 0 {
+            self.give_back(home, std::mem::take(&mut data_in));
         }
-        if self.caller != Some(cid) {
-            link.mailbox.wake();
-        }
-        if let Some(payload) = Arc::into_inner(payload) {
-            link.out.give_payload(payload);
-        }
-        count
+        self.answer_command(home, command, outcome, data_in, length);
     }
 
-    fn give_back(&mut self, cid: u16, data_in: Vec<u8>) {
-        if let Some(link) = self.core.link(cid) {
+    pub(crate) fn give_back(&mut self, home: Home, data_in: Vec<u8>) {
+        if let Some(link) = home.cid().and_then(|cid| self.core.link(cid)) {
             link.out.give_payload(data_in);
         }
     }
@@ -417,16 +377,31 @@ impl Turn<'_> {
     }
 }
 
+/// Looks every now and then whether data of tasks has come, as long as some is to come.
+async fn watch_data(session: Weak<Session>, timeout: Duration) {
+    loop {
+        tokio::time::sleep(timeout).await;
+        let Some(session) = session.upgrade() else {
+            return;
+        };
+        let mut core = session.lock();
+        if !session.turn(&mut core).look_for_data() {
+            return;
+        }
+    }
+}
+
 /// The sense key of what goes wrong on the way (RFC 7143 §11.4.7.2).
 const ABORTED_COMMAND: u8 = 0x0b;
 
 impl Session {
-    /// Carries a command out on the thread of a worker, and answers it unless it was aborted.
-    fn work(self: &Arc<Self>, cid: u16, ticket: u64, command: &Command, data: &[u8]) {
+    /// Carries a command out on the thread of a worker, and answers it where it is at home by then,
+    /// unless it was aborted.
+    fn work(self: &Arc<Self>, ticket: u64, command: &Command, data: &[u8]) {
         let mut data_in = Vec::new();
         let result = self
             .device()
-            .map(|device| execute(device, &self.nexus, command, data, &mut data_in));
+            .map(|device| self.execute(device, command, data, &mut data_in));
         let mut core = self.lock();
         core.executing.remove(&ticket);
         let itt = command.itt();
@@ -434,27 +409,61 @@ impl Session {
             .tasks
             .get(&itt)
             .is_some_and(|task| matches!(task.phase, Phase::Executing(own) if own == ticket));
-        if let Some(result) = result.filter(|_| alive) {
-            core.tasks.remove(&itt);
-            self.turn(&mut core).respond(cid, command, &result, data_in);
+        if let Some(result) = result.filter(|_| alive)
+            && let Some(task) = core.tasks.remove(&itt)
+        {
+            let mut turn = self.turn(&mut core);
+            turn.respond(task.home, &task.command, &result, data_in);
         }
         drop(core);
         self.settled.notify_waiters();
     }
 }
 
-fn execute(
-    device: &Device,
-    nexus: &Nexus,
+/// What a command moved less or more than expected; in a bidirectional one, of what it wrote and of
+/// what it read.
+fn residuals(
     command: &Command,
-    data: &[u8],
-    data_in: &mut Vec<u8>,
-) -> CommandResult {
-    let mut long = Vec::new();
-    let cdb = command.cdb(&mut long);
-    let asks_device = cdb.first() == Some(&opcode::REPORT_LUNS);
-    match device.unit(command.lun()) {
-        Some(unit) if !asks_device => unit.execute(nexus, cdb, data, data_in),
-        _ => device.execute(nexus, command.lun(), cdb, data, data_in),
+    result: &CommandResult,
+    data_in: usize,
+) -> (Residual, Option<Residual>) {
+    let moved = result.transfer_length.unwrap_or_default();
+    if !command.is_bidirectional() {
+        return (Residual::new(command.expected(), moved), None);
+    }
+    // ECHO moves data both ways; a command of one direction moves none in the other.
+    let echoes = command.header.cdb.first() == Some(&ECHO);
+    let (written, read) = match data_in {
+        _ if echoes => (moved, data_in as u64),
+        0 => (moved, 0),
+        _ => (0, moved),
+    };
+    (
+        Residual::new(command.expected(), written),
+        Some(Residual::new(command.expected_in(), read)),
+    )
+}
+
+impl Session {
+    fn execute(
+        &self,
+        device: &Device,
+        command: &Command,
+        data: &[u8],
+        data_in: &mut Vec<u8>,
+    ) -> CommandResult {
+        let mut long = Vec::new();
+        let cdb = command.cdb(&mut long);
+        let opcode = cdb.first().copied();
+        let unit = device.unit(command.lun());
+        match unit {
+            Some(_) if opcode == Some(ECHO) && self.shared.faults.echoes() => {
+                echo(cdb, command.header.is_write(), data, data_in)
+            }
+            Some(unit) if opcode != Some(opcode::REPORT_LUNS) => {
+                unit.execute(&self.nexus, cdb, data, data_in)
+            }
+            _ => device.execute(&self.nexus, command.lun(), cdb, data, data_in),
+        }
     }
 }

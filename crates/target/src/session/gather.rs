@@ -1,10 +1,25 @@
 //! The write data of one task: immediate, unsolicited, and asked for with R2Ts
 //! (RFC 7143 §4.2.5.2, §11.7, §11.8).
 
+use std::collections::VecDeque;
+use std::ops::Range;
+
 use hawser_proto::parameters::Parameters;
 use hawser_proto::pdu::NIL;
 
+use super::disorder::Chance;
+use super::ranges::Ranges;
 use crate::faults::R2tFault;
+
+/// How often data of one task may be lost before the task fails: an initiator whose digests are
+/// always wrong is not asked for ever.
+const LOSSES_LIMIT: u32 = 64;
+
+/// Into how many separate parts the data of one sequence may fall; more make the task fail.
+const PARTS_LIMIT: usize = 1024;
+
+/// How many tags of sequences that were given up are remembered.
+const STALE_LIMIT: usize = 64;
 
 /// What went wrong with the data of a task. It is told once nothing more is on its way
 /// (RFC 7143 §11.4.2), as CHECK CONDITION with key ABORTED COMMAND (§11.4.7.2).
@@ -16,6 +31,8 @@ pub(crate) enum DataFault {
     Amount,
     /// A data digest was wrong, or a PDU is missing: 47/05.
     Lost,
+    /// A SNACK was rejected: 11/13.
+    SnackRejected,
 }
 
 impl DataFault {
@@ -25,6 +42,7 @@ impl DataFault {
             Self::Unexpected => (0x0c, 0x0c),
             Self::Amount => (0x0c, 0x0d),
             Self::Lost => (0x47, 0x05),
+            Self::SnackRejected => (0x11, 0x13),
         }
     }
 }
@@ -39,6 +57,8 @@ pub(crate) struct Rules {
     pub(crate) max_outstanding_r2t: usize,
     pub(crate) data_pdu_in_order: bool,
     pub(crate) data_sequence_in_order: bool,
+    /// Lost data is asked for again (ErrorRecoveryLevel 1 and 2).
+    pub(crate) recovers: bool,
 }
 
 impl Rules {
@@ -58,20 +78,41 @@ impl From<&Parameters> for Rules {
             max_outstanding_r2t: usize::from(parameters.max_outstanding_r2t),
             data_pdu_in_order: parameters.data_pdu_in_order,
             data_sequence_in_order: parameters.data_sequence_in_order,
+            recovers: parameters.error_recovery_level > 0,
         }
     }
 }
 
 /// A run of Data-Out PDUs that ends with F=1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Sequence {
     /// The tag of its R2T; NIL when nobody asked.
     ttt: u32,
+    r2t_sn: u32,
     start: u32,
     end: u32,
     /// Bytes that came.
     done: u32,
     data_sn: u32,
+    /// What came, if lost data is to be asked for again.
+    came: Ranges,
+    /// Something of it was lost.
+    lossy: bool,
+}
+
+impl Sequence {
+    fn new(ttt: u32, r2t_sn: u32, range: Range<u32>) -> Self {
+        Self {
+            ttt,
+            r2t_sn,
+            start: range.start,
+            end: range.end,
+            done: 0,
+            data_sn: 0,
+            came: Ranges::default(),
+            lossy: false,
+        }
+    }
 }
 
 /// An R2T to send.
@@ -115,6 +156,14 @@ pub(crate) struct Gather {
     /// Every byte before this one has come or was asked for.
     asked: u32,
     r2t_sn: u32,
+    /// What is to be asked for before the rest: what was lost, and what is asked for out of order.
+    first: VecDeque<Range<u32>>,
+    /// How often something was.
+    losses: u32,
+    /// Tags of sequences that were given up: what still comes of them is not minded.
+    stale: VecDeque<u32>,
+    /// Grows with every Data-Out and every R2T.
+    progress: u64,
     fault: Option<DataFault>,
 }
 
@@ -138,6 +187,10 @@ impl Gather {
             sequences: Vec::new(),
             asked: immediate,
             r2t_sn: 0,
+            first: VecDeque::new(),
+            losses: 0,
+            stale: VecDeque::new(),
+            progress: 0,
             fault: None,
         };
         if immediate > 0 && !rules.immediate_data || !last && rules.initial_r2t {
@@ -147,13 +200,8 @@ impl Gather {
         }
         if !last {
             gather.asked = limit.max(immediate);
-            gather.sequences.push(Sequence {
-                ttt: NIL,
-                start: immediate,
-                end: limit.max(immediate),
-                done: 0,
-                data_sn: 0,
-            });
+            let range = immediate..limit.max(immediate);
+            gather.sequences.push(Sequence::new(NIL, 0, range));
         }
         gather
     }
@@ -161,7 +209,8 @@ impl Gather {
     /// Whether the command takes all its data from the immediate part that is in the buffer, or
     /// never gets it.
     pub(crate) fn is_finished(&self) -> bool {
-        self.sequences.is_empty() && (self.fault.is_some() || self.asked >= self.wanted)
+        let complete = self.asked >= self.wanted && self.first.is_empty();
+        self.sequences.is_empty() && (self.fault.is_some() || complete)
     }
 
     /// Whether Data-Out with this tag is on its way.
@@ -246,16 +295,23 @@ impl Gather {
 
     /// Judges the header of a Data-Out. Its payload comes between this and [`Self::arrived`].
     pub(crate) fn judge(&mut self, piece: Piece) -> Fate {
-        let in_order = self.rules.data_pdu_in_order;
-        let Some(sequence) = self.sequences.iter().find(|s| s.ttt == piece.ttt) else {
+        let (in_order, recovers) = (self.rules.data_pdu_in_order, self.rules.recovers);
+        let Some(sequence) = self.sequences.iter_mut().find(|s| s.ttt == piece.ttt) else {
             return Fate::Stray;
         };
         let end = piece.offset.checked_add(piece.length);
         let inside = piece.offset >= sequence.start && end.is_some_and(|end| end <= sequence.end);
         let next = sequence.start.wrapping_add(sequence.done);
-        if piece.data_sn != sequence.data_sn {
+        let missed = piece.data_sn != sequence.data_sn;
+        if recovers {
+            // RFC 7143 §7.9: the PDUs in between are lost, and asked for again behind the last.
+            sequence.lossy |= missed;
+        } else if missed {
             self.fail(DataFault::Lost);
-        } else if !inside || in_order && piece.offset != next {
+        }
+        // Behind a loss, only the limits of the sequence are known.
+        let known = !recovers;
+        if !inside || known && in_order && piece.offset != next {
             self.fail(DataFault::Amount);
         }
         if self.fault.is_some() {
@@ -267,7 +323,9 @@ impl Gather {
 
     /// Takes note that a Data-Out is complete.
     pub(crate) fn arrived(&mut self, piece: Piece, digest_ok: bool) {
-        if !digest_ok {
+        self.progress += 1;
+        let recovers = self.rules.recovers;
+        if !digest_ok && !recovers {
             self.fail(DataFault::Lost);
         }
         let Some(index) = self.sequences.iter().position(|s| s.ttt == piece.ttt) else {
@@ -278,13 +336,102 @@ impl Gather {
         };
         sequence.data_sn = piece.data_sn.wrapping_add(1);
         sequence.done = sequence.done.saturating_add(piece.length);
-        if !piece.last {
-            return;
+        sequence.lossy |= !digest_ok;
+        let range = piece.offset..piece.offset.saturating_add(piece.length);
+        match (recovers, digest_ok) {
+            (false, _) => {}
+            (true, true) => sequence.came.add(range),
+            (true, false) => sequence.came.remove(&range),
         }
-        let sequence = self.sequences.swap_remove(index);
-        if sequence.done != sequence.end - sequence.start {
+        let scattered = sequence.came.count() > PARTS_LIMIT;
+        if scattered {
             self.fail(DataFault::Amount);
         }
+        if piece.last {
+            self.close(index);
+        }
+    }
+
+    /// A sequence is over. What is missing of it is asked for again if it was lost; if it was never
+    /// sent, that is a fault.
+    fn close(&mut self, index: usize) {
+        let sequence = self.sequences.swap_remove(index);
+        if !sequence.lossy {
+            if sequence.done != sequence.end - sequence.start {
+                self.fail(DataFault::Amount);
+            }
+            return;
+        }
+        let end = sequence.end.min(self.wanted);
+        let gaps = sequence.came.gaps(sequence.start.min(end)..end);
+        if gaps.is_empty() {
+            return;
+        }
+        self.first.extend(gaps);
+        self.losses += 1;
+        if self.losses > LOSSES_LIMIT {
+            self.fail(DataFault::Lost);
+        }
+    }
+
+    /// Gives up waiting for what is on its way: all that has not come is lost
+    /// (RFC 7143 §7.1.4.1 b).
+    pub(crate) fn time_out(&mut self) {
+        while let Some(sequence) = self.sequences.last_mut() {
+            sequence.lossy = true;
+            self.stale.push_back(sequence.ttt);
+            if self.stale.len() > STALE_LIMIT {
+                self.stale.pop_front();
+            }
+            self.close(self.sequences.len() - 1);
+        }
+        self.progress += 1;
+    }
+
+    /// Goes on on another connection: what was on its way there is asked for again. R2Ts before
+    /// `exp_data_sn` have arrived; numbers from there on are used anew (RFC 7143 §7.2.2, §11.5.6).
+    pub(crate) fn resume(&mut self, exp_data_sn: u32) {
+        let losses = self.losses;
+        self.time_out();
+        self.stale.clear();
+        // It is not the initiator that lost it.
+        self.losses = losses;
+        if exp_data_sn <= self.r2t_sn {
+            self.r2t_sn = exp_data_sn;
+        }
+    }
+
+    /// Whether a tag is that of a sequence that was given up.
+    pub(crate) fn is_stale(&self, ttt: u32) -> bool {
+        self.stale.contains(&ttt)
+    }
+
+    /// A number that changes whenever data comes or is asked for.
+    pub(crate) fn progress(&self) -> u64 {
+        self.progress
+    }
+
+    /// Forgets the sequences of which nothing has come.
+    pub(crate) fn drop_untouched(&mut self) {
+        self.sequences.retain(|sequence| sequence.done > 0);
+    }
+
+    /// The R2TSN of the next R2T.
+    pub(crate) fn next_r2t(&self) -> u32 {
+        self.r2t_sn
+    }
+
+    /// The R2Ts of these numbers that are open.
+    pub(crate) fn open_r2ts(&self, numbers: Range<u32>) -> impl Iterator<Item = Ask> + use<'_> {
+        self.sequences
+            .iter()
+            .filter(move |s| s.ttt != NIL && numbers.contains(&s.r2t_sn))
+            .map(|sequence| Ask {
+                ttt: sequence.ttt,
+                r2t_sn: sequence.r2t_sn,
+                offset: sequence.start,
+                length: sequence.end - sequence.start,
+            })
     }
 
     /// The R2Ts to send now. `tag` gives a new Target Transfer Tag.
@@ -293,33 +440,70 @@ impl Gather {
             return Vec::new();
         }
         let mut asks = Vec::new();
-        while self.asked < self.wanted && self.sequences.len() < self.rules.max_outstanding_r2t {
-            let burst = match bend.max_bytes {
-                0 => self.rules.max_burst,
-                most => most.min(self.rules.max_burst),
-            };
-            let length = burst.min(self.wanted - self.asked);
+        let burst = self.burst(bend);
+        while self.sequences.len() < self.rules.max_outstanding_r2t
+            && let Some(range) = self.next_range(burst)
+        {
             let ask = Ask {
                 ttt: tag(),
                 r2t_sn: self.r2t_sn,
-                offset: self.asked,
-                length,
+                offset: range.start,
+                length: range.end - range.start,
             };
             self.r2t_sn = self.r2t_sn.wrapping_add(1);
-            self.asked += length;
+            self.progress += 1;
             asks.push(ask);
-            self.sequences.push(Sequence {
-                ttt: ask.ttt,
-                start: ask.offset,
-                end: ask.offset + length,
-                done: 0,
-                data_sn: 0,
-            });
+            self.sequences
+                .push(Sequence::new(ask.ttt, ask.r2t_sn, range));
         }
         if bend.reversed && !self.rules.data_sequence_in_order {
             self.reverse(&mut asks);
         }
         asks
+    }
+
+    /// The next range to ask for.
+    fn next_range(&mut self, burst: u32) -> Option<Range<u32>> {
+        if let Some(first) = self.first.pop_front() {
+            let end = first.end.min(first.start.saturating_add(burst));
+            if end < first.end {
+                self.first.push_front(end..first.end);
+            }
+            return Some(first.start..end);
+        }
+        let start = self.asked;
+        let end = self.wanted.min(start.saturating_add(burst));
+        if start >= end {
+            return None;
+        }
+        self.asked = end;
+        Some(start..end)
+    }
+
+    /// Has all that was not asked for yet asked for in an order of chance, in pieces of a burst, if
+    /// the sequences may be out of order.
+    pub(crate) fn scatter(&mut self, bend: R2tFault, chance: &mut Chance) {
+        let free = !self.rules.data_sequence_in_order && !self.is_unsolicited();
+        if !free || self.asked >= self.wanted {
+            return;
+        }
+        let burst = self.burst(bend);
+        let mut pieces = Vec::new();
+        while self.asked < self.wanted {
+            let end = self.wanted.min(self.asked.saturating_add(burst));
+            pieces.push(self.asked..end);
+            self.asked = end;
+        }
+        chance.shuffle(&mut pieces);
+        self.first.extend(pieces);
+    }
+
+    /// How much to ask for with one R2T.
+    fn burst(&self, bend: R2tFault) -> u32 {
+        match bend.max_bytes {
+            0 => self.rules.max_burst,
+            most => most.min(self.rules.max_burst),
+        }
     }
 
     /// Turns the order of new R2Ts around; their R2TSN rise all the same.
@@ -328,6 +512,10 @@ impl Gather {
         asks.reverse();
         for (ask, r2t_sn) in asks.iter_mut().zip(numbers) {
             ask.r2t_sn = r2t_sn;
+            let own = self.sequences.iter_mut().find(|s| s.ttt == ask.ttt);
+            if let Some(sequence) = own {
+                sequence.r2t_sn = r2t_sn;
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Task management (RFC 7143 §4.2.3, §11.5, §11.6).
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,10 +10,17 @@ use hawser_scsi::Lun;
 
 use super::task::{Phase, Task};
 use super::{Core, Ending, Session, Turn};
+use crate::faults::AsyncEvent;
 
 /// How long a function waits for what the initiator still owes: earlier commands, and the data of
 /// R2Ts (RFC 7143 §4.2.3.3). One that never sends them gets its answer all the same.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The tag of pings that ask for an acknowledgment. Any answer brings one.
+const FENCE_TTT: u32 = 0xfeec;
+
+/// Async event 5, "the tasks of a logical unit are terminated" (RFC 7143 §11.9.1).
+const EVENT_TASKS_TERMINATED: u8 = 5;
 
 /// Whom a function concerns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,8 +89,17 @@ impl Turn<'_> {
             Ok(function @ (TmfFunction::TargetWarmReset | TmfFunction::TargetColdReset)) => {
                 return self.manage_many(cid, request, function, Scope::Target);
             }
-            Ok(TmfFunction::TaskReassign) => Some(TmfResponse::ReassignmentNotSupported),
-            // ACA is not implemented, and 9 to 12 need RFC 7144, which was not negotiated.
+            Ok(TmfFunction::TaskReassign) => return self.reassign(cid, request),
+            // RFC 7144 §6.3: only if it was agreed on.
+            Ok(TmfFunction::ItNexusReset) if self.core.agreed.protocol_level >= 2 => {
+                return self.manage_many(cid, request, TmfFunction::ItNexusReset, Scope::Target);
+            }
+            Ok(
+                function @ (TmfFunction::QueryTask
+                | TmfFunction::QueryTaskSet
+                | TmfFunction::QueryAsynchronousEvent),
+            ) if self.core.agreed.protocol_level >= 2 => return self.query(cid, request, function),
+            // ACA is not implemented.
             _ => Some(TmfResponse::NotSupported),
         };
         if let Some(answer) = answer {
@@ -95,6 +111,13 @@ impl Turn<'_> {
     fn abort_task(&mut self, cid: u16, request: &TaskManagementRequest) -> Option<TmfResponse> {
         let tag = request.referenced_task_tag.get();
         let lun = Lun(request.lun);
+        if self.core.managing.contains(&tag) {
+            // RFC 7143 §11.5.1.
+            return Some(TmfResponse::Rejected);
+        }
+        if self.settle(cid, tag) {
+            return Some(TmfResponse::Complete);
+        }
         if let Some(task) = self.core.tasks.get(&tag) {
             if task.command.lun() != lun {
                 return Some(TmfResponse::TaskDoesNotExist);
@@ -122,7 +145,7 @@ impl Turn<'_> {
 
     /// Answers once the command of this ticket is no longer being carried out.
     fn answer_when_idle(&mut self, cid: u16, itt: u32, ticket: u64) {
-        self.core.managing += 1;
+        self.core.managing.insert(itt);
         let session = Arc::clone(self.session);
         tokio::spawn(async move {
             session
@@ -144,7 +167,7 @@ impl Turn<'_> {
             // What has not come yet counts as received (RFC 7143 §4.2.3.3).
             self.plug_up_to(Serial(request.cmd_sn.get()));
         }
-        self.core.managing += 1;
+        self.core.managing.insert(request.itt.get());
         let session = Arc::clone(self.session);
         let number = Serial(request.cmd_sn.get());
         let work = Work {
@@ -171,14 +194,17 @@ impl Turn<'_> {
         self.release();
     }
 
-    /// Ends the tasks that a function concerns. With `patience` those whose data is on its way stay until it has
-    /// come. Returns the tickets of commands that are being carried out.
-    fn doom(&mut self, work: Work, patience: bool) -> HashSet<u64> {
+    /// Ends the tasks that a function concerns, of its `own` session or of another. Of the own one
+    /// those whose data is on its way stay until it has come, but not with FastAbort
+    /// (RFC 7143 §4.2.3.4). Returns the tickets of commands that are being carried out.
+    fn doom(&mut self, work: Work, own: bool) -> HashSet<u64> {
+        self.announce_terminations(work, own);
+        let patience = own && !self.core.agreed.fast_abort;
         let affected: Vec<u32> = self
             .core
             .tasks
             .iter()
-            .filter(|(_, task)| work.concerns(task, patience))
+            .filter(|(_, task)| work.concerns(task, own))
             .map(|(itt, _)| *itt)
             .collect();
         for itt in affected {
@@ -186,6 +212,8 @@ impl Turn<'_> {
                 continue;
             };
             let owed = matches!(&task.phase, Phase::Gathering(gather) if gather.has_open_r2ts());
+            // To one without a connection nothing is on its way.
+            let owed = owed && task.home.cid().is_some();
             if patience && owed {
                 task.doomed = true;
             } else {
@@ -198,6 +226,28 @@ impl Turn<'_> {
             .iter()
             .filter(|(_, lun)| work.scope.covers(**lun));
         covered.map(|(ticket, _)| *ticket).collect()
+    }
+
+    /// With FastAbort, tells the connections of affected tasks, but for the one that the function
+    /// came on, that they end (RFC 7143 §4.2.3.4, §4.2.3.5).
+    fn announce_terminations(&mut self, work: Work, own: bool) {
+        if !self.core.agreed.fast_abort {
+            return;
+        }
+        let affected = self.core.tasks.values();
+        let affected: BTreeSet<(u16, u64)> = affected
+            .filter(|task| work.concerns(task, own))
+            .filter_map(|task| Some((task.home.cid()?, task.command.lun().number()?)))
+            .filter(|(cid, _)| !own || *cid != work.cid)
+            .collect();
+        for (cid, lun) in affected {
+            let event = AsyncEvent {
+                event: EVENT_TASKS_TERMINATED,
+                lun,
+                ..AsyncEvent::default()
+            };
+            self.announce(cid, &event);
+        }
     }
 }
 
@@ -230,7 +280,7 @@ impl Session {
         self.turn(&mut self.lock()).doom_again(scope);
         self.idle(&tickets).await;
         let others = match function {
-            TmfFunction::AbortTaskSet => Vec::new(),
+            TmfFunction::AbortTaskSet | TmfFunction::ItNexusReset => Vec::new(),
             _ => self.shared.registry.others(&self),
         };
         for other in &others {
@@ -238,9 +288,13 @@ impl Session {
             other.idle(&tickets).await;
         }
         self.reset(function, scope);
+        self.fence().await;
         self.conclude(cid, itt);
-        if function == TmfFunction::TargetColdReset {
-            self.drop_all(cid, &others);
+        match function {
+            TmfFunction::TargetColdReset => self.drop_all(cid, &others),
+            // RFC 7144 §6.3: nothing is waited for, whatever Time2Wait and Time2Retain say.
+            TmfFunction::ItNexusReset => self.drop_all(cid, &[]),
+            _ => {}
         }
     }
 
@@ -267,19 +321,40 @@ impl Session {
         }
     }
 
+    /// Waits until all responses sent so far have arrived, on a session of several connections
+    /// (RFC 7143 §4.2.2.3.3): the answer that follows must be the last that is heard of the tasks.
+    async fn fence(self: &Arc<Self>) {
+        let marks = self.turn(&mut self.lock()).mark_statuses();
+        if marks.is_empty() {
+            return;
+        }
+        let arrived = |core: &Core| {
+            core.closed
+                || marks.iter().all(|(cid, stat_sn)| {
+                    core.links
+                        .get(cid)
+                        .is_none_or(|link| link.has_acknowledged(*stat_sn))
+                })
+        };
+        let _ = tokio::time::timeout(PATIENCE, self.until(arrived)).await;
+        let mut core = self.lock();
+        core.fences = core.fences.saturating_sub(1);
+    }
+
     /// Answers a function that is carried out.
     fn conclude(self: &Arc<Self>, cid: u16, itt: u32) {
         let mut core = self.lock();
-        core.managing = core.managing.saturating_sub(1);
+        core.managing.remove(&itt);
         let response = TaskManagementResponse::new(itt, TmfResponse::Complete);
         self.turn(&mut core).send(cid, response, &[], true);
     }
 
-    /// TARGET COLD RESET: all connections to the target are closed, the issuing one after its
-    /// answer (RFC 7143 §11.6.1).
+    /// TARGET COLD RESET and I_T NEXUS RESET: all connections to the target, or those of the session,
+    /// are closed, the issuing one after its answer (RFC 7143 §11.6.1, RFC 7144 §6.3).
     fn drop_all(&self, cid: u16, others: &[Arc<Self>]) {
         others.iter().for_each(|other| other.end());
         let mut core = self.lock();
+        core.forget_all();
         for (&linked, link) in &mut core.links {
             link.end(if linked == cid {
                 Ending::AfterOutput
@@ -291,6 +366,26 @@ impl Session {
 }
 
 impl Turn<'_> {
+    /// The next StatSN of each connection, and a ping to those that have not acknowledged all
+    /// before it. Nothing on a session of one connection, where responses keep their order anyway.
+    fn mark_statuses(&mut self) -> Vec<(u16, Serial)> {
+        if self.core.links.len() < 2 {
+            return Vec::new();
+        }
+        self.core.fences += 1;
+        let links = self.core.links.iter();
+        let marks: Vec<_> = links
+            .map(|(cid, link)| (*cid, link.next_status()))
+            .collect();
+        for (cid, stat_sn) in &marks {
+            let behind = self.core.links.get(cid);
+            if behind.is_some_and(|link| !link.has_acknowledged(*stat_sn)) {
+                self.ping(*cid, FENCE_TTT);
+            }
+        }
+        marks
+    }
+
     /// Ends what was doomed and has outlived our patience.
     fn doom_again(&mut self, scope: Scope) {
         let doomed: Vec<u32> = self

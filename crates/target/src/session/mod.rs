@@ -7,11 +7,22 @@
 
 mod answer;
 mod command;
+mod data_in;
+mod disorder;
+mod finished;
 mod gather;
 mod link;
+mod logout;
+mod losses;
 mod manage;
+mod membership;
+mod query;
+mod ranges;
+mod reassign;
 mod receive;
 mod seat;
+mod snack;
+mod statuses;
 mod task;
 mod text;
 mod window;
@@ -20,16 +31,20 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hawser_proto::names::IscsiName;
-use hawser_proto::pdu::{Bhs, LoginStatus};
+use hawser_proto::parameters::Parameters;
+use hawser_proto::pdu::Bhs;
 use hawser_proto::serial::Serial;
 use hawser_scsi::Lun;
 use tokio::sync::Notify;
 
+use self::data_in::Cut;
+use self::finished::Archive;
 pub(crate) use self::link::{Ending, Link};
+use self::losses::Loss;
+pub(crate) use self::losses::Times;
 pub(crate) use self::receive::{Incoming, Sink};
-use self::seat::Replacing;
 pub(crate) use self::seat::Seat;
-use self::task::Task;
+use self::task::{Home, Task};
 pub(crate) use self::window::WINDOW_LIMIT;
 use self::window::Window;
 use crate::counters::Counters;
@@ -72,10 +87,19 @@ pub(crate) enum Held {
 pub(crate) struct Core {
     window: Window<Held>,
     tasks: HashMap<u32, Task>,
+    /// Commands that were answered and not acknowledged.
+    archive: Archive,
+    /// Room to plan the PDUs of a read in.
+    cuts: Vec<Cut>,
     links: BTreeMap<u16, Link>,
+    /// Connections that are gone and whose tasks are not.
+    losses: BTreeMap<u64, Loss>,
+    next_loss: u64,
+    /// What the leading login agreed on for the whole session.
+    agreed: Parameters,
     closed: bool,
-    /// CIDs whose connections are about to be replaced: the session outlives them.
-    replacing: HashSet<u16>,
+    /// CIDs that logins are about to take: the session outlives the connections that had them.
+    replacing: Vec<u16>,
     /// Commands that workers carry out now, by ticket: also those whose tasks were aborted.
     executing: HashMap<u64, Lun>,
     next_ticket: u64,
@@ -84,8 +108,12 @@ pub(crate) struct Core {
     reserved: usize,
     /// Tasks that wait for such memory.
     waiting: VecDeque<u32>,
-    /// Task management functions in hand.
-    managing: usize,
+    /// The ITTs of task management functions in hand.
+    managing: HashSet<u32>,
+    /// How many of them wait until earlier responses have arrived.
+    fences: usize,
+    /// Somebody looks whether data stays away.
+    watching: bool,
     /// Buffers to be reused.
     buffers: Vec<Vec<u8>>,
 }
@@ -104,6 +132,11 @@ impl Core {
     /// ExpCmdSN and MaxCmdSN.
     pub(crate) fn numbers(&self) -> (u32, u32) {
         (self.window.expected().0, self.window.max().0)
+    }
+
+    /// Whether what was sent is kept until it is acknowledged (ErrorRecoveryLevel 1 and 2).
+    fn keeps(&self) -> bool {
+        self.agreed.error_recovery_level > 0
     }
 
     /// Whether the session is over.
@@ -145,15 +178,22 @@ impl Session {
         let core = Core {
             window: Window::new(Serial(first), size),
             tasks: HashMap::new(),
+            archive: Archive::default(),
+            cuts: Vec::new(),
             links: BTreeMap::new(),
+            losses: BTreeMap::new(),
+            next_loss: 0,
+            agreed: Parameters::default(),
             closed: false,
-            replacing: HashSet::new(),
+            replacing: Vec::new(),
             executing: HashMap::new(),
             next_ticket: 0,
             next_ttt: 0,
             reserved: 0,
             waiting: VecDeque::new(),
-            managing: 0,
+            managing: HashSet::new(),
+            fences: 0,
+            watching: false,
             buffers: Vec::new(),
         };
         let session = Self {
@@ -174,6 +214,13 @@ impl Session {
     /// The disks of the session's target.
     pub(crate) fn device(&self) -> Option<&Arc<Device>> {
         self.purpose.target().map(|target| &target.device)
+    }
+
+    /// Whether a PDU with a wrong header digest is skipped: only where it can be recovered.
+    pub(crate) fn skips_bad_headers(&self) -> bool {
+        let target = self.purpose.target();
+        let wanted = target.is_some_and(|target| target.policy.skip_bad_headers);
+        wanted && self.lock().keeps()
     }
 
     /// Locks the session.
@@ -197,66 +244,6 @@ impl Session {
             core,
             caller: Some(cid),
         }
-    }
-
-    /// Adds a connection. False when the session is over.
-    pub(crate) fn join(&self, cid: u16, link: Link) -> bool {
-        let mut core = self.lock();
-        let open = !core.closed;
-        if open {
-            core.links.insert(cid, link);
-        }
-        open
-    }
-
-    /// Takes a connection out. The last one takes the session with it: at ErrorRecoveryLevel 0
-    /// nothing outlives its connection (RFC 7143 §7.1.4.4).
-    fn leave(&self, cid: u16) {
-        let mut core = self.lock();
-        core.links.remove(&cid);
-        core.drop_tasks(|task| task.cid == cid);
-        core.close_if_empty();
-        drop(core);
-        self.settled.notify_waiters();
-    }
-
-    /// Puts a connection in place of the one that has its CID (RFC 7143 §6.3.4): the old one is an
-    /// implicit logout, its tasks end before the new one begins.
-    ///
-    /// # Errors
-    /// The status to refuse the login with.
-    pub(crate) async fn replace(
-        self: &Arc<Self>,
-        cid: u16,
-        mut link: Link,
-    ) -> Result<(), LoginStatus> {
-        let replacing = {
-            let mut core = self.lock();
-            let Some(old) = core.links.get_mut(&cid) else {
-                return Err(LoginStatus::TOO_MANY_CONNECTIONS);
-            };
-            link.inherit(&old.parameters);
-            old.end(Ending::Now);
-            core.drop_tasks(|task| task.cid == cid);
-            core.replacing.insert(cid);
-            Replacing {
-                session: Arc::clone(self),
-                cid,
-            }
-        };
-        self.until(|core| core.closed || !core.links.contains_key(&cid))
-            .await;
-        self.until(|core| core.closed || core.executing.is_empty())
-            .await;
-        {
-            let mut core = self.lock();
-            if core.closed {
-                return Err(LoginStatus::SESSION_DOES_NOT_EXIST);
-            }
-            core.links.insert(cid, link);
-        }
-        drop(replacing);
-        Ok(())
     }
 
     /// Ends all connections and tasks now. [`Self::over`] says when they are gone.
@@ -305,16 +292,43 @@ impl Session {
 const DISCOVERY_WINDOW: u32 = 8;
 
 impl Core {
-    /// Ends tasks without an answer.
-    fn drop_tasks(&mut self, doomed: impl Fn(&Task) -> bool) {
-        self.tasks.retain(|_, task| !doomed(task));
+    /// Ends tasks without an answer; gives their LUNs.
+    fn drop_tasks(&mut self, doomed: impl Fn(&Task) -> bool) -> HashSet<Lun> {
+        let mut luns = HashSet::new();
+        self.tasks.retain(|_, task| {
+            let ends = doomed(task);
+            if ends {
+                luns.insert(task.command.lun());
+            }
+            !ends
+        });
         self.reserved = self.tasks.values().map(|task| task.reserved).sum();
+        luns
+    }
+
+    /// Forgets requests of a connection that wait for an earlier one: they leave gaps, which the
+    /// initiator has to fill (RFC 7143 §11.14).
+    fn discard_held(&mut self, cid: u16) {
+        let tasks = &self.tasks;
+        self.window.discard(|held| match held {
+            Held::Task(itt) => tasks
+                .get(itt)
+                .is_some_and(|task| task.home == Home::On(cid)),
+            Held::Request(from, ..) => *from == cid,
+        });
+    }
+
+    /// Ends all tasks and takes no more.
+    fn forget_all(&mut self) {
+        self.closed = true;
+        self.drop_tasks(|_| true);
+        self.archive.discard(|_| true);
+        self.losses.clear();
+        self.waiting.clear();
     }
 
     fn close(&mut self) {
-        self.closed = true;
-        self.drop_tasks(|_| true);
-        self.waiting.clear();
+        self.forget_all();
         for link in self.links.values_mut() {
             link.end(Ending::Now);
         }

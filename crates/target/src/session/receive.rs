@@ -3,14 +3,16 @@
 
 use hawser_proto::pdu::ahs::AdditionalHeaders;
 use hawser_proto::pdu::{
-    BasicHeader, Bhs, DataOut, FromInitiator, NIL, Opcode, Pdu, RejectReason, Request, ScsiCommand,
+    BasicHeader, Bhs, DataOut, FromInitiator, LogoutReason, NIL, Opcode, Pdu, RejectReason,
+    Request, ScsiCommand, SnackType,
 };
 use hawser_proto::serial::Serial;
 
 use super::gather::{Fate, Piece};
-use super::task::{Command, Phase};
+use super::task::{Command, Home, Phase};
 use super::window::Arrival;
 use super::{Ending, Held, Turn};
+use crate::faults::{Direction, PduAction};
 
 /// The most task management functions a session may have in hand. The RFC asks for room for one.
 const MANAGING_LIMIT: usize = 16;
@@ -45,7 +47,11 @@ impl Turn<'_> {
         }
         let pdu = DataOut::from_bhs(header);
         let itt = pdu.itt.get();
-        if let Some(task) = self.core.tasks.get_mut(&itt).filter(|task| task.cid == cid)
+        if let Some(task) = self
+            .core
+            .tasks
+            .get_mut(&itt)
+            .filter(|task| task.home == Home::On(cid))
             && let Phase::Gathering(gather) = &mut task.phase
             && gather.judge(piece(pdu)) == Fate::Store
         {
@@ -93,6 +99,47 @@ impl Turn<'_> {
         if !open {
             return;
         }
+        let opcode = incoming.header[0];
+        let faults = &self.session.shared.faults;
+        match faults.take_strike(Direction::Received, opcode, cid) {
+            None => self.take_in(cid, incoming),
+            Some(action) => self.take_in_bent(cid, incoming, action),
+        }
+    }
+
+    /// A fault strikes a PDU.
+    fn take_in_bent(&mut self, cid: u16, incoming: &Incoming<'_>, action: PduAction) {
+        match action {
+            PduAction::Drop => {}
+            PduAction::Duplicate => {
+                self.take_in(cid, incoming);
+                self.take_in(cid, incoming);
+            }
+            PduAction::SpoilDataDigest => {
+                let digest_ok = !has_data(incoming.header);
+                let bent = Incoming {
+                    digest_ok,
+                    ..*incoming
+                };
+                self.take_in(cid, &bent);
+            }
+            PduAction::SpoilHeaderDigest | PduAction::CutBefore => self.cut(cid),
+            PduAction::CutAfter => {
+                self.take_in(cid, incoming);
+                self.cut(cid);
+            }
+        }
+    }
+
+    /// Breaks a connection off; what it had yet to say stays unsaid.
+    fn cut(&mut self, cid: u16) {
+        if let Some(link) = self.core.link(cid) {
+            link.out.discard();
+            link.end(Ending::Now);
+        }
+    }
+
+    fn take_in(&mut self, cid: u16, incoming: &Incoming<'_>) {
         let header = incoming.header;
         let pdu = match FromInitiator::parse(header) {
             Ok(pdu) => pdu,
@@ -101,6 +148,17 @@ impl Turn<'_> {
                 return self.reject(cid, header, malformed.reject_reason());
             }
         };
+        if let FromInitiator::Snack(snack) = pdu
+            && snack.snack_type() == Ok(SnackType::DataAck)
+        {
+            // The same PDU may acknowledge the status, and with it all data.
+            self.snack(cid, snack);
+            return self.acknowledge(cid, &pdu);
+        }
+        self.acknowledge(cid, &pdu);
+        if let FromInitiator::Snack(snack) = pdu {
+            return self.snack(cid, snack);
+        }
         if let FromInitiator::DataOut(pdu) = pdu {
             return self.data_out(cid, pdu, incoming);
         }
@@ -127,6 +185,37 @@ impl Turn<'_> {
                 self.release();
             }
             Arrival::Early => self.hold(cid, number, pdu, incoming),
+        }
+    }
+
+    /// Takes note of the ExpStatSN of a PDU: that of its own connection, or that of the one to be
+    /// logged out (RFC 7143 §11.14.4).
+    fn acknowledge(&mut self, cid: u16, pdu: &FromInitiator<'_>) {
+        let (about, exp_stat_sn) = match pdu {
+            FromInitiator::LogoutRequest(pdu) => match pdu.reason() {
+                Ok(LogoutReason::CloseSession) | Err(_) => (cid, pdu.exp_stat_sn),
+                Ok(_) => (pdu.cid.get(), pdu.exp_stat_sn),
+            },
+            FromInitiator::NopOut(pdu) => (cid, pdu.exp_stat_sn),
+            FromInitiator::ScsiCommand(pdu) => (cid, pdu.exp_stat_sn),
+            FromInitiator::TaskManagementRequest(pdu) => (cid, pdu.exp_stat_sn),
+            FromInitiator::TextRequest(pdu) => (cid, pdu.exp_stat_sn),
+            FromInitiator::DataOut(pdu) => (cid, pdu.exp_stat_sn),
+            FromInitiator::Snack(pdu) => (cid, pdu.exp_stat_sn),
+            FromInitiator::LoginRequest(_) => return,
+        };
+        let ended = self
+            .core
+            .link(about)
+            .map(|link| link.acknowledge(exp_stat_sn.get()));
+        if ended.is_none() {
+            self.acknowledge_lost(about, exp_stat_sn.get());
+        }
+        for (itt, stat_sn) in ended.unwrap_or_default() {
+            self.core.archive.arrived(about, itt, stat_sn);
+        }
+        if self.core.fences > 0 {
+            self.session.settled.notify_waiters();
         }
     }
 
@@ -199,7 +288,6 @@ impl Turn<'_> {
         match pdu {
             FromInitiator::TextRequest(request) => tagged(request.itt.get()),
             FromInitiator::LogoutRequest(request) => tagged(request.itt.get()),
-            FromInitiator::Snack(_) => Err(RejectReason::SnackReject),
             FromInitiator::LoginRequest(_) => Err(RejectReason::ProtocolError),
             // RFC 7143 §4.3: a discovery session asks for targets, and logs out.
             _ if discovery => Err(RejectReason::ProtocolError),
@@ -208,12 +296,14 @@ impl Turn<'_> {
                 self.check_command(header, incoming)
             }
             FromInitiator::TaskManagementRequest(request) => {
-                if self.core.managing >= MANAGING_LIMIT {
+                if self.core.managing.len() >= MANAGING_LIMIT {
                     return Err(RejectReason::TooManyImmediateCommands);
                 }
                 tagged(request.itt.get())
             }
-            FromInitiator::NopOut(_) | FromInitiator::DataOut(_) => Ok(()),
+            FromInitiator::NopOut(_) | FromInitiator::DataOut(_) | FromInitiator::Snack(_) => {
+                Ok(())
+            }
         }
     }
 
@@ -228,9 +318,12 @@ impl Turn<'_> {
         if header.data_segment_length() > 0 && !header.is_write() {
             return Err(RejectReason::ProtocolError);
         }
-        if !incoming.ahs.is_empty() {
-            AdditionalHeaders::parse(incoming.ahs)
-                .map_err(|malformed| malformed.reject_reason())?;
+        let additional = AdditionalHeaders::parse(incoming.ahs)
+            .map_err(|malformed| malformed.reject_reason())?;
+        let bidirectional = header.is_read() && header.is_write();
+        if bidirectional && additional.bidi_read_length.is_none() {
+            // RFC 7143 §11.2.2.4: how much it reads must be said.
+            return Err(RejectReason::ProtocolError);
         }
         Ok(())
     }
@@ -241,7 +334,12 @@ impl Turn<'_> {
         if !incoming.digest_ok {
             self.reject(cid, incoming.header, RejectReason::DataDigestError);
         }
-        let Some(task) = self.core.tasks.get_mut(&itt).filter(|task| task.cid == cid) else {
+        let Some(task) = self
+            .core
+            .tasks
+            .get_mut(&itt)
+            .filter(|task| task.home == Home::On(cid))
+        else {
             // The data of a task that was aborted may come after its end.
             return;
         };
@@ -249,12 +347,20 @@ impl Turn<'_> {
             return;
         };
         let piece = piece(pdu);
+        if gather.is_stale(piece.ttt) {
+            // It was asked for again meanwhile.
+            return;
+        }
         if !gather.is_expected(piece.ttt) {
             return self.reject(cid, incoming.header, RejectReason::InvalidPduField);
         }
         gather.arrived(piece, incoming.digest_ok);
         self.proceed(itt);
     }
+}
+
+fn has_data(header: &Bhs) -> bool {
+    BasicHeader::from_bhs(header).data_segment_length() > 0
 }
 
 /// The CmdSN of a request that takes one; none for what is immediate.
@@ -278,6 +384,9 @@ fn command(header: &ScsiCommand, ahs: &[u8]) -> Command {
     Command {
         header: *header,
         extended_cdb,
+        bidi_read_length: additional.bidi_read_length,
+        first_data_sn: 0,
+        snack_tag: 0,
     }
 }
 

@@ -44,17 +44,32 @@ impl Drop for Seat {
     }
 }
 
-/// The wait for a connection whose CID another is to take over. Dropping it gives the wait up.
+/// A login that is about to take its place, perhaps that of another connection. The session lives
+/// as long as this does.
 #[derive(Debug)]
 pub(super) struct Replacing {
-    pub(super) session: Arc<Session>,
-    pub(super) cid: u16,
+    session: Arc<Session>,
+    cid: u16,
+}
+
+impl Replacing {
+    /// A login to `session` that wants this CID.
+    pub(super) fn new(session: &Arc<Session>, cid: u16) -> Self {
+        session.lock().replacing.push(cid);
+        Self {
+            session: Arc::clone(session),
+            cid,
+        }
+    }
 }
 
 impl Drop for Replacing {
     fn drop(&mut self) {
         let mut core = self.session.lock();
-        core.replacing.remove(&self.cid);
+        let own = core.replacing.iter().position(|cid| *cid == self.cid);
+        if let Some(index) = own {
+            core.replacing.swap_remove(index);
+        }
         core.close_if_empty();
         drop(core);
         self.session.forget_if_over();
@@ -62,9 +77,10 @@ impl Drop for Replacing {
 }
 
 impl Core {
-    /// At ErrorRecoveryLevel 0 nothing outlives the last connection (RFC 7143 §7.1.4.4).
+    /// A session ends with its last connection, unless another login is about to come in or tasks
+    /// wait for one.
     pub(super) fn close_if_empty(&mut self) {
-        if self.links.is_empty() && self.replacing.is_empty() {
+        if self.links.is_empty() && self.replacing.is_empty() && self.losses.is_empty() {
             self.close();
         }
     }

@@ -42,6 +42,11 @@ impl TextExchange {
         }
     }
 
+    /// The task of the exchange.
+    pub(crate) fn itt(&self) -> u32 {
+        self.itt
+    }
+
     /// Whether `request` goes on with this exchange.
     pub(crate) fn is_continued_by(&self, request: &TextRequest) -> bool {
         request.itt.get() == self.itt && request.ttt.get() == self.ttt && request.lun == self.lun

@@ -118,6 +118,13 @@ impl<T> Window<T> {
         None
     }
 
+    /// Forgets the requests that wait for an earlier one and are `unwanted`: their numbers count as
+    /// not received.
+    pub(crate) fn discard(&mut self, unwanted: impl Fn(&T) -> bool) {
+        self.held
+            .retain(|_, entry| !entry.as_ref().is_some_and(&unwanted));
+    }
+
     /// Counts `number` as received without a request, as ABORT TASK of a command never seen does
     /// (RFC 7143 §11.6.1). True when `number` was missing inside the window. What waited behind it
     /// is then ready in [`Self::release`].
@@ -180,6 +187,20 @@ mod tests {
         assert!(window.plug(Serial(1)));
         assert_eq!(window.release(), Some('c'));
         assert_eq!(window.expected(), Serial(4));
+    }
+
+    #[test]
+    fn what_is_discarded_may_come_again() {
+        let mut window = Window::new(Serial(1), 8);
+        for (number, request) in [(2, 'b'), (3, 'c')] {
+            assert_eq!(window.judge(Serial(number)), Arrival::Early);
+            window.hold(Serial(number), request);
+        }
+        window.discard(|request| *request == 'b');
+        assert_eq!(window.judge(Serial(1)), Arrival::Next);
+        assert_eq!(window.release(), None);
+        assert_eq!(window.judge(Serial(2)), Arrival::Next);
+        assert_eq!(window.release(), Some('c'));
     }
 
     #[test]

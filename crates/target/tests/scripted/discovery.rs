@@ -175,6 +175,73 @@ fn the_receive_limit_may_change_in_the_full_feature_phase() {
     assert_eq!(initiator.expect(DATA_IN).data.len(), 512);
 }
 
+/// A Text Request of task 0x77; `flags` is byte 1.
+fn text_request(initiator: &mut Initiator, flags: u8, ttt: u32, text: &[u8]) {
+    let mut request = header(TEXT_REQUEST, flags, 0x77);
+    put(&mut request, 20, ttt);
+    initiator.send_request(request, text);
+}
+
+/// C of byte 1: the text goes on.
+const CONTINUE: u8 = 0x40;
+
+#[test]
+fn text_comes_in_pieces_and_is_answered_whole() {
+    let server = Server::new();
+    let mut initiator = server.log_in(&[]);
+    text_request(&mut initiator, CONTINUE, NIL, b"X-test.fi");
+    let more = initiator.expect(TEXT_RESPONSE);
+    // Neither F nor C, nothing said, and a tag to go on by.
+    assert_eq!((more.header[1], &more.data[..]), (0, &b""[..]));
+    let tag = more.word(20);
+    assert_ne!(tag, NIL);
+    // F=0: the initiator has more to say, and so the answer is not the last.
+    text_request(&mut initiator, 0, tag, b"rst=1\0");
+    let answer = initiator.expect(TEXT_RESPONSE);
+    assert_eq!(
+        (answer.header[1], &answer.text()[..]),
+        (0, "X-test.first=NotUnderstood\n")
+    );
+    text_request(&mut initiator, FINAL, answer.word(20), b"");
+    let last = initiator.expect(TEXT_RESPONSE);
+    assert_eq!((last.header[1], last.word(20)), (FINAL, NIL));
+    assert_eq!(last.itt(), 0x77);
+}
+
+#[test]
+fn a_text_negotiation_is_begun_anew_or_fails_and_old_values_stay() {
+    let server = Server::new();
+    let mut initiator = server.log_in(&[]);
+    initiator.hear_news();
+    // Begun anew with a tag of NIL: the first is forgotten.
+    text_request(&mut initiator, CONTINUE, NIL, b"MaxRecvDataSegmentLength=5");
+    let old = initiator.expect(TEXT_RESPONSE).word(20);
+    text_request(&mut initiator, FINAL, NIL, b"X-test.k=1\0");
+    let answer = initiator.expect(TEXT_RESPONSE);
+    assert_eq!(answer.text(), "X-test.k=NotUnderstood\n");
+    text_request(&mut initiator, FINAL, old, b"12\0");
+    initiator.expect_reject(0x09);
+    // F and C at once, a key twice, a key of the login: each is refused.
+    for (flags, text) in [
+        (FINAL | CONTINUE, &b"X-test.k=1\0"[..]),
+        (
+            FINAL,
+            b"MaxRecvDataSegmentLength=512\0MaxRecvDataSegmentLength=512\0",
+        ),
+        (FINAL, b"MaxBurstLength=512\0"),
+    ] {
+        let number = initiator.cmd_sn;
+        text_request(&mut initiator, flags, NIL, text);
+        let reject = initiator.expect(REJECT);
+        // Malformed, it was not received; understood, it was.
+        assert!([number, number + 1].contains(&reject.word(28)));
+        initiator.cmd_sn = reject.word(28);
+    }
+    assert_eq!(initiator.read_blocks(0, 2).len(), 1024);
+    let itt = initiator.command(FINAL | READ | SIMPLE, 1024, read10(0, 2), &[]);
+    assert_eq!(initiator.receive_read(itt).len(), 1);
+}
+
 #[test]
 fn discovery_may_demand_chap() {
     let chap = hawser_target::ChapConfig::one_way("user", "secretsecret1".into());

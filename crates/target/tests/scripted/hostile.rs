@@ -60,9 +60,70 @@ fn random_pdus_do_no_harm() {
         // Whatever happened, others are served.
         let mut other = server.log_in(&[]);
         other.hear_news();
-        other.read_blocks(1, 1);
+        other.read_in_spite_of_resets();
     }
     // And all those sessions end with their connections.
+    server.until("no session is left", |handle| handle.sessions().is_empty());
+}
+
+#[test]
+fn random_pdus_do_no_harm_with_recovery() {
+    let server = Server::with_policy(hawser_target::KeyPolicy {
+        data_sequence_in_order: false,
+        data_pdu_in_order: false,
+        data_ack_every: Some(512),
+        sequence_timeout: Some(std::time::Duration::from_millis(20)),
+        ..Default::default()
+    });
+    let keys = [
+        ("InitialR2T", "No"),
+        ("ErrorRecoveryLevel", "2"),
+        ("iSCSIProtocolLevel", "2"),
+        ("TaskReporting", "FastAbort"),
+        ("MaxConnections", "4"),
+        ("MaxOutstandingR2T", "3"),
+        ("MaxBurstLength", "1024"),
+        ("FirstBurstLength", "1024"),
+        ("DataSequenceInOrder", "No"),
+        ("DataPDUInOrder", "No"),
+        ("DefaultTime2Wait", "0"),
+        ("DefaultTime2Retain", "1"),
+    ];
+    for seed in 1..60_u64 {
+        server.handle.faults().set_disorder(Some(seed));
+        server.handle.faults().set_echo(seed % 2 == 0);
+        let mut random = Random(seed * 0x9e37_79b9);
+        let mut one = server.connect();
+        one.isid[5] = 0x77;
+        one.log_in(&keys);
+        let mut connections = vec![one];
+        for cid in [2, 3, 2] {
+            connections.extend(server.try_join(&connections[0], cid));
+        }
+        for _ in 0..40 {
+            let index = random.below(connections.len() as u64) as usize;
+            let connection = &mut connections[index];
+            let mut bytes = Vec::new();
+            for _ in 0..5 {
+                let (mut header, data) = pdu(&mut random, connection.cmd_sn);
+                // Now and then what was sent so far is acknowledged, and tasks go from one
+                // connection to the other.
+                put(&mut header, 28, random.below(30) as u32);
+                if header[0] & 0x3f == TMF_REQUEST && random.below(2) == 0 {
+                    (header[0], header[1]) = (TMF_REQUEST | IMMEDIATE, FINAL | 8);
+                }
+                if header[0] & 0x3f == LOGOUT_REQUEST {
+                    (header[1], header[20], header[21]) = (FINAL | 2, 0, random.below(4) as u8);
+                }
+                bytes.extend(connection.encode(header, &data));
+            }
+            connection.try_send_bytes(&bytes);
+        }
+        drop(connections);
+        let mut other = server.log_in(&[]);
+        other.hear_news();
+        other.read_in_spite_of_resets();
+    }
     server.until("no session is left", |handle| handle.sessions().is_empty());
 }
 
@@ -98,4 +159,21 @@ fn an_initiator_that_reads_nothing_is_not_answered_for_ever() {
         sent < 200 << 20,
         "{sent} bytes were taken and none of the answers read"
     );
+}
+
+impl Initiator {
+    /// Reads a block. Resets by others may come in between, and are told of each once.
+    fn read_in_spite_of_resets(&mut self) {
+        let resets = 200;
+        for _ in 0..resets {
+            self.command(FINAL | READ | SIMPLE, 512, read10(1, 1), &[]);
+            let pdu = self.receive();
+            self.exp_stat_sn += 1;
+            if pdu.opcode() == DATA_IN {
+                return;
+            }
+            assert_eq!(pdu.sense(), (0x06, 0x29, 0x03));
+        }
+        panic!("more resets than the others have sent");
+    }
 }

@@ -90,6 +90,39 @@ impl Server {
         initiator
     }
 
+    /// Another connection of the session of `leader`, without session-wide keys.
+    pub(crate) fn join(&self, leader: &Initiator, cid: u16) -> Initiator {
+        self.join_with(leader, cid, &[])
+    }
+
+    /// The same with these keys of the connection.
+    pub(crate) fn join_with(
+        &self,
+        leader: &Initiator,
+        cid: u16,
+        keys: &[(&str, &str)],
+    ) -> Initiator {
+        let mut initiator = self.connect();
+        (initiator.cid, initiator.tsih) = (cid, leader.tsih);
+        (initiator.isid, initiator.cmd_sn) = (leader.isid, leader.cmd_sn);
+        // Task tags are unique in the session.
+        initiator.next_itt = u32::from(cid) << 16;
+        let mut all = Initiator::further_names();
+        all.extend_from_slice(keys);
+        let response = initiator.log_in_as(&all);
+        assert_eq!(response.half(14), leader.tsih);
+        initiator
+    }
+
+    /// The same if the server lets it, which another fate of the session may have made impossible.
+    pub(crate) fn try_join(&self, leader: &Initiator, cid: u16) -> Option<Initiator> {
+        let mut initiator = self.connect();
+        (initiator.cid, initiator.tsih) = (cid, leader.tsih);
+        (initiator.isid, initiator.cmd_sn) = (leader.isid, leader.cmd_sn);
+        let response = initiator.login_step(0x87, &Initiator::further_names());
+        (response.login_status() == 0).then_some(initiator)
+    }
+
     /// Waits until the server sees something.
     pub(crate) fn until(&self, what: &str, seen: impl Fn(&TargetHandle) -> bool) {
         let start = std::time::Instant::now();
@@ -292,12 +325,21 @@ impl Initiator {
     }
 
     /// A PDU as bytes: DataSegmentLength, padding and digests are added here.
-    pub(crate) fn encode(&self, mut header: [u8; 48], data: &[u8]) -> Vec<u8> {
+    pub(crate) fn encode(&self, header: [u8; 48], data: &[u8]) -> Vec<u8> {
+        self.encode_with(header, &[], data)
+    }
+
+    /// The same with additional headers, padded, whose length is added too.
+    pub(crate) fn encode_with(&self, mut header: [u8; 48], ahs: &[u8], data: &[u8]) -> Vec<u8> {
         let length = u32::try_from(data.len()).unwrap().to_be_bytes();
         header[5..8].copy_from_slice(&length[1..]);
-        let mut bytes = header.to_vec();
+        if !ahs.is_empty() {
+            header[4] = u8::try_from(ahs.len() / 4).unwrap();
+        }
+        let mut bytes = [&header[..], ahs].concat();
         if self.header_digest {
-            bytes.extend_from_slice(&crc32c(&header));
+            let digest = crc32c(&bytes);
+            bytes.extend_from_slice(&digest);
         }
         if !data.is_empty() {
             let mut data = data.to_vec();
@@ -451,6 +493,11 @@ impl Initiator {
         ]
     }
 
+    /// The keys of a first request of a further connection: SessionType is for leading logins.
+    pub(crate) fn further_names() -> Vec<(&'static str, &'static str)> {
+        vec![("InitiatorName", INITIATOR), ("TargetName", IQN)]
+    }
+
     /// Logs in without security, straight from the operational stage (CSG=1, NSG=3, T=1).
     pub(crate) fn log_in(&mut self, keys: &[(&str, &str)]) -> Pdu {
         let mut all = Self::names();
@@ -484,6 +531,16 @@ impl Initiator {
         let header = self.command_header(flags, length, cdb);
         self.send(header, data);
         u32::from_be_bytes(header[16..20].try_into().unwrap())
+    }
+
+    /// Sends an immediate SCSI Command to LUN 0 without data and gives its ITT.
+    pub(crate) fn command_now(&mut self, flags: u8, length: u32, cdb: [u8; 16]) -> u32 {
+        let itt = self.itt();
+        let mut header = header(SCSI_COMMAND | IMMEDIATE, flags, itt);
+        put(&mut header, 20, length);
+        header[32..48].copy_from_slice(&cdb);
+        self.send_request(header, &[]);
+        itt
     }
 
     /// Hears the unit attention that the disk has for every new session.
@@ -527,12 +584,90 @@ impl Initiator {
         last: bool,
         data: &[u8],
     ) {
+        let bytes = self.data_out_bytes(itt, ttt, data_sn, offset, last, data);
+        self.send_bytes(&bytes);
+    }
+
+    /// The bytes of a Data-Out PDU.
+    pub(crate) fn data_out_bytes(
+        &self,
+        itt: u32,
+        ttt: u32,
+        data_sn: u32,
+        offset: u32,
+        last: bool,
+        data: &[u8],
+    ) -> Vec<u8> {
         let mut pdu = header(DATA_OUT, if last { FINAL } else { 0 }, itt);
         put(&mut pdu, 20, ttt);
         put(&mut pdu, 28, self.exp_stat_sn);
         put(&mut pdu, 36, data_sn);
         put(&mut pdu, 40, offset);
-        self.send(pdu, data);
+        self.encode(pdu, data)
+    }
+
+    /// Sends bytes the last of which, in a digest, is wrong.
+    pub(crate) fn send_spoilt(&mut self, bytes: &[u8]) {
+        let mut bytes = bytes.to_vec();
+        if let Some(last) = bytes.last_mut() {
+            *last ^= 0xff;
+        }
+        self.send_bytes(&bytes);
+    }
+
+    /// The same request with the ExpStatSN of this connection: a retry after a logout.
+    pub(crate) fn numbered_again(&self, mut header: [u8; 48]) -> [u8; 48] {
+        put(&mut header, 28, self.exp_stat_sn);
+        header
+    }
+
+    /// A SNACK; `run` is BegRun and RunLength.
+    pub(crate) fn snack(&mut self, kind: u8, itt: u32, tag: u32, run: (u32, u32)) {
+        let mut pdu = header(SNACK, FINAL | kind, itt);
+        put(&mut pdu, 20, tag);
+        put(&mut pdu, 28, self.exp_stat_sn);
+        put(&mut pdu, 40, run.0);
+        put(&mut pdu, 44, run.1);
+        self.send(pdu, &[]);
+    }
+
+    /// All Data-In PDUs of a read up to the one with its status, which is not acknowledged yet.
+    pub(crate) fn receive_read(&mut self, itt: u32) -> Vec<Pdu> {
+        let mut pdus = Vec::new();
+        loop {
+            let pdu = self.receive();
+            assert_eq!((pdu.opcode(), pdu.itt()), (DATA_IN, itt), "{pdu:02x?}");
+            // S, the status bit.
+            let last = pdu.header[1] & 0x01 != 0;
+            pdus.push(pdu);
+            if last {
+                return pdus;
+            }
+        }
+    }
+
+    /// Rejected for this reason.
+    pub(crate) fn expect_reject(&mut self, reason: u8) -> Pdu {
+        let reject = self.expect(REJECT);
+        assert_eq!(reject.header[2], reason, "{reject:02x?}");
+        reject
+    }
+
+    /// Sends a numbered Logout Request for a connection.
+    pub(crate) fn log_out(&mut self, reason: u8, cid: u16) {
+        self.send_logout(LOGOUT_REQUEST, reason, cid);
+    }
+
+    /// Sends an immediate Logout Request for another connection.
+    pub(crate) fn log_out_now(&mut self, reason: u8, cid: u16) {
+        self.send_logout(LOGOUT_REQUEST | IMMEDIATE, reason, cid);
+    }
+
+    fn send_logout(&mut self, opcode: u8, reason: u8, cid: u16) {
+        let itt = self.itt();
+        let mut out = header(opcode, FINAL | reason, itt);
+        out[20..22].copy_from_slice(&cid.to_be_bytes());
+        self.send_request(out, &[]);
     }
 
     /// A task management function; gives the response code.

@@ -108,6 +108,25 @@ fn an_initiator_that_owes_data_for_ever_gets_its_answer() {
 }
 
 #[test]
+fn a_function_with_a_number_takes_its_turn() {
+    let (_server, mut initiator) = ready();
+    let (write, ttt) = open_write(&mut initiator);
+    // One number is missing: the function waits, then ends what came before it.
+    let gap = initiator.command_header(FINAL | READ | SIMPLE, 512, read10(0, 1));
+    let itt = initiator.itt();
+    let mut tmf = header(TMF_REQUEST, FINAL | LOGICAL_UNIT_RESET, itt);
+    put(&mut tmf, 20, NIL);
+    initiator.send_request(tmf, &[]);
+    initiator.expect_silence();
+    initiator.send(gap, &[]);
+    assert_eq!(initiator.expect(DATA_IN).data.len(), 512);
+    initiator.data_out(write, ttt, 0, 0, true, &[0x55; 512]);
+    let response = initiator.expect(TMF_RESPONSE);
+    assert_eq!((response.itt(), response.header[2]), (itt, COMPLETE));
+    assert_eq!(response.word(28), initiator.cmd_sn);
+}
+
+#[test]
 fn abort_task_set_leaves_other_sessions_alone() {
     let (server, mut initiator) = ready();
     let mut other = server.connect();

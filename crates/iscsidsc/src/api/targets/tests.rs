@@ -139,6 +139,34 @@ fn without_a_mechanism_the_first_instance_answers() {
 }
 
 #[test]
+fn an_alias_given_by_hand_is_not_that_of_other_mechanisms() {
+    let by_hand = v1::Target {
+        alias: fixed().alias,
+        ..target()
+    };
+    let alias = |mechanism| information(by_hand.clone(), mechanism, InformationClass::TargetAlias);
+    assert_eq!(
+        alias(None),
+        Ok(TargetInformation::TargetAlias(String::new()))
+    );
+    assert_eq!(
+        alias(Some("static:")),
+        Ok(TargetInformation::TargetAlias("by hand".into()))
+    );
+}
+
+#[test]
+fn a_mechanism_with_two_instances_is_told_once() {
+    let twice = v1::Target {
+        instances: vec![told(), fixed(), told()],
+        ..target()
+    };
+    let all = information(twice, None, InformationClass::DiscoveryMechanisms);
+    let texts = vec![told().mechanism_text, fixed().mechanism_text];
+    assert_eq!(all, Ok(TargetInformation::DiscoveryMechanisms(texts)));
+}
+
+#[test]
 fn mechanisms_are_found_by_their_text_and_unknown_ones_are_refused() {
     let text = r"SENDTARGETS:*192.0.2.1 0003260 root\hawser\0000_0 ";
     let found = information(target(), Some(text), InformationClass::TargetFlags);

@@ -609,6 +609,17 @@ fn sup_c10_nothing_secret_is_printed() {
 }
 
 #[test]
+fn a_name_is_sent_byte_by_byte() {
+    let mut config = chap_config();
+    config.chap.as_mut().unwrap().user = b"m\xfcller".to_vec();
+    let data = offered(config).reply(&challenge("5")).data;
+    assert!(
+        data.windows(14).any(|part| part == b"CHAP_N=m\xfcller\0"),
+        "{data:?}"
+    );
+}
+
+#[test]
 fn a_name_that_looks_encoded_is_noted() {
     for (user, noted) in [("0xuser", true), ("0buser", true), ("", false)] {
         let mut config = chap_config();

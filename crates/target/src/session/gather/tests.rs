@@ -10,6 +10,7 @@ const RULES: Rules = Rules {
     max_outstanding_r2t: 2,
     data_pdu_in_order: true,
     data_sequence_in_order: true,
+    recovers: false,
 };
 
 fn gather(rules: Rules, expected: u32, immediate: u32, last: bool) -> Gather {
@@ -230,4 +231,96 @@ fn data_beyond_what_the_command_takes_is_dropped() {
     assert_eq!(ask(&mut gather), []);
     assert!(gather.is_finished() && gather.fault().is_none());
     assert_eq!(gather.data(), counted(6));
+}
+
+const RECOVERING: Rules = Rules {
+    recovers: true,
+    max_outstanding_r2t: 1,
+    ..RULES
+};
+
+#[test]
+fn what_is_lost_of_a_sequence_is_asked_for_again_behind_it() {
+    let mut gather = gather(RECOVERING, 32, 0, true);
+    assert_eq!(ask(&mut gather), [(0, 16)]);
+    send(&mut gather, 101, 0, 0, 4, false);
+    // The second and the third are missing.
+    send(&mut gather, 101, 3, 12, 4, true);
+    assert!(!gather.is_finished() && gather.fault().is_none());
+    assert_eq!(ask(&mut gather), [(4, 8)]);
+    send(&mut gather, 101, 0, 4, 8, true);
+    assert_eq!(ask(&mut gather), [(16, 16)]);
+    assert_eq!(gather.next_r2t(), 3);
+    send(&mut gather, 101, 0, 16, 16, true);
+    assert!(gather.is_finished() && gather.fault().is_none());
+    assert_eq!(gather.data(), counted(32));
+}
+
+#[test]
+fn a_wrong_digest_loses_its_own_data_only() {
+    let mut gather = gather(RECOVERING, 16, 0, true);
+    ask(&mut gather);
+    let piece = Piece {
+        ttt: 101,
+        data_sn: 0,
+        offset: 0,
+        length: 10,
+        last: false,
+    };
+    assert_eq!(gather.judge(piece), Fate::Store);
+    gather.arrived(piece, false);
+    send(&mut gather, 101, 1, 10, 6, true);
+    assert_eq!(ask(&mut gather), [(0, 10)]);
+}
+
+#[test]
+fn data_that_stays_away_is_lost_and_comes_too_late() {
+    let mut gather = gather(RECOVERING, 16, 0, true);
+    ask(&mut gather);
+    send(&mut gather, 101, 0, 0, 4, false);
+    gather.time_out();
+    assert!(gather.is_stale(101));
+    let late = send(&mut gather, 101, 1, 4, 12, true);
+    assert_eq!(late, Fate::Stray);
+    assert_eq!(ask(&mut gather), [(4, 12)]);
+}
+
+#[test]
+fn too_little_data_is_no_loss() {
+    let mut gather = gather(RECOVERING, 16, 0, true);
+    ask(&mut gather);
+    send(&mut gather, 101, 0, 0, 4, true);
+    assert!(gather.is_finished());
+    assert_eq!(gather.fault(), Some(DataFault::Amount));
+}
+
+#[test]
+fn who_loses_everything_is_not_asked_for_ever() {
+    let mut gather = gather(RECOVERING, 16, 0, true);
+    let mut rounds = 0;
+    while !ask(&mut gather).is_empty() {
+        gather.time_out();
+        rounds += 1;
+    }
+    assert_eq!(rounds, LOSSES_LIMIT + 1);
+    assert_eq!(gather.fault(), Some(DataFault::Lost));
+}
+
+#[test]
+fn open_r2ts_can_be_shown_again() {
+    let rules = Rules {
+        max_outstanding_r2t: 2,
+        data_sequence_in_order: false,
+        ..RECOVERING
+    };
+    let mut gather = gather(rules, 48, 0, true);
+    assert_eq!(ask(&mut gather).len(), 2);
+    let shown = |gather: &Gather, numbers| -> Vec<(u32, u32)> {
+        let open = gather.open_r2ts(numbers);
+        open.map(|ask| (ask.r2t_sn, ask.offset)).collect()
+    };
+    assert_eq!(shown(&gather, 0..2), [(0, 0), (1, 16)]);
+    send(&mut gather, 101, 0, 0, 16, true);
+    assert_eq!(shown(&gather, 0..2), [(1, 16)]);
+    assert_eq!(shown(&gather, 2..5), []);
 }
