@@ -771,6 +771,23 @@ mod tests {
     }
 
     #[test]
+    fn flags_that_there_are_not_are_refused() {
+        let flagged = |target_flags| {
+            let target = StaticTarget {
+                target_flags,
+                ..StaticTarget::default()
+            };
+            check_static(&target).map_err(|failure| failure.status)
+        };
+        for flags in [0, FLAG_HIDDEN, FLAG_HIDDEN | FLAG_MERGE] {
+            assert_eq!(flagged(flags), Ok(()));
+        }
+        for flags in [1, 8, 0x8000_0002] {
+            assert_eq!(flagged(flags), Err(Status::ERROR_INVALID_PARAMETER));
+        }
+    }
+
+    #[test]
     fn merging_drops_no_portal_without_a_word() {
         let numbered = |from: usize, count: usize| StaticTarget {
             written_name: None,

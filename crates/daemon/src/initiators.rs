@@ -221,6 +221,14 @@ mod tests {
             Status::INITIATOR_NOT_FOUND
         );
         assert_eq!(
+            status(port(&"x".repeat(255), None, None)),
+            Status::INITIATOR_NOT_FOUND
+        );
+        assert_eq!(
+            status(port(&"x".repeat(256), None, None)),
+            Status::ERROR_INVALID_PARAMETER
+        );
+        assert_eq!(
             status(port("", Some(0), None)),
             Status::ERROR_INVALID_PARAMETER
         );
