@@ -309,6 +309,7 @@ impl LoggedInStream {
         let login = &self.login;
         Established {
             cid: login.cid,
+            tsih: login.tsih,
             tpgt: login.tpgt,
             parameters: login.parameters.clone(),
             cmd_sn: login.cmd_sn,

@@ -68,6 +68,7 @@ impl Driver {
                 first: timeouts.backoff_first,
                 longest: timeouts.backoff_longest,
             },
+            ..SessionConfig::default()
         };
         Self {
             core: Core::new(config, now),

@@ -61,6 +61,8 @@ pub struct Transmit {
     partial: usize,
     bytes: usize,
     pdus: u32,
+    /// The connection it is for.
+    pub(super) link: u16,
 }
 
 impl Transmit {

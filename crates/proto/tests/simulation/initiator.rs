@@ -5,12 +5,16 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::IoSlice;
 use std::time::{Duration, Instant};
 
-use hawser_proto::login::{LOGIN_RANDOM_BYTES, LoggedIn, Login, LoginConfig, LoginOutcome};
+use hawser_proto::login::{
+    LOGIN_RANDOM_BYTES, LoggedIn, Login, LoginConfig, LoginErrorKind, LoginOutcome,
+};
 use hawser_proto::names::Isid;
+use hawser_proto::parameters::Parameters;
+use hawser_proto::pdu::LoginStatus;
 use hawser_proto::serial::Serial;
 use hawser_proto::session::{
-    Action, ConnectionError, Established, Event, MAX_SEGMENTS, Session, SessionConfig, TaskBuffers,
-    Transmit,
+    Action, ConnectionError, Established, Event, LoginRole, MAX_SEGMENTS, Session, SessionConfig,
+    TaskBuffers, Transmit,
 };
 
 use crate::checkers::Checkers;
@@ -45,6 +49,7 @@ enum Stage {
 
 struct Member {
     link: u64,
+    role: LoginRole,
     stage: Stage,
 }
 
@@ -58,7 +63,8 @@ pub(crate) struct Initiator {
     pub(crate) events: VecDeque<Event>,
     /// When the session was lost, and how long its Time2Wait is.
     lost: Option<(Instant, Duration)>,
-    time2wait: Duration,
+    /// What the leading login agreed on.
+    parameters: Parameters,
     /// The target spoke of the end of the session: it names another wait.
     is_announced: bool,
     /// Connections that the driver has closed, for the world to tell the target.
@@ -75,7 +81,7 @@ impl Initiator {
             checkers: Checkers::default(),
             events: VecDeque::new(),
             lost: None,
-            time2wait: Duration::ZERO,
+            parameters: Parameters::default(),
             is_announced: false,
             closed: Vec::new(),
         }
@@ -106,7 +112,7 @@ impl Initiator {
             net.say(|| format!("** {action:?}"));
             match action {
                 Action::Disconnect { cid, .. } => self.disconnect(net, cid),
-                Action::Connect { cid, .. } => self.connect(net, cid),
+                Action::Connect { cid, login, .. } => self.connect(net, cid, login),
             }
         }
         while let Some(event) = self.session.poll_event() {
@@ -114,8 +120,9 @@ impl Initiator {
             match &event {
                 Event::Done(done) => self.checkers.done(done.slot),
                 Event::AsyncNotice { .. } => self.is_announced = true,
-                Event::Lost(_) if !self.is_announced => {
-                    self.lost = Some((net.now, self.time2wait));
+                Event::Lost(_) | Event::ConnectionLost { .. } if !self.is_announced => {
+                    let wait = Duration::from_secs(u64::from(self.parameters.time2wait));
+                    self.lost = Some((net.now, wait));
                 }
                 _ => {}
             }
@@ -123,10 +130,7 @@ impl Initiator {
         }
     }
 
-    fn connect(&mut self, net: &mut Net, cid: u16) {
-        if let Some((at, wait)) = self.lost.take() {
-            assert!(net.now >= at + wait, "a login before Time2Wait is over");
-        }
+    fn connect(&mut self, net: &mut Net, cid: u16, role: LoginRole) {
         let name = |name: &str| name.parse().expect("a name");
         let isid = Isid([0x80, 1, 2, 3, 0, 0]);
         let mut config =
@@ -134,46 +138,66 @@ impl Initiator {
         config.offers = self.scenario.initiator.offers();
         config.security = self.scenario.security;
         config.cid = cid;
-        config.cmd_sn = Serial(net.rng.pick(&[1, 0x7fff_fff0, 0xffff_fff8]));
+        match role {
+            LoginRole::Leading => {
+                config.cmd_sn = Serial(net.rng.pick(&[1, 0x7fff_fff0, 0xffff_fff8]));
+                let level = &mut config.offers.error_recovery_level;
+                *level = (*level).min(self.session.trusted_level());
+            }
+            LoginRole::Additional(joining) | LoginRole::Reinstating(joining) => {
+                config.tsih = joining.tsih;
+                config.cmd_sn = joining.cmd_sn;
+                config.exp_stat_sn = joining.exp_stat_sn;
+                config.joined = Some(self.parameters.clone());
+            }
+        }
+        if !matches!(role, LoginRole::Additional(_))
+            && let Some((at, wait)) = self.lost.take()
+        {
+            assert!(net.now >= at + wait, "a login before Time2Wait is over");
+        }
         let link = net.open();
         let stage = Stage::Dialing(config);
-        let before = self.members.insert(cid, Member { link, stage });
+        let before = self.members.insert(cid, Member { link, role, stage });
         assert!(before.is_none(), "two connections of one CID");
         let after = net.rng.millis(1, 30);
         net.plan(after, Happening::Connected(link));
         net.plan(LOGIN_TIMEOUT, Happening::DialTimeout(link));
     }
 
-    /// An attempt to connect has succeeded, or not; `true` when the target is to hear of it.
-    pub(crate) fn connected(&mut self, net: &mut Net, link: u64, well: bool) -> bool {
-        let Some(cid) = self.cid_of(link) else {
-            return false;
-        };
+    /// An attempt to connect has succeeded, or not; if the target is to hear of it, says whether a new
+    /// session is to be made.
+    pub(crate) fn connected(&mut self, net: &mut Net, link: u64, well: bool) -> Option<bool> {
+        let cid = self.cid_of(link)?;
         if !well {
-            self.login_failed(net, cid);
-            return false;
+            self.login_failed(net, cid, None);
+            return None;
         }
         let member = self.members.get_mut(&cid).expect("found");
         let Stage::Dialing(config) = &member.stage else {
-            return false;
+            return None;
         };
         let login = Login::new(config.clone(), &[7; LOGIN_RANDOM_BYTES]).expect("a possible login");
         member.stage = Stage::LoggingIn(Box::new(login));
-        true
+        Some(member.role == LoginRole::Leading)
     }
 
     pub(crate) fn dial_timeout(&mut self, net: &mut Net, link: u64) {
         if let Some(cid) = self.cid_of(link)
             && !matches!(self.members[&cid].stage, Stage::Full { .. })
         {
-            self.login_failed(net, cid);
+            self.login_failed(net, cid, None);
         }
     }
 
-    fn login_failed(&mut self, net: &mut Net, cid: u16) {
+    fn login_failed(&mut self, net: &mut Net, cid: u16, status: Option<LoginStatus>) {
         net.say(|| format!("-- the login of connection {cid} fails"));
+        let role = self.members[&cid].role;
         self.disconnect(net, cid);
-        self.session.handle_login_failed(net.now);
+        match role {
+            LoginRole::Leading => self.session.handle_login_failed(net.now),
+            _ => self.session.handle_join_failed(net.now, cid, status),
+        }
     }
 
     fn logged_in(&mut self, net: &mut Net, cid: u16, login: LoggedIn) {
@@ -185,12 +209,16 @@ impl Initiator {
         net.links
             .entry(member.link)
             .and_modify(|link| link.is_protected = true);
-        self.checkers.logged_in(member.link, &login, true);
-        self.time2wait = Duration::from_secs(u64::from(login.parameters.time2wait));
+        let is_leading = member.role == LoginRole::Leading;
+        self.checkers.logged_in(member.link, &login, is_leading);
+        if is_leading {
+            self.parameters = login.parameters.clone();
+        }
         (self.lost, self.is_announced) = (None, false);
         net.say(|| format!("-- logged in: {:?}", login.parameters));
         let established = Established {
             cid,
+            tsih: login.tsih,
             tpgt: login.tpgt,
             parameters: login.parameters,
             cmd_sn: login.cmd_sn,
@@ -216,7 +244,7 @@ impl Initiator {
         if matches!(self.members[&cid].stage, Stage::Full { .. }) {
             self.lose(net, cid, ConnectionError::Transport("closed".to_owned()));
         } else {
-            self.login_failed(net, cid);
+            self.login_failed(net, cid, None);
         }
     }
 
@@ -246,7 +274,11 @@ impl Initiator {
                 Ok((_, Some(other))) => panic!("{other:?}"),
                 Err(error) => {
                     net.say(|| format!("-- login: {error}"));
-                    return self.login_failed(net, cid);
+                    let status = match error.kind {
+                        LoginErrorKind::Refused { status, .. } => Some(status),
+                        _ => None,
+                    };
+                    return self.login_failed(net, cid, status);
                 }
             }
         }

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use hawser_proto::login::{DigestChoice, Offers, SecurityStart};
-use hawser_proto::session::{Backoff, Hold, SessionConfig};
+use hawser_proto::session::{Backoff, Hold, Policy, SessionConfig};
 
 use crate::rng::Rng;
 
@@ -162,10 +162,14 @@ pub(crate) struct Scenario {
     /// The most blocks of one command.
     pub(crate) longest: usize,
     pub(crate) hold: Hold,
+    /// Connections wanted.
+    pub(crate) connections: u16,
+    pub(crate) policy: Policy,
 }
 
 /// The highest error recovery level that the core can do, and the most connections.
 const HIGHEST_LEVEL: u64 = 0;
+const MOST_CONNECTIONS: u64 = 1;
 
 impl Scenario {
     pub(crate) fn draw(rng: &mut Rng) -> Self {
@@ -187,6 +191,8 @@ impl Scenario {
             depth: rng.range(1, 16) as usize,
             longest: rng.pick(&[1, 8, 64]),
             hold,
+            connections: rng.range(1, MOST_CONNECTIONS) as u16,
+            policy: policy(rng),
         }
     }
 
@@ -201,6 +207,20 @@ impl Scenario {
                 first: Duration::from_millis(100),
                 longest: Duration::from_secs(2),
             },
+            connections: self.connections,
+            policy: self.policy.clone(),
         }
+    }
+}
+
+fn policy(rng: &mut Rng) -> Policy {
+    match rng.range(0, 3) {
+        0 => Policy::RoundRobin,
+        1 => Policy::LeastQueueDepth,
+        2 => Policy::FailOver,
+        _ => Policy::Weighted(vec![
+            (0, rng.range(0, 3) as u16),
+            (1, rng.range(1, 3) as u16),
+        ]),
     }
 }

@@ -36,6 +36,7 @@ struct World {
     faults_end: Instant,
     logins: u64,
     outage_since: Option<Instant>,
+    gate_open: bool,
     closed: bool,
 }
 
@@ -90,6 +91,7 @@ impl World {
             faults_end: start + faults_end,
             logins: 0,
             outage_since: Some(start),
+            gate_open: false,
             closed: false,
         }
     }
@@ -277,6 +279,7 @@ impl World {
                     }
                 }
                 Event::Up { again } => {
+                    self.gate_open = false;
                     assert_eq!(again, self.logins > 0);
                     self.logins += 1;
                     self.net
@@ -285,6 +288,10 @@ impl World {
                 Event::Lost(_) => {
                     self.outage_since.get_or_insert(self.net.now);
                 }
+                Event::ConnectionLost { .. } if !self.initiator.session.is_up() => {
+                    self.outage_since.get_or_insert(self.net.now);
+                }
+                Event::ConnectionUp { .. } if self.gate_open => self.outage_since = None,
                 Event::Closed => {
                     assert!(!self.closed, "closed twice");
                     self.closed = true;
@@ -303,8 +310,8 @@ impl World {
         let chance = self.net.faults.login / 2;
         let well = !down && self.frozen.is_none() && !self.net.rng.chance(chance);
         let chance = self.net.faults.move_group;
-        if self.initiator.connected(&mut self.net, link, well) {
-            if self.net.rng.chance(chance) {
+        if let Some(is_leading) = self.initiator.connected(&mut self.net, link, well) {
+            if is_leading && self.net.rng.chance(chance) {
                 self.group = 3 - self.group;
             }
             self.target.open(link, self.group);
@@ -332,6 +339,7 @@ impl World {
         if self.initiator.session.open_gate(self.net.now) {
             self.net.say(|| "-- the gate is opened".to_owned());
             self.outage_since = None;
+            self.gate_open = true;
         }
     }
 

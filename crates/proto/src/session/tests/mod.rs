@@ -6,6 +6,7 @@
 
 mod bench;
 mod bounds;
+mod connections;
 mod counters;
 mod events;
 mod hostile;
@@ -13,9 +14,12 @@ mod life;
 mod logout;
 mod loss;
 mod management;
+mod many;
 mod numbers;
 mod reads;
+mod reassign;
 mod rejects;
+mod snack;
 mod stuck;
 mod wire;
 mod writes;
