@@ -169,7 +169,7 @@ impl Session {
                 Kind::Management(request) => {
                     self.managing = None;
                     // No end of it is told: it goes on.
-                    self.tasks.remove(slot);
+                    self.tasks.vacate(slot);
                     self.tasks.release(slot);
                     self.resend_management(request, connection.link);
                 }

@@ -6,7 +6,7 @@ use super::Session;
 use super::connection::Burst;
 use super::event::{Answer, ConnectionError, Outcome, PeerMisbehaved, Residual};
 use super::receive::{CHECK_CONDITION, sense_data};
-use super::task::TaskId;
+use super::task::{Task, TaskId};
 use crate::pdu::{DataIn, Pdu, R2t, ScsiResponse};
 
 /// R2Ts of one task beyond those agreed on, at a level at which the target may ask again for data that it
@@ -20,29 +20,28 @@ const CRC_ERROR_SENSE: [u8; 18] = [
 ];
 
 impl Session {
-    /// Data is where it belongs.
-    pub(super) fn count_data_in(&mut self, id: TaskId, pdu: &DataIn) {
+    /// A Data-In at error recovery level 0: all data before it came.
+    pub(super) fn handle_data_in(
+        &mut self,
+        index: usize,
+        pdu: &DataIn,
+    ) -> Result<(), ConnectionError> {
+        if pdu.has_status() {
+            self.consume_stat_sn(index, pdu.stat_sn.get())?;
+        }
+        let id = TaskId::from_itt(pdu.itt.get());
         let Some(task) = self.tasks.find(id).filter(|task| task.ended.is_none()) else {
-            return;
+            return Ok(());
         };
-        let is_next = pdu.data_sn.get() == task.next_data_sn;
-        if is_next {
-            task.next_data_sn = task.next_data_sn.wrapping_add(1);
-            task.data_pdus = task.data_pdus.wrapping_add(1);
+        task.count_data_in(pdu);
+        if pdu.has_status() {
+            let answer = task.answered_by(pdu);
+            self.finish(id.slot(), Outcome::Completed(answer));
         }
-        let length = pdu.data_segment_length();
-        match &mut task.recovery {
-            // `place` has checked that this does not pass the expected length.
-            None => task.received = task.received.saturating_add(length),
-            Some(recovery) => {
-                if is_next || recovery.missing.take(pdu.data_sn.get()) {
-                    task.note_offset(pdu.buffer_offset.get().saturating_add(length));
-                }
-            }
-        }
+        Ok(())
     }
 
-    /// A Data-In may end its command.
+    /// A Data-In that was counted when it came ends its command.
     pub(super) fn end_by_data_in(
         &mut self,
         index: usize,
@@ -53,38 +52,11 @@ impl Session {
         }
         self.consume_stat_sn(index, pdu.stat_sn.get())?;
         let id = TaskId::from_itt(pdu.itt.get());
-        let Some(task) = self.tasks.find(id).filter(|task| task.ended.is_none()) else {
-            return Ok(());
-        };
-        let expected = task.read_length();
-        let residual = residual(pdu.overflow(), pdu.underflow(), pdu.residual_count.get());
-        let transferred = transferred(expected, task.received.min(expected), residual);
-        let sense = Box::default();
-        let answer = Answer {
-            status: pdu.status,
-            transferred,
-            residual,
-            sense,
-        };
-        self.complete(id, answer);
+        if let Some(task) = self.tasks.find(id).filter(|task| task.ended.is_none()) {
+            let answer = task.answered_by(pdu);
+            self.finish(id.slot(), Outcome::Completed(answer));
+        }
         Ok(())
-    }
-
-    /// The target has answered a command. One whose data is lost for good does not end as it says
-    /// (RFC 7143 §7.8).
-    fn complete(&mut self, id: TaskId, answer: Answer) {
-        let hopeless = self.tasks.find(id).is_some_and(|task| task.is_hopeless());
-        let answer = if hopeless {
-            Answer {
-                status: CHECK_CONDITION,
-                transferred: 0,
-                residual: Residual::None,
-                sense: CRC_ERROR_SENSE.into(),
-            }
-        } else {
-            answer
-        };
-        self.finish(id.slot(), Outcome::Completed(answer));
     }
 
     pub(super) fn handle_scsi_response(
@@ -133,7 +105,8 @@ impl Session {
             residual,
             sense,
         };
-        self.complete(id, answer);
+        let answer = task.answered(answer);
+        self.finish(id.slot(), Outcome::Completed(answer));
         Ok(())
     }
 
@@ -198,6 +171,64 @@ impl Session {
             data_sn: 0,
         });
         Ok(())
+    }
+}
+
+impl Task {
+    /// Data is where it belongs.
+    #[inline]
+    pub(super) fn count_data_in(&mut self, pdu: &DataIn) {
+        let is_next = pdu.data_sn.get() == self.next_data_sn;
+        if is_next {
+            self.next_data_sn = self.next_data_sn.wrapping_add(1);
+            self.data_pdus = self.data_pdus.wrapping_add(1);
+        }
+        let length = pdu.data_segment_length();
+        match &mut self.recovery {
+            // `place` has checked that this does not pass the expected length.
+            None => self.received = self.received.saturating_add(length),
+            Some(recovery) => {
+                if is_next || recovery.missing.take(pdu.data_sn.get()) {
+                    self.note_offset(pdu.buffer_offset.get().saturating_add(length));
+                }
+            }
+        }
+    }
+
+    /// What the status in a Data-In comes to.
+    #[inline]
+    fn answered_by(&self, pdu: &DataIn) -> Answer {
+        let expected = self.read_length();
+        let residual = residual(pdu.overflow(), pdu.underflow(), pdu.residual_count.get());
+        let transferred = transferred(expected, self.received.min(expected), residual);
+        let sense = Box::default();
+        self.answered(Answer {
+            status: pdu.status,
+            transferred,
+            residual,
+            sense,
+        })
+    }
+
+    /// The target has answered it. A command whose data is lost for good does not end as it says
+    /// (RFC 7143 §7.8).
+    #[inline]
+    fn answered(&self, answer: Answer) -> Answer {
+        if self.is_hopeless() {
+            crc_error()
+        } else {
+            answer
+        }
+    }
+}
+
+#[cold]
+fn crc_error() -> Answer {
+    Answer {
+        status: CHECK_CONDITION,
+        transferred: 0,
+        residual: Residual::None,
+        sense: CRC_ERROR_SENSE.into(),
     }
 }
 

@@ -421,14 +421,12 @@ impl Session {
             task.ended.get_or_insert(outcome);
             return;
         }
-        let Some(task) = self.tasks.remove(slot) else {
-            return;
-        };
         if let Some(command) = task.command() {
             self.counters.ended(command, &outcome);
         }
-        if task.is_reported() {
-            let token = task.token;
+        let (token, is_reported) = (task.token, task.is_reported());
+        self.tasks.vacate(slot);
+        if is_reported {
             self.events.push_back(Event::Done(Done {
                 token,
                 slot,

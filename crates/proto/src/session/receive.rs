@@ -112,10 +112,12 @@ impl Session {
                         self.check_partings(now);
                     }
                     // What it said may have cost another connection, or this one.
-                    let Some(at) = self.index(cid) else {
-                        return Ok(());
-                    };
-                    index = at;
+                    if self.connections.get(index).is_none_or(|c| c.cid != cid) {
+                        let Some(at) = self.index(cid) else {
+                            return Ok(());
+                        };
+                        index = at;
+                    }
                 }
                 Some(Item::End { digest_ok: false }) => self.handle_damaged(now, index)?,
             }
@@ -210,7 +212,7 @@ impl Session {
         if self.level() > 0 {
             return self.handle_recovering(now, index, &bhs);
         }
-        self.handle_any(now, index, pdu)
+        self.dispatch(now, index, pdu)
     }
 
     /// Handles a PDU whose turn it is.
@@ -220,11 +222,18 @@ impl Session {
         index: usize,
         pdu: FromTarget<'_>,
     ) -> Result<(), ConnectionError> {
+        self.dispatch(now, index, pdu)
+    }
+
+    #[inline(always)]
+    fn dispatch(
+        &mut self,
+        now: Instant,
+        index: usize,
+        pdu: FromTarget<'_>,
+    ) -> Result<(), ConnectionError> {
         match pdu {
-            FromTarget::DataIn(pdu) => {
-                self.count_data_in(TaskId::from_itt(pdu.itt.get()), pdu);
-                self.end_by_data_in(index, pdu)
-            }
+            FromTarget::DataIn(pdu) => self.handle_data_in(index, pdu),
             FromTarget::ScsiResponse(pdu) => self.handle_scsi_response(index, pdu),
             FromTarget::R2t(pdu) => self.handle_r2t(now, index, pdu),
             FromTarget::NopIn(pdu) => self.handle_nop_in(now, index, pdu),

@@ -1,12 +1,11 @@
 //! What leaves: PDUs in the order that the numbers and the target's requests demand.
 
-use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::connection::{Burst, Connection, Reply};
 use super::event::Outcome;
 use super::reassign::reserved_lun;
-use super::task::{Kind, State, Table, Task, TaskId};
+use super::task::{Kind, State, Task, TaskId};
 use super::transmit::{Payload, TaskBuffers, Transmit};
 use super::{Command, Direction, Management, Session};
 use crate::pdu::{
@@ -99,6 +98,9 @@ impl Session {
         let Some(connection) = self.connections.get_mut(index) else {
             return false;
         };
+        if connection.immediate.is_empty() && self.plugs.is_empty() {
+            return false;
+        }
         let link = connection.link;
         let queued = connection.immediate.pop_front();
         let Some(slot) = queued.or_else(|| self.next_plug(now, link)) else {
@@ -260,15 +262,7 @@ impl Session {
         buffers: &B,
         out: &mut Transmit,
     ) -> bool {
-        if self.send_retry(now, index, buffers, out) {
-            return true;
-        }
-        if !self.window.is_open() || !self.may_request() || !self.may_take(index) {
-            return false;
-        }
-        let gated = !self.commands_may_leave();
-        let next = self.next_urgent();
-        let Some(slot) = next.or_else(|| if gated { None } else { self.ready.pop_front() }) else {
+        let Some((slot, numbered)) = self.next_command(index) else {
             return false;
         };
         let id = self.tasks.id(slot);
@@ -280,7 +274,7 @@ impl Session {
         let Kind::Scsi(command) = &task.kind else {
             return true;
         };
-        let cmd_sn = self.window.take();
+        let cmd_sn = numbered.unwrap_or_else(|| self.window.take());
         task.state = State::Sent {
             link: connection.link,
             cmd_sn,
@@ -291,53 +285,58 @@ impl Session {
         true
     }
 
-    /// The connection takes new commands now: alone always, and among several when it is its turn.
-    fn may_take(&mut self, index: usize) -> bool {
-        match self.connections.as_slice() {
-            [only] => only.is_usable(),
-            several => {
-                let usable = several.get(index).is_some_and(Connection::is_usable);
-                // A turn is not used up by a command that is not there.
-                let waits = !self.urgent.is_empty() || !self.ready.is_empty();
-                usable && waits && self.takes(index)
-            }
+    /// The command that this connection sends next, and its number if it has one.
+    #[inline]
+    fn next_command(&mut self, index: usize) -> Option<(u16, Option<Serial>)> {
+        if !self.may_request() {
+            return None;
         }
+        if !self.retries.is_empty()
+            && let Some((slot, cmd_sn)) = self.next_retry(index)
+        {
+            return Some((slot, Some(cmd_sn)));
+        }
+        if !self.window.is_open() || !self.may_take(index) {
+            return None;
+        }
+        let gated = !self.commands_may_leave();
+        let next = self.next_urgent();
+        let next = next.or_else(|| if gated { None } else { self.ready.pop_front() });
+        next.map(|slot| (slot, None))
+    }
+
+    /// The connection takes new commands now: alone always, and among several when it is its turn.
+    #[inline]
+    fn may_take(&mut self, index: usize) -> bool {
+        if !self
+            .connections
+            .get(index)
+            .is_some_and(Connection::is_usable)
+        {
+            return false;
+        }
+        // A turn is not used up by a command that is not there.
+        self.connections.len() == 1
+            || ((!self.urgent.is_empty() || !self.ready.is_empty()) && self.takes(index))
     }
 
     /// A command that goes out again with the number it has, which lies in the window
-    /// (RFC 7143 §7.2.1).
-    fn send_retry<B: TaskBuffers>(
-        &mut self,
-        now: Instant,
-        index: usize,
-        buffers: &B,
-        out: &mut Transmit,
-    ) -> bool {
-        if self.retries.is_empty() || !self.may_request() {
-            return false;
+    /// (RFC 7143 §7.2.1): one that is allegiant to no connection, or to this one.
+    #[cold]
+    fn next_retry(&mut self, index: usize) -> Option<(u16, Serial)> {
+        let connection = self.connections.get(index).filter(|c| c.is_usable())?;
+        let (tasks, link) = (&self.tasks, connection.link);
+        loop {
+            let may_go = |task: &Task| task.home == 0 || task.home == link;
+            let at = self
+                .retries
+                .iter()
+                .position(|&slot| tasks.get(slot).is_none_or(may_go))?;
+            let slot = self.retries.remove(at)?;
+            if let Some(State::Numbered { cmd_sn }) = tasks.get(slot).map(|task| task.state) {
+                return Some((slot, cmd_sn));
+            }
         }
-        let Some(connection) = self.connections.get_mut(index).filter(|c| c.is_usable()) else {
-            return false;
-        };
-        let link = connection.link;
-        while let Some(slot) = next_retry(&mut self.retries, &self.tasks, link) {
-            let id = self.tasks.id(slot);
-            let Some(task) = self.tasks.get_mut(slot) else {
-                continue;
-            };
-            let (Kind::Scsi(command), State::Numbered { cmd_sn }) = (&task.kind, task.state) else {
-                continue;
-            };
-            task.state = State::Sent {
-                link: connection.link,
-                cmd_sn,
-            };
-            task.deadline = now.checked_add(command.timeout);
-            push_command(connection, id, cmd_sn, command, buffers, out);
-            self.counters.commands += 1;
-            return true;
-        }
-        false
     }
 
     /// A logout: of the session, of this connection, or of one that is lost, whose last ExpStatSN it
@@ -367,15 +366,6 @@ impl Session {
     }
 }
 
-/// The next command to send again on this connection: one that is allegiant to none, or to it.
-fn next_retry(retries: &mut VecDeque<u16>, tasks: &Table, link: u16) -> Option<u16> {
-    let may_go = |task: &Task| task.home == 0 || task.home == link;
-    let at = retries
-        .iter()
-        .position(|&slot| tasks.get(slot).is_none_or(may_go))?;
-    retries.remove(at)
-}
-
 /// The longest data segment to send: a multiple of four, so that only the last one of a sequence
 /// needs padding (RFC 7143 §11.7.7).
 fn segment_limit(max_send_data_segment: u32) -> u32 {
@@ -384,6 +374,7 @@ fn segment_limit(max_send_data_segment: u32) -> u32 {
 
 /// A SCSI Command PDU with its immediate data; queues its unsolicited Data-Out (RFC 7143 §11.3,
 /// §13.10, §13.11).
+#[inline]
 fn push_command<B: TaskBuffers>(
     connection: &mut Connection,
     id: TaskId,

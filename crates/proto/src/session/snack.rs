@@ -72,8 +72,10 @@ impl Session {
         let pdu = FromTarget::parse(bhs)?;
         if let FromTarget::DataIn(pdu) = &pdu {
             let id = TaskId::from_itt(pdu.itt.get());
-            if incoming != Incoming::Discard {
-                self.count_data_in(id, pdu);
+            if incoming != Incoming::Discard
+                && let Some(task) = self.tasks.find(id).filter(|task| task.ended.is_none())
+            {
+                task.count_data_in(pdu);
             }
             self.pay_ack(index, id);
             if pdu.wants_acknowledge() && !pdu.has_status() {

@@ -343,9 +343,11 @@ impl Table {
         })
     }
 
-    /// Takes the task out. The slot stays taken until it is [`release`](Self::release)d.
-    pub(super) fn remove(&mut self, slot: u16) -> Option<Task> {
-        self.entries.get_mut(usize::from(slot))?.task.take()
+    /// Drops the task. The slot stays taken until it is [`release`](Self::release)d.
+    pub(super) fn vacate(&mut self, slot: u16) {
+        if let Some(entry) = self.entries.get_mut(usize::from(slot)) {
+            entry.task = None;
+        }
     }
 
     /// Lets an emptied slot be used again.
@@ -449,7 +451,7 @@ mod tests {
         assert!(table.insert(ping()).is_none());
         let commands: Vec<_> = (0..3).map(|_| table.insert(command()).unwrap()).collect();
         assert!(table.is_full() && table.insert(command()).is_none());
-        table.remove(commands[1].slot());
+        table.vacate(commands[1].slot());
         assert!(table.is_full(), "not released");
         table.release(commands[1].slot());
         assert!(!table.is_full() && table.insert(ping()).is_none());
@@ -461,7 +463,7 @@ mod tests {
         let mut table = Table::new(1);
         let first = table.insert(command()).unwrap();
         assert!(table.insert(command()).is_none(), "full");
-        table.remove(first.slot());
+        table.vacate(first.slot());
         assert!(table.insert(command()).is_none(), "not released");
         table.release(first.slot());
         let second = table.insert(command()).unwrap();
@@ -478,7 +480,7 @@ mod tests {
             let id = table.insert(ping()).unwrap();
             assert_ne!(id.itt(), 0xffff_ffff);
             assert!(seen.insert(id.itt()));
-            table.remove(id.slot());
+            table.vacate(id.slot());
             table.release(id.slot());
         }
     }
