@@ -148,11 +148,6 @@ impl Task {
         Ok(())
     }
 
-    /// Data came that ends at this offset.
-    pub(super) fn note_offset(&mut self, end: u32) {
-        self.received = self.received.max(end);
-    }
-
     /// Some of its data is missing, and may still come.
     pub(super) fn waits_for_gaps(&self) -> bool {
         self.has_gaps() && self.recovery.as_ref().is_some_and(|r| !r.is_hopeless)
