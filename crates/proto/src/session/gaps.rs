@@ -104,6 +104,8 @@ pub(super) struct Recovery {
     reassigns: u8,
     /// Times that its command was sent again under its number.
     pub(super) retries: u8,
+    /// The target has rejected its command.
+    pub(super) is_refused: bool,
 }
 
 impl Recovery {
