@@ -18,7 +18,7 @@ use super::connection::Connection;
 use super::event::{Action, ConnectionError, Event, LoginRole, Outcome};
 use super::members::Gone;
 use super::recovery::{Established, Nexus, Phase};
-use super::task::{Ending, Kind, State};
+use super::task::{Ending, Kind, State, TaskId};
 use crate::pdu::{LogoutReason, TmfFunction};
 
 /// Logouts that are tried for one lost connection before the whole session is given up.
@@ -459,6 +459,12 @@ impl Session {
             self.end_or_repeat(now, slot, Outcome::Interrupted);
         }
         self.next_management(now);
+    }
+
+    /// The connection that a command is allegiant to was lost and is not logged out of yet.
+    pub(super) fn awaits_cleanup(&mut self, id: TaskId) -> bool {
+        let task = self.tasks.find(id);
+        task.is_some_and(|task| self.cleanups.iter().any(|c| task.is_sent_on(c.gone.link)))
     }
 
     /// The connection that a command is allegiant to is gone, and what becomes of the command is not

@@ -180,6 +180,7 @@ impl Session {
                 pdu.exp_data_sn = self.data_to_resume(referenced).into();
             } else {
                 pdu.ref_cmd_sn = task_sn.0.into();
+                self.adopt_orphan(referenced, index);
             }
         }
         pdu.cmd_sn = cmd_sn.0.into();
