@@ -389,7 +389,9 @@ impl Session {
         };
         let recovers = cleanup.reason == LogoutReason::RecoverConnection;
         let remains = match response {
-            Some(CLOSED) if recovers => Remains::Suspended,
+            // A target that does not know the connection may have suspended its tasks all the same: by an
+            // earlier logout whose answer was lost.
+            Some(CLOSED | CID_NOT_FOUND) if recovers => Remains::Suspended,
             // What the target knows nothing of has no tasks either.
             Some(CLOSED | CID_NOT_FOUND) => Remains::Dead,
             Some(RECOVERY_NOT_SUPPORTED) if recovers => {
