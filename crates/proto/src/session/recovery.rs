@@ -303,9 +303,15 @@ impl Session {
         announced: Option<Announced>,
     ) -> Duration {
         let backoff = self.config.backoff;
-        // What was waited for in vain has been waited for.
-        if matches!(self.phase, Phase::Suspended { .. }) {
-            return Duration::ZERO;
+        // What was waited for in vain has been waited for, unless that came to an early end.
+        if let Phase::Suspended {
+            retry_at, failures, ..
+        } = self.phase
+        {
+            return match failures {
+                0 => retry_at.saturating_duration_since(now),
+                _ => Duration::ZERO,
+            };
         }
         let wait = announced.map_or(nexus.time2wait, |announced| announced.wait);
         if now.saturating_duration_since(nexus.since) >= backoff.longest {
@@ -392,6 +398,10 @@ impl Session {
         }
         self.failing = true;
         self.fail_held();
+        // What was under way waits no longer to go on either.
+        if matches!(self.phase, Phase::Suspended { .. }) {
+            self.lose_session(now, ConnectionError::CleanupFailed);
+        }
     }
 
     /// Ends what waits for a session that has been gone for too long; urgent commands only while
