@@ -61,7 +61,7 @@ pub(crate) struct Initiator {
     members: BTreeMap<u16, Member>,
     pub(crate) checkers: Checkers,
     pub(crate) events: VecDeque<Event>,
-    /// When the session was lost, and how long its Time2Wait is.
+    /// When the last connection was lost, and how long its Time2Wait is.
     lost: Option<(Instant, Duration)>,
     /// What the leading login agreed on.
     parameters: Parameters,
@@ -111,7 +111,11 @@ impl Initiator {
         while let Some(action) = self.session.poll_action() {
             net.say(|| format!("** {action:?}"));
             match action {
-                Action::Disconnect { cid, .. } => self.disconnect(net, cid),
+                Action::Disconnect { cid, after_logout } => {
+                    // The answer to a logout names another wait.
+                    self.is_announced |= after_logout;
+                    self.disconnect(net, cid);
+                }
                 Action::Connect { cid, login, .. } => self.connect(net, cid, login),
             }
         }
@@ -120,10 +124,6 @@ impl Initiator {
             match &event {
                 Event::Done(done) => self.checkers.done(done.slot),
                 Event::AsyncNotice { .. } => self.is_announced = true,
-                Event::Lost(_) | Event::ConnectionLost { .. } if !self.is_announced => {
-                    let wait = Duration::from_secs(u64::from(self.parameters.time2wait));
-                    self.lost = Some((net.now, wait));
-                }
                 _ => {}
             }
             self.events.push_back(event);
@@ -152,7 +152,8 @@ impl Initiator {
             }
         }
         if !matches!(role, LoginRole::Additional(_))
-            && let Some((at, wait)) = self.lost.take()
+            && let Some((at, wait)) = self.lost
+            && !self.is_announced
         {
             assert!(net.now >= at + wait, "a login before Time2Wait is over");
         }
@@ -234,6 +235,10 @@ impl Initiator {
             return;
         };
         net.say(|| format!("-- connection {cid} closed ({})", member.link));
+        if matches!(member.stage, Stage::Full { .. }) {
+            let wait = Duration::from_secs(u64::from(self.parameters.time2wait));
+            self.lost = Some((net.now, wait));
+        }
         self.checkers.lost(member.link);
         self.closed.push(member.link);
     }

@@ -168,8 +168,8 @@ pub(crate) struct Scenario {
 }
 
 /// The highest error recovery level that the core can do, and the most connections.
-const HIGHEST_LEVEL: u64 = 0;
-const MOST_CONNECTIONS: u64 = 1;
+const HIGHEST_LEVEL: u64 = 2;
+const MOST_CONNECTIONS: u64 = 4;
 
 impl Scenario {
     pub(crate) fn draw(rng: &mut Rng) -> Self {

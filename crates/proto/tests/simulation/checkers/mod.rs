@@ -105,7 +105,8 @@ pub(crate) struct Checkers {
     requests: BTreeMap<u32, Header>,
     /// The tag of the last management function: the answer to one that was given up is not waited for.
     function: u32,
-    /// Connections whose tasks may be reassigned.
+    /// Connections that were logged out of, and those of them whose tasks may be reassigned.
+    cleaned: BTreeSet<u64>,
     recovered: BTreeSet<u64>,
     /// The session was logged out of.
     is_left: bool,

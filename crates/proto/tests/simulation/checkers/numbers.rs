@@ -1,11 +1,13 @@
 //! ExpStatSN, CmdSN and the command window (RFC 7143 §4.2.2.1, §4.2.2.2, §7.2.1).
 
 use super::{Checkers, Unacknowledged};
-use crate::wire::{COMMAND, DATA_OUT, Header, NOP_OUT, SNACK, at_most};
+use crate::wire::{COMMAND, DATA_OUT, Header, LOGOUT, NOP_OUT, SNACK, at_most};
 
 impl Checkers {
     pub(super) fn check_numbers(&mut self, link: u64, header: &Header) {
-        self.check_exp_stat_sn(link, header.exp_stat_sn());
+        if let Some(about) = self.link_of_status(link, header) {
+            self.check_exp_stat_sn(about, header.exp_stat_sn());
+        }
         let (opcode, cmd_sn) = (header.opcode(), header.sn());
         if matches!(opcode, DATA_OUT | SNACK) {
             assert_eq!(cmd_sn, 0, "no CmdSN: {header:?}");
@@ -14,6 +16,17 @@ impl Checkers {
         } else {
             self.check_cmd_sn(link, header);
         }
+    }
+
+    /// The connection whose ExpStatSN a request tells: a logout tells that of the one that it is about,
+    /// if that is still known (RFC 7143 §11.14.4).
+    fn link_of_status(&self, link: u64, header: &Header) -> Option<u64> {
+        let (reason, cid) = (header.0[1] & 0x7f, header.u16(20));
+        if header.opcode() != LOGOUT || reason == 0 || self.connections[&link].cid == cid {
+            return Some(link);
+        }
+        let of_cid = self.connections.iter().filter(|(_, c)| c.cid == cid);
+        of_cid.map(|(&link, _)| link).max()
     }
 
     /// It never goes back, and it acknowledges only what was received.
@@ -57,8 +70,10 @@ impl Checkers {
         let before = self.unacknowledged.get(&cmd_sn);
         let before = before.unwrap_or_else(|| panic!("CmdSN {cmd_sn} is out of order: {header:?}"));
         let is_hole = self.holes.remove(&cmd_sn);
+        // What only fills a hole may do so twice.
+        let is_filling = before.header.opcode() == NOP_OUT;
         assert!(
-            is_hole || before.link == link,
+            is_hole || is_filling || before.link == link,
             "CmdSN {cmd_sn} again, on another connection"
         );
         if header.opcode() == COMMAND {
@@ -70,7 +85,7 @@ impl Checkers {
             );
         } else {
             assert!(
-                is_hole && header.opcode() == NOP_OUT,
+                (is_hole || is_filling) && header.opcode() == NOP_OUT,
                 "CmdSN {cmd_sn} again: {header:?}"
             );
         }

@@ -140,8 +140,9 @@ impl Checkers {
             }
         }
         if recovers {
-            self.recovered.extend(links);
+            self.recovered.extend(&links);
         }
+        self.cleaned.extend(links);
     }
 
     /// The number of a command that was rejected counts as not received.

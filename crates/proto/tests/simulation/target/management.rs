@@ -56,7 +56,7 @@ impl Session {
     pub(super) fn manage(&mut self, shared: &mut Shared, function: Function) {
         match function.code {
             ABORT_TASK => {
-                let code = self.abort(function);
+                let code = self.abort(shared, function);
                 self.advance(shared);
                 self.managed(shared, function, code);
             }
@@ -66,7 +66,7 @@ impl Session {
         }
     }
 
-    fn abort(&mut self, function: Function) -> u8 {
+    fn abort(&mut self, shared: &mut Shared, function: Function) -> u8 {
         let Some(task) = self.tasks.get(&function.referenced) else {
             // One that never came is answered for, and its number is filled in (§11.6.1).
             let sn = function.ref_cmd_sn;
@@ -80,7 +80,14 @@ impl Session {
         };
         assert_eq!(task.lun, function.lun, "the LUN of an aborted task");
         assert_eq!(task.cmd_sn, function.ref_cmd_sn, "RefCmdSN");
-        if matches!(task.stage, Stage::Answered { .. }) {
+        let is_answered = matches!(task.stage, Stage::Answered { .. });
+        if is_answered && task.is_suspended {
+            // It gets a new allegiance by this, and its status again (§11.5.1).
+            self.adopt(function.referenced, function.cid);
+            self.answer(shared, function.referenced);
+            return COMPLETE;
+        }
+        if is_answered {
             return TASK_DOES_NOT_EXIST;
         }
         self.end(function.referenced);
@@ -127,14 +134,12 @@ impl Session {
         if !task.is_suspended {
             return self.managed(shared, function, STILL_ALLEGIANT);
         }
-        assert_eq!(task.lun, function.lun, "the LUN of a reassigned task");
         self.managed(shared, function, COMPLETE);
         let itt = function.referenced;
+        self.adopt(itt, function.cid);
         let Some(task) = self.tasks.get_mut(&itt) else {
             return;
         };
-        task.cid = function.cid;
-        (task.is_suspended, task.forgotten_at, task.snack_tag) = (false, None, 0);
         let (sent, expected) = (task.sent, function.exp_data_sn as usize);
         if expected != 0 && !task.is_write {
             assert!(
@@ -161,6 +166,14 @@ impl Session {
             }
             Stage::Settled => self.step(shared, itt),
             Stage::Held | Stage::Due | Stage::Hung => {}
+        }
+    }
+
+    /// A suspended task is allegiant to this connection from now on.
+    fn adopt(&mut self, itt: u32, cid: u16) {
+        if let Some(task) = self.tasks.get_mut(&itt) {
+            task.cid = cid;
+            (task.is_suspended, task.forgotten_at, task.snack_tag) = (false, None, 0);
         }
     }
 }

@@ -186,7 +186,7 @@ impl Session {
     }
 
     fn pdu(&mut self, shared: &mut Shared, cid: u16, pdu: &Pdu) {
-        self.acknowledge(cid, pdu.header.exp_stat_sn());
+        self.acknowledge(self.about(cid, &pdu.header), pdu.header.exp_stat_sn());
         let opcode = pdu.header.opcode();
         if !pdu.is_sound {
             self.unsound(shared, cid, pdu);
@@ -204,6 +204,14 @@ impl Session {
             }
         }
         self.advance(shared);
+    }
+
+    /// The connection whose ExpStatSN a request tells (RFC 7143 §11.14.4).
+    fn about(&self, cid: u16, header: &Header) -> u16 {
+        match header.opcode() == LOGOUT && header.0[1] & 0x7f != 0 {
+            true => header.u16(20),
+            false => cid,
+        }
     }
 
     /// Responses that the initiator has are not kept any longer, nor are their tasks.
