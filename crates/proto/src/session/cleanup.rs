@@ -105,7 +105,12 @@ impl Session {
         match self.level() {
             _ if others && logged_out => Rescue::LoggedOut,
             1 | 2 if others && !logged_out => Rescue::Connection,
-            2 if self.connections.len() == 1 && !logged_out && self.is_retained() => {
+            // Nobody waits for what goes on later when the hold time is over.
+            2 if self.connections.len() == 1
+                && !logged_out
+                && !self.failing
+                && self.is_retained() =>
+            {
                 Rescue::Suspend
             }
             _ => Rescue::Session,
@@ -264,9 +269,6 @@ impl Session {
             failures: 0,
             dialing: false,
         };
-        if self.failing {
-            self.fail_held();
-        }
     }
 
     /// Asks for the login that takes the place of the last connection, or gives the session up when the
