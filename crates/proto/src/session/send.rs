@@ -103,7 +103,10 @@ impl Session {
         }
         let link = connection.link;
         let queued = connection.immediate.pop_front();
-        let Some(slot) = queued.or_else(|| self.next_plug(now, link)) else {
+        // Nothing new follows a logout (RFC 7143 §11.14).
+        let may_plug = connection.is_usable();
+        let plug = || may_plug.then(|| self.next_plug(now, link)).flatten();
+        let Some(slot) = queued.or_else(plug) else {
             return false;
         };
         let id = self.tasks.id(slot);
