@@ -10,7 +10,8 @@ use crate::disk::{BLOCK, BLOCKS, Oracle, block_of};
 use crate::initiator::Initiator;
 use crate::net::Net;
 use crate::rng::Rng;
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, policy};
+use crate::tally::Tally;
 
 /// Tokens of management functions.
 const FUNCTIONS: u64 = 1 << 32;
@@ -44,10 +45,11 @@ pub(crate) struct Callers {
     next_token: u64,
     next_version: u64,
     scenario: Scenario,
+    /// Commands have been taken back.
+    withdraws: bool,
     /// Commands that are still to be submitted.
     left: u64,
-    /// Ends of commands with GOOD.
-    pub(crate) good: u64,
+    pub(crate) tally: Tally,
 }
 
 impl Callers {
@@ -58,9 +60,10 @@ impl Callers {
             functions: Vec::new(),
             next_token: 0,
             next_version: 0,
+            withdraws: false,
             left: scenario.commands,
             scenario,
-            good: 0,
+            tally: Tally::default(),
         }
     }
 
@@ -145,6 +148,7 @@ impl Callers {
         outage: Duration,
         done: &Done,
     ) -> Asked {
+        self.tally.count_variant("outcome", &done.outcome);
         if done.token >= FUNCTIONS {
             let at = self.functions.iter().position(|&f| f == done.token);
             self.functions
@@ -157,9 +161,10 @@ impl Callers {
             .expect("a task that ends twice");
         let (token, data) = initiator.buffers.0.remove(&done.slot).expect("its buffer");
         assert_eq!(token, done.token, "another task's buffer");
+        let age = net.now - request.submitted;
         judge(
-            self.scenario.hold,
-            net.now - request.submitted,
+            (self.scenario.hold, self.withdraws),
+            age,
             outage,
             &request,
             &done.outcome,
@@ -171,7 +176,11 @@ impl Callers {
             }
             _ => false,
         };
-        self.good += u64::from(good);
+        self.tally.count(if good {
+            "ended well"
+        } else {
+            "ended with an error"
+        });
         let (first, count) = (request.first, request.count);
         match request.version {
             Some(version) => self.oracle.end_write(first, count, version, good),
@@ -212,6 +221,31 @@ impl Callers {
         }
     }
 
+    /// Adds or removes a connection, changes the policy, or takes back commands for a unit.
+    pub(crate) fn rearrange(&mut self, initiator: &mut Initiator, net: &mut Net) {
+        let session = &mut initiator.session;
+        let what = net.rng.range(0, 3);
+        net.say(|| format!("++ rearranges {what}"));
+        match what {
+            // A refusal is an answer too.
+            0 => {
+                let _ = session.add_connection(net.now);
+            }
+            1 => {
+                let cids: Vec<u16> = session.cids().collect();
+                if !cids.is_empty() {
+                    let cid = net.rng.pick(&cids);
+                    let _ = session.remove_connection(net.now, cid);
+                }
+            }
+            2 => session.set_policy(policy(&mut net.rng)),
+            _ => {
+                self.withdraws = true;
+                session.withdraw(lun(net.rng.range(0, 1) as u8));
+            }
+        }
+    }
+
     pub(crate) fn judge_disk(&self, disk: &[u64]) {
         assert!(self.requests.is_empty() && self.functions.is_empty());
         self.oracle.compare(disk);
@@ -238,7 +272,13 @@ fn command(rng: &mut Rng, direction: Direction, first: usize, count: usize) -> C
 }
 
 /// Whether a task may have ended so, at this age and in an outage that has lasted so long.
-fn judge(hold: Hold, age: Duration, outage: Duration, request: &Request, outcome: &Outcome) {
+fn judge(
+    (hold, withdraws): (Hold, bool),
+    age: Duration,
+    outage: Duration,
+    request: &Request,
+    outcome: &Outcome,
+) {
     match outcome {
         Outcome::Interrupted => {
             let held_too_long = matches!(hold, Hold::For(limit) if age >= limit);
@@ -253,9 +293,10 @@ fn judge(hold: Hold, age: Duration, outage: Duration, request: &Request, outcome
             };
             assert!(outage >= limit || age >= limit, "failed before its time");
         }
-        Outcome::Answered | Outcome::Managed { .. } | Outcome::Withdrawn => panic!("{outcome:?}"),
-        Outcome::TargetFailure { .. } => panic!("the model gives none"),
+        Outcome::Answered | Outcome::Managed { .. } => panic!("{outcome:?}"),
+        Outcome::Withdrawn => assert!(withdraws && !request.asks, "not taken back"),
         Outcome::Completed(_)
+        | Outcome::TargetFailure { .. }
         | Outcome::Rejected { .. }
         | Outcome::TimedOut
         | Outcome::Aborted

@@ -20,6 +20,7 @@ use hawser_proto::session::{
 use crate::checkers::Checkers;
 use crate::net::{Happening, Net};
 use crate::scenario::Scenario;
+use crate::tally::Tally;
 
 /// Bytes a socket takes at once.
 const SOCKET: usize = 16 * 1024;
@@ -69,6 +70,7 @@ pub(crate) struct Initiator {
     is_announced: bool,
     /// Connections that the driver has closed, for the world to tell the target.
     pub(crate) closed: Vec<u64>,
+    pub(crate) tally: Tally,
 }
 
 impl Initiator {
@@ -84,6 +86,7 @@ impl Initiator {
             parameters: Parameters::default(),
             is_announced: false,
             closed: Vec::new(),
+            tally: Tally::default(),
         }
     }
 
@@ -211,6 +214,7 @@ impl Initiator {
             .entry(member.link)
             .and_modify(|link| link.is_protected = true);
         let is_leading = member.role == LoginRole::Leading;
+        self.tally.count_variant("login", &member.role);
         self.checkers.logged_in(member.link, &login, is_leading);
         if is_leading {
             self.parameters = login.parameters.clone();

@@ -21,13 +21,17 @@ mod net;
 mod network;
 mod rng;
 mod scenario;
+mod tally;
 mod target;
 mod wire;
 mod world;
 
 use std::ops::Range;
 use std::panic::catch_unwind;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use tally::Tally;
 
 /// Seeds of an ordinary test run.
 const SEEDS: Range<u64> = 0..10_000;
@@ -54,7 +58,7 @@ fn every_seed_keeps_the_promises() {
     let seeds = seeds();
     let next = AtomicU64::new(seeds.start);
     let failed = AtomicU64::new(u64::MAX);
-    let good = AtomicU64::new(0);
+    let sum = Mutex::new(Tally::default());
     let work = || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -62,9 +66,11 @@ fn every_seed_keeps_the_promises() {
                 return;
             }
             match catch_unwind(|| world::run(seed, false)) {
-                Ok(count) => good.fetch_add(count, Ordering::Relaxed),
-                Err(_) => failed.fetch_min(seed, Ordering::Relaxed),
-            };
+                Ok(tally) => sum.lock().expect("no panic in here").add(tally),
+                Err(_) => {
+                    failed.fetch_min(seed, Ordering::Relaxed);
+                }
+            }
         }
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -79,11 +85,24 @@ fn every_seed_keeps_the_promises() {
         u64::MAX,
         "replay: SIM_SEED={failed} cargo test -p hawser-proto --test simulation -- --nocapture"
     );
+    judge(
+        &sum.into_inner().expect("no panic in here"),
+        seeds.end - seeds.start,
+    );
+}
+
+/// What came of all runs together.
+fn judge(tally: &Tally, runs: u64) {
+    println!("{runs} seeds: {tally:#?}");
     // Faults must not be so many that nothing is ever carried out.
-    let (good, runs) = (good.into_inner(), seeds.end - seeds.start);
+    let good = tally.get("ended well");
     assert!(
         good > 10 * runs,
         "only {good} commands ended well in {runs} runs"
     );
-    println!("{runs} seeds, {good} commands ended well");
+    let missing = tally.missing();
+    assert!(
+        runs < 1000 || missing.is_empty(),
+        "never came upon {missing:?}"
+    );
 }

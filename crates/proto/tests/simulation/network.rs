@@ -15,6 +15,15 @@ pub(crate) enum Break {
     Silent,
 }
 
+/// Damage to a stream: one bit, again and again.
+#[derive(Debug, Clone, Copy)]
+struct Damage {
+    /// Bytes until the next.
+    left: u64,
+    /// Bytes from one to the next.
+    period: u64,
+}
+
 /// One connection.
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -26,9 +35,9 @@ pub(crate) struct Link {
     /// Bytes in both directions until it breaks.
     budget: Option<u64>,
     pub(crate) way: Break,
-    /// Bytes from the target, and to it, until one is damaged.
-    damage_down: Option<u64>,
-    damage_up: Option<u64>,
+    /// What is damaged of the target's stream, and of the initiator's.
+    damage_down: Option<Damage>,
+    damage_up: Option<Damage>,
     /// Digests are in use: damage is found out.
     pub(crate) is_protected: bool,
     /// It carries no more.
@@ -37,10 +46,15 @@ pub(crate) struct Link {
 
 impl Link {
     pub(crate) fn new(now: Instant, rng: &mut Rng, faults: &Faults) -> Self {
-        let mut within = |chance| rng.chance(chance).then(|| rng.range(0, 30_000));
-        let budget = within(faults.cut);
-        let damage_down = within(faults.corrupt);
-        let damage_up = within(faults.corrupt);
+        let reach = rng.pick(&[2_000, 10_000, 40_000]);
+        let budget = rng.chance(faults.cut).then(|| rng.range(0, reach));
+        let mut damage = |chance| {
+            rng.chance(chance).then(|| Damage {
+                left: rng.range(0, reach),
+                period: rng.range(1_000, 2 * reach),
+            })
+        };
+        let (damage_down, damage_up) = (damage(faults.corrupt), damage(faults.corrupt));
         let way = match rng.chance(faults.silent) {
             true => Break::Silent,
             false => Break::Reset,
@@ -106,15 +120,15 @@ impl Link {
 }
 
 /// Damages a bit when its time has come.
-fn damage(left: &mut Option<u64>, bytes: &mut [u8]) -> bool {
-    let Some(before) = *left else { return false };
-    if let Some(byte) = bytes.get_mut(before as usize) {
-        *byte ^= 1 << (before % 8);
-        *left = None;
-        return true;
+fn damage(damage: &mut Option<Damage>, bytes: &mut [u8]) -> bool {
+    let Some(damage) = damage else { return false };
+    if let Some(byte) = bytes.get_mut(damage.left as usize) {
+        *byte ^= 1 << (damage.left % 8);
+        damage.left += damage.period;
     }
-    *left = Some(before - bytes.len() as u64);
-    false
+    let is_due = damage.left >= damage.period;
+    damage.left = damage.left.saturating_sub(bytes.len() as u64);
+    is_due
 }
 
 /// Cuts bytes into pieces.

@@ -44,6 +44,12 @@ pub(crate) struct Faults {
     pub(crate) slow: u64,
     /// The caller aborts a command or resets a unit at a tick.
     pub(crate) caller_aborts: u64,
+    /// The caller adds or removes a connection, changes the policy, or takes commands back, at a tick.
+    pub(crate) caller_rearranges: u64,
+    /// What the RFC reserves is not zero, in any PDU or in none.
+    pub(crate) garbage: u64,
+    /// A Data-In without data comes along.
+    pub(crate) empty: u64,
     /// Data that came is asked for again (error recovery level 1).
     pub(crate) ask_again: u64,
 }
@@ -57,7 +63,7 @@ impl Faults {
             cut: some(700),
             silent: some(500),
             corrupt: if digests { some(700) } else { 0 },
-            swallow: some(10),
+            swallow: some(15),
             restart: some(10),
             freeze: some(10),
             notice: some(40),
@@ -70,6 +76,9 @@ impl Faults {
             refuse: some(400),
             slow: some(150),
             caller_aborts: some(20),
+            caller_rearranges: some(20),
+            garbage: some(500),
+            empty: some(50),
             ask_again: some(100),
         }
     }
@@ -213,7 +222,7 @@ impl Scenario {
     }
 }
 
-fn policy(rng: &mut Rng) -> Policy {
+pub(crate) fn policy(rng: &mut Rng) -> Policy {
     match rng.range(0, 3) {
         0 => Policy::RoundRobin,
         1 => Policy::LeastQueueDepth,

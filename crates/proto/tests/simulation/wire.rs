@@ -200,8 +200,8 @@ impl Framer {
     }
 }
 
-/// The bytes of a PDU; its DataSegmentLength is set here.
-pub(crate) fn encode(mut header: Header, data: &[u8], digests: Digests) -> Vec<u8> {
+/// The bytes of a PDU, padded with this byte; its DataSegmentLength is set here.
+pub(crate) fn encode(mut header: Header, data: &[u8], digests: Digests, pad: u8) -> Vec<u8> {
     header.set32(4, data.len() as u32);
     let mut bytes = header.0.to_vec();
     if digests.header {
@@ -210,7 +210,7 @@ pub(crate) fn encode(mut header: Header, data: &[u8], digests: Digests) -> Vec<u
     if !data.is_empty() {
         let begin = bytes.len();
         bytes.extend_from_slice(data);
-        bytes.resize(begin + data.len().next_multiple_of(4), 0);
+        bytes.resize(begin + data.len().next_multiple_of(4), pad);
         if digests.data {
             let digest = wire_digest(&bytes[begin..]);
             bytes.extend(digest);

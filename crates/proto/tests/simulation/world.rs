@@ -11,6 +11,7 @@ use crate::net::{Happening, Net};
 use crate::network::Break;
 use crate::rng::Rng;
 use crate::scenario::{Faults, Scenario};
+use crate::tally::Tally;
 use crate::target::{Effect, Speech, Target};
 
 /// Faults stop between these, new requests a little later.
@@ -40,8 +41,8 @@ struct World {
     closed: bool,
 }
 
-/// Carries out the run of a seed; a panic is a finding. Gives how many commands ended well.
-pub(crate) fn run(seed: u64, trace: bool) -> u64 {
+/// Carries out the run of a seed; a panic is a finding. Gives what it came upon.
+pub(crate) fn run(seed: u64, trace: bool) -> Tally {
     let mut world = World::new(seed, trace);
     let end = world.faults_end + LIMIT;
     let mut steps = 0;
@@ -56,7 +57,10 @@ pub(crate) fn run(seed: u64, trace: bool) -> u64 {
         assert!(steps < MOST_STEPS, "seed {seed}: a livelock");
     }
     world.callers.judge_disk(&world.target.shared.disk);
-    world.callers.good
+    let mut tally = world.callers.tally;
+    tally.add(world.initiator.tally);
+    tally.add(world.initiator.checkers.tally);
+    tally
 }
 
 impl World {
@@ -292,6 +296,8 @@ impl World {
                     self.outage_since.get_or_insert(self.net.now);
                 }
                 Event::ConnectionUp { .. } if self.gate_open => self.outage_since = None,
+                // The session was resumed before its disk was asked, or had answered.
+                Event::ConnectionUp { .. } => self.verify_later(),
                 Event::Closed => {
                     assert!(!self.closed, "closed twice");
                     self.closed = true;
@@ -387,6 +393,9 @@ impl World {
         if self.net.rng.chance(faults.caller_aborts) {
             self.callers
                 .change_their_mind(&mut self.initiator, &mut self.net);
+        }
+        if self.net.rng.chance(faults.caller_rearranges) {
+            self.callers.rearrange(&mut self.initiator, &mut self.net);
         }
     }
 

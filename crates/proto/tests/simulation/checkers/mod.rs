@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use hawser_proto::login::LoggedIn;
 use hawser_proto::parameters::Parameters;
 
+use crate::tally::Tally;
 use crate::wire::{Digests, Framer, Header, Pdu};
 
 /// A connection as the initiator must see it.
@@ -110,13 +111,16 @@ pub(crate) struct Checkers {
     recovered: BTreeSet<u64>,
     /// The session was logged out of.
     is_left: bool,
+    pub(crate) tally: Tally,
 }
 
 impl Checkers {
     /// A connection has logged in; the first one of a session begins all anew.
     pub(crate) fn logged_in(&mut self, link: u64, login: &LoggedIn, is_leading: bool) {
         if is_leading {
+            let tally = std::mem::take(&mut self.tally);
             *self = Self {
+                tally,
                 next_cmd_sn: login.cmd_sn.0,
                 exp_cmd_sn: login.exp_cmd_sn.0,
                 max_cmd_sn: login.max_cmd_sn.0,
@@ -172,10 +176,15 @@ impl Checkers {
         }
         let Ok(pdus) = connection.down.take(bytes) else {
             connection.is_unframed = true;
+            self.tally.count("a wrong header digest heard of");
             return;
         };
-        for pdu in pdus.iter().filter(|pdu| pdu.is_sound) {
-            self.take(link, pdu);
+        for pdu in pdus {
+            if pdu.is_sound {
+                self.take(link, &pdu);
+            } else {
+                self.tally.count("a wrong data digest heard of");
+            }
         }
     }
 

@@ -79,11 +79,13 @@ impl Checkers {
         if header.opcode() == COMMAND {
             let same =
                 |range: std::ops::Range<usize>| header.0[range.clone()] == before.header.0[range];
+            self.tally.count("a number used again by its command");
             assert!(
                 same(0..4) && same(8..28) && same(32..48),
                 "another command: {header:?}"
             );
         } else {
+            self.tally.count("a number filled in");
             assert!(
                 (is_hole || is_filling) && header.opcode() == NOP_OUT,
                 "CmdSN {cmd_sn} again: {header:?}"

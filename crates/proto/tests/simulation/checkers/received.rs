@@ -100,7 +100,8 @@ impl Checkers {
         let Some(request) = self.requests.remove(&header.itt()) else {
             return;
         };
-        let is_last = self.function == header.itt();
+        // Above level 0 it may have to wait for what was lost before it.
+        let is_last = self.function == header.itt() && self.level(link) == 0;
         let (function, code) = (request.0[1] & 0x7f, header.0[2]);
         let Some(task) = self.tasks.get_mut(&request.ttt()) else {
             return;
@@ -108,6 +109,12 @@ impl Checkers {
         match (function, code) {
             (1, 0) => task.is_over |= is_last,
             (8, 0) => {
+                let kind = if task.header.has(0x20) {
+                    "write"
+                } else {
+                    "read"
+                };
+                self.tally.count(&format!("a reassigned {kind}"));
                 task.link = link;
                 task.acknowledged = task.acknowledged.max(request.u32(36));
                 let acknowledged = task.acknowledged;

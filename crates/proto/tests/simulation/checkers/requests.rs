@@ -20,6 +20,7 @@ impl Checkers {
         );
         assert!(header.is_zero(2..4), "reserved: {header:?}");
         assert_eq!(header.0[0] & 0x80, 0, "reserved: {header:?}");
+        self.tally_pdu(header);
         match header.opcode() {
             NOP_OUT => self.check_nop_out(link, header),
             COMMAND => self.check_command(link, pdu),
@@ -32,6 +33,20 @@ impl Checkers {
             LOGOUT => self.check_logout(link, header),
             SNACK => self.check_snack(link, header),
             other => panic!("opcode {other:#x}"),
+        }
+    }
+
+    fn tally_pdu(&mut self, header: &Header) {
+        let kind = header.0[1] & 0x7f;
+        match header.opcode() {
+            NOP_OUT => self.tally.count("PDU NOP_OUT"),
+            COMMAND => self.tally.count("PDU COMMAND"),
+            TEXT => self.tally.count("PDU TEXT"),
+            DATA_OUT => self.tally.count("PDU DATA_OUT"),
+            MANAGEMENT => self.tally.count(&format!("PDU MANAGEMENT function {kind}")),
+            LOGOUT => self.tally.count(&format!("PDU LOGOUT reason {kind}")),
+            SNACK => self.tally.count(&format!("PDU SNACK type {kind}")),
+            _ => {}
         }
     }
 

@@ -10,6 +10,8 @@ use crate::wire::{
 
 pub(super) const CHECK_CONDITION: u8 = 0x02;
 const BUSY: u8 = 0x08;
+/// No SCSI status, but a response of "target failure" (RFC 7143 §11.4.3).
+const FAILURE: u8 = 0xff;
 
 /// Reject reasons (RFC 7143 §11.17.1).
 const DATA_DIGEST_ERROR: u8 = 0x02;
@@ -131,6 +133,10 @@ impl Session {
         let (hang, busy) = (shared.faults.hang, shared.faults.busy);
         if shared.rng.chance(hang) {
             task.stage = Stage::Hung;
+        } else if shared.rng.chance(busy / 4) {
+            task.status = FAILURE;
+            task.stage = Stage::Settled;
+            self.step(shared, itt);
         } else if shared.rng.chance(busy) {
             task.status = BUSY;
             task.stage = Stage::Settled;
@@ -200,11 +206,15 @@ impl Session {
             return;
         };
         let mut response = Header::new(RESPONSE, FINAL, itt);
-        response.0[3] = task.status;
+        if task.status == FAILURE {
+            response.0[2] = 0x01;
+        } else {
+            response.0[3] = task.status;
+        }
         response.set32(20, task.snack_tag);
         response.set32(36, task.cuts.len() as u32);
         let length = task.count * BLOCK;
-        if task.status != 0 {
+        if !matches!(task.status, 0 | FAILURE) {
             // Nothing was transferred.
             response.0[1] |= 0x02;
             response.set32(44, length as u32);

@@ -182,7 +182,7 @@ impl Login {
     ) {
         let header = self.header(request, flags, status, joins);
         self.stat_sn = self.stat_sn.wrapping_add(1);
-        let bytes = encode(header, text, Digests::default());
+        let bytes = encode(header, text, Digests::default(), 0);
         shared.effects.push(Effect::Send { link, bytes });
     }
 
@@ -219,7 +219,7 @@ impl Login {
             stat_sn: self.stat_sn.wrapping_add(1),
             agreed,
             max_send: self.max_send,
-            response: encode(header, text, Digests::default()),
+            response: encode(header, text, Digests::default(), 0),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Logout of the model target (RFC 7143 §11.14, §11.15), and what becomes of a connection's tasks.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::session::{Number, Session};
 use super::{Effect, Shared};
@@ -56,17 +56,19 @@ impl Session {
         shared
             .effects
             .extend(connection.link.map(|link| Effect::Close { link }));
-        let suspends = reason == RECOVER_CONNECTION;
-        self.part_with(cid, suspends);
-        let until = shared.now + Duration::from_secs(u64::from(self.keys.time2retain) + 2);
-        for task in self.tasks.values_mut().filter(|task| task.is_suspended) {
-            task.forgotten_at.get_or_insert(until);
-        }
+        let recovers = reason == RECOVER_CONNECTION;
+        let until = recovers.then(|| self.suspended_until(shared.now));
+        self.part_with(cid, until);
+    }
+
+    /// How long tasks wait to be reassigned: a little longer than they must.
+    pub(super) fn suspended_until(&self, now: Instant) -> Instant {
+        now + Duration::from_secs(u64::from(self.keys.time2retain) + 2)
     }
 
     /// A connection is gone: its commands that were not delivered are forgotten, so that their numbers
-    /// are missing; others die too, or wait to be reassigned (RFC 7143 §11.14.5).
-    pub(super) fn part_with(&mut self, cid: u16, suspends: bool) {
+    /// are missing; others die too, or wait until then to be reassigned (RFC 7143 §11.14.5).
+    pub(super) fn part_with(&mut self, cid: u16, suspended_until: Option<Instant>) {
         let own: Vec<u32> = self
             .tasks
             .iter()
@@ -77,10 +79,10 @@ impl Session {
             let Some(task) = self.tasks.get_mut(&itt) else {
                 continue;
             };
-            if self.waiting.remove(&task.cmd_sn).is_some() || !suspends {
+            if self.waiting.remove(&task.cmd_sn).is_some() || suspended_until.is_none() {
                 self.end(itt);
             } else {
-                task.is_suspended = true;
+                (task.is_suspended, task.forgotten_at) = (true, suspended_until);
             }
         }
     }

@@ -58,6 +58,11 @@ pub(super) fn cuts(
         if !keys.data_pdu_in_order {
             shuffle(rng, &mut pdus);
         }
+        if rng.chance(shared.faults.empty) {
+            // It is legal, and useless (RFC 7143 §11.7.7).
+            let (offset, _) = pdus[0];
+            pdus.insert(0, (offset, 0));
+        }
         cuts.extend(pdus.into_iter().map(|(offset, length)| Cut {
             offset,
             length,
@@ -110,7 +115,7 @@ impl Session {
 
     /// Sends some Data-In, then the rest later, then the status.
     pub(super) fn send_data_in(&mut self, shared: &mut Shared, itt: u32) {
-        let count = shared.rng.range(1, 8);
+        let count = shared.rng.pick(&[1, 2, 8]);
         for _ in 0..count {
             let Some(task) = self.tasks.get_mut(&itt) else {
                 return;
@@ -127,7 +132,8 @@ impl Session {
             return;
         };
         if task.stage == Stage::Sending {
-            let (after, uid) = (shared.rng.millis(0, 4), task.uid);
+            let longest = shared.rng.pick(&[2, 4, 40]);
+            let (after, uid) = (shared.rng.millis(0, longest), task.uid);
             shared.later(self.id, after, Step::Task(uid));
         }
     }

@@ -1,6 +1,7 @@
 //! A session of the model target: its connections, the order of its commands, what it sends.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::connection::{Connection, Kept};
@@ -9,8 +10,9 @@ use super::task::{Stage, Task};
 use super::{Effect, Shared, Step};
 use crate::scenario::Keys;
 use crate::wire::{
-    COMMAND, DATA_IN, DATA_OUT, Header, LOGOUT, LOGOUT_RESPONSE, MANAGEMENT, NIL, NOP_IN, NOP_OUT,
-    Pdu, REJECT, SNACK, TEXT, TEXT_RESPONSE, at_most, encode,
+    ASYNC, COMMAND, DATA_IN, DATA_OUT, Header, LOGOUT, LOGOUT_RESPONSE, MANAGEMENT,
+    MANAGEMENT_RESPONSE, NIL, NOP_IN, NOP_OUT, Pdu, R2T, REJECT, RESPONSE, SNACK, TEXT,
+    TEXT_RESPONSE, at_most, encode,
 };
 
 /// What waits for its turn by CmdSN.
@@ -104,7 +106,9 @@ impl Session {
             shared
                 .effects
                 .extend(old.link.map(|link| Effect::Close { link }));
-            self.part_with(cid, self.keys.error_recovery_level >= 2);
+            let recovers = self.keys.error_recovery_level >= 2;
+            let until = recovers.then(|| self.suspended_until(shared.now));
+            self.part_with(cid, until);
         }
         self.connections.insert(cid, connection);
     }
@@ -115,13 +119,18 @@ impl Session {
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.is_closed || self.connections.is_empty() && self.tasks.is_empty()
+        self.is_closed || self.connections.is_empty()
+    }
+
+    /// How long the tasks of a lost connection are kept.
+    pub(super) fn agreed_life(&self) -> Duration {
+        let seconds = u64::from(self.keys.time2wait) + u64::from(self.keys.time2retain);
+        Duration::from_secs(seconds)
     }
 
     pub(super) fn lost(&mut self, now: Instant, link: u64) {
         let Some(cid) = self.cid_of(link) else { return };
-        let agreed = u64::from(self.keys.time2wait) + u64::from(self.keys.time2retain);
-        let lives = self.announced.unwrap_or(Duration::from_secs(agreed));
+        let lives = self.announced.unwrap_or(self.agreed_life());
         if let Some(connection) = self.connections.get_mut(&cid) {
             connection.link = None;
             connection.dies_at = Some(now + lives);
@@ -139,7 +148,7 @@ impl Session {
             .collect();
         for cid in dead {
             self.connections.remove(&cid);
-            self.part_with(cid, false);
+            self.part_with(cid, None);
         }
         let forgotten = |task: &Task| task.forgotten_at.is_some_and(|at| at <= now);
         let dead: Vec<u32> = self
@@ -331,9 +340,41 @@ impl Session {
             let note = if lost { " lost" } else { "" };
             println!("      <- {link} {header:?}+ {}{note}", data.len());
         }
+        let chance = shared.faults.garbage;
+        let pad = if shared.rng.chance(chance) {
+            shared.rng.next() as u8
+        } else {
+            0
+        };
+        scribble(&mut header, pad);
         if !lost {
-            let bytes = encode(header, data, connection.framer.digests);
+            let bytes = encode(header, data, connection.framer.digests, pad);
             shared.effects.push(Effect::Send { link, bytes });
+        }
+    }
+}
+
+/// Fills in what is reserved, or means nothing here (RFC 7143 §11): nobody may look at it.
+fn scribble(header: &mut Header, with: u8) {
+    let is_plain_data = header.opcode() == DATA_IN && !header.has(0x01);
+    let reserved: &[Range<usize>] = match header.opcode() {
+        DATA_IN if is_plain_data && !header.has(0x40) => &[2..4, 8..16, 24..28, 44..48],
+        DATA_IN if is_plain_data => &[2..4, 24..28, 44..48],
+        DATA_IN => &[2..3, 44..48],
+        RESPONSE if header.has(0x06) => &[8..16, 40..44],
+        RESPONSE => &[8..16, 40..48],
+        R2T => &[2..4],
+        NOP_IN => &[2..4, 36..48],
+        MANAGEMENT_RESPONSE => &[3..4, 8..16, 20..24, 36..48],
+        LOGOUT_RESPONSE => &[3..4, 8..16, 20..24, 36..40, 44..48],
+        REJECT => &[3..4, 8..16, 20..24, 36..48],
+        TEXT_RESPONSE => &[2..4, 36..48],
+        ASYNC => &[2..4, 20..24, 44..48],
+        _ => &[],
+    };
+    for range in reserved {
+        for byte in &mut header.0[range.clone()] {
+            *byte |= with;
         }
     }
 }

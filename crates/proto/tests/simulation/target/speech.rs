@@ -87,7 +87,12 @@ impl Session {
         }
     }
 
-    fn drop_announced(&mut self, shared: &mut Shared, cids: Vec<u16>, lives: Duration) {
+    /// With several connections it may be that the end of one is heard of before what was said about it:
+    /// the state that is left lives no longer than was agreed on then, for the initiator goes by that.
+    fn drop_announced(&mut self, shared: &mut Shared, cids: Vec<u16>, mut lives: Duration) {
+        if self.connections.len() > 1 {
+            lives = lives.min(self.agreed_life());
+        }
         self.announced = Some(lives);
         for cid in cids {
             self.close(shared, cid);
