@@ -73,6 +73,11 @@ impl Session {
             Rescue::Session => self.lose_session(now, error),
             Rescue::LoggedOut => self.lose_logged_out(now, index, error),
             Rescue::Connection => self.lose_connection(now, index, error),
+            Rescue::Suspend if self.vain_resumptions >= MAX_VAIN_RESUMPTIONS => {
+                // It agrees on more than it does.
+                self.trusted_level = self.trusted_level.min(1);
+                self.lose_session(now, error);
+            }
             Rescue::Suspend => self.suspend(now, index, error),
         }
     }
@@ -173,6 +178,7 @@ impl Session {
             match task.kind.clone() {
                 Kind::Management(request) => {
                     self.managing = None;
+                    self.acknowledges_at_once = false;
                     // No end of it is told: it goes on.
                     self.tasks.vacate(slot);
                     self.tasks.release(slot);
@@ -311,6 +317,8 @@ impl Session {
     pub(super) fn resume_failed(&mut self, now: Instant, is_final: bool) {
         self.counters.failed_reconnects += 1;
         if is_final {
+            // Once it may have been restarted; twice in a row it keeps no sessions.
+            self.vain_resumptions = self.vain_resumptions.saturating_add(1);
             return self.lose_session(now, ConnectionError::CleanupFailed);
         }
         let backoff = self.config.backoff;
@@ -340,10 +348,24 @@ impl Session {
         let gone = at.map(|at| self.cleanups.remove(at).gone);
         self.enter(now, login, gone.map_or(0, |gone| gone.short_lives));
         if let Some(gone) = gone {
+            if self.has_suspended(gone.link) {
+                // Until a task has gone on.
+                self.vain_resumptions = self.vain_resumptions.saturating_add(1);
+            }
             self.settle(now, gone.link, Remains::Suspended);
         }
         self.plan_joins(now);
         self.watch(now);
+    }
+
+    /// The target has taken commands of a connection that is gone.
+    fn has_suspended(&self, link: u16) -> bool {
+        self.tasks.iter().any(|(_, task)| {
+            let taken = task
+                .cmd_sn()
+                .is_some_and(|cmd_sn| self.window.is_acknowledged(cmd_sn));
+            taken && task.is_sent_on(link) && task.command().is_some()
+        })
     }
 
     /// Logs out of lost connections.
@@ -492,6 +514,9 @@ impl Session {
         }
     }
 }
+
+/// Attempts in a row to go on in a session that the target was to keep, without success.
+const MAX_VAIN_RESUMPTIONS: u8 = 2;
 
 /// Logout Response: closed successfully (RFC 7143 §11.15.1).
 const CLOSED: u8 = 0;

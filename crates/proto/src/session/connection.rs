@@ -63,6 +63,22 @@ pub(super) enum Parting {
     LoggingOut,
 }
 
+/// What one connection has carried since its login; logins are not in it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Traffic {
+    /// SCSI commands sent.
+    pub commands: u64,
+    /// PDUs sent.
+    pub pdus_sent: u64,
+    /// PDUs received.
+    pub pdus_received: u64,
+    /// Bytes sent.
+    pub bytes_sent: u64,
+    /// Bytes received.
+    pub bytes_received: u64,
+}
+
 /// Where the payload of the PDU being received goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Incoming {
@@ -115,6 +131,7 @@ pub(super) struct Connection {
     /// Connections in a row that were lost soon after their login, under this CID.
     pub(super) short_lives: u32,
     pub(super) since: Instant,
+    pub(super) traffic: Traffic,
     /// The target has answered our logout.
     pub(super) logged_out: bool,
     /// The text sequence under way.
@@ -164,6 +181,7 @@ impl Connection {
             depth: 0,
             short_lives: 0,
             since: now,
+            traffic: Traffic::default(),
             logged_out: false,
             talk: Talk::default(),
             last_heard: now,

@@ -86,13 +86,22 @@ impl Session {
             return Ok(());
         }
         let (counted, received) = (pdu.exp_data_sn.get(), task.data_pdus);
+        // RFC 3720 counted the R2Ts of a bidirectional command too.
+        let received = match task.extended {
+            Some(_) => received.max(task.next_data_sn),
+            None => received,
+        };
         if task.read_length() > 0 && counted > received {
             return Err(PeerMisbehaved::DataCountWrong { counted, received }.into());
         }
         let residual = residual(pdu.overflow(), pdu.underflow(), pdu.residual_count.get());
+        let of_read = match task.is_bidirectional() {
+            true => bidi_residual(pdu),
+            false => residual,
+        };
         let transferred = match task.read_length() {
             0 => transferred(task.write_length(), task.write_length(), residual),
-            expected => transferred(expected, task.received.min(expected), residual),
+            expected => transferred(expected, task.received.min(expected), of_read),
         };
         // A SenseLength of 0 is the target's loss alone; an empty segment is a format error.
         if pdu.status == CHECK_CONDITION && connection.collected.is_empty() {
@@ -133,7 +142,8 @@ impl Session {
             let (got, expected) = (pdu.lun, command.lun);
             return Err(PeerMisbehaved::WrongLun { got, expected }.into());
         }
-        let is_next = pdu.r2t_sn.get() == task.next_data_sn;
+        let is_next = pdu.r2t_sn.get() == task.next_data_sn
+            || (task.extended.is_some() && task.is_bidi_r2t_sn(pdu.r2t_sn.get()));
         if level == 0 && !is_next {
             let (got, expected) = (pdu.r2t_sn.get(), task.next_data_sn);
             return Err(PeerMisbehaved::R2tSnGap { got, expected }.into());
@@ -178,7 +188,8 @@ impl Task {
     /// Data is where it belongs.
     #[inline]
     pub(super) fn count_data_in(&mut self, pdu: &DataIn) {
-        let is_next = pdu.data_sn.get() == self.next_data_sn;
+        let is_next = pdu.data_sn.get() == self.next_data_sn
+            || (self.extended.is_some() && self.is_bidirectional());
         if is_next {
             self.next_data_sn = self.next_data_sn.wrapping_add(1);
             self.data_pdus = self.data_pdus.wrapping_add(1);
@@ -239,6 +250,12 @@ fn residual(overflow: bool, underflow: bool, count: u32) -> Residual {
         (_, true) => Residual::Underflow(count),
         _ => Residual::None,
     }
+}
+
+#[cold]
+fn bidi_residual(pdu: &ScsiResponse) -> Residual {
+    let count = pdu.bidi_residual_count.get();
+    residual(pdu.bidi_overflow(), pdu.bidi_underflow(), count)
 }
 
 /// Valid bytes: what came, but never more than the residual leaves.

@@ -1,11 +1,13 @@
 //! Task management (RFC 7143 §11.5), and how tasks that do not end are made to.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
+use super::connection::{Burst, Pong, Reply};
 use super::event::{Action, ConnectionError, Escalation, Event, Outcome};
 use super::task::{Ending, Kind, State, Task, TaskId};
 use super::{Hold, Session};
-use crate::pdu::TmfFunction;
+use crate::pdu::{NIL, NO_LUN, TmfFunction};
 use crate::serial::Serial;
 
 /// A task management request.
@@ -43,6 +45,30 @@ impl Management {
     }
 }
 
+impl Management {
+    /// It ends all tasks of a logical unit, or of the target.
+    pub(super) fn ends_groups(&self) -> bool {
+        use TmfFunction::{
+            AbortTaskSet, ClearTaskSet, ItNexusReset, LogicalUnitReset, TargetColdReset,
+            TargetWarmReset,
+        };
+        matches!(
+            self.function,
+            AbortTaskSet
+                | ClearTaskSet
+                | LogicalUnitReset
+                | TargetWarmReset
+                | TargetColdReset
+                | ItNexusReset
+        )
+    }
+
+    /// It concerns one logical unit.
+    fn names_lun(&self) -> bool {
+        super::reassign::reserved_lun(self.function).is_none()
+    }
+}
+
 impl Task {
     /// Its end is told to the driver.
     pub(super) fn is_reported(&self) -> bool {
@@ -52,6 +78,11 @@ impl Task {
             Kind::Ping { .. } | Kind::Text | Kind::Logout { .. } => false,
         }
     }
+}
+
+/// Drops the Data-Out of tasks.
+fn drain_bursts(bursts: &mut VecDeque<Burst>, mut affected: impl FnMut(TaskId) -> bool) {
+    bursts.retain(|burst| !affected(burst.task));
 }
 
 impl Session {
@@ -222,6 +253,40 @@ impl Session {
         })
     }
 
+    /// A function that ends many tasks leaves on a connection. With FastAbort their Data-Out stops there
+    /// (RFC 7143 §4.2.3.4). The target answers it only when the statuses before it are acknowledged on all
+    /// connections (§4.2.2.3.3), so each of them says at once what it has.
+    pub(super) fn begin_group_function(&mut self, index: usize, request: &Management) {
+        let tasks = &mut self.tasks;
+        let affected = |id: TaskId| {
+            let lun = tasks
+                .find(id)
+                .and_then(|task| task.command())
+                .map(|command| command.lun);
+            !request.names_lun() || lun == Some(request.lun)
+        };
+        if let Some(connection) = self.connections.get_mut(index)
+            && connection.parameters.fast_abort
+        {
+            drain_bursts(&mut connection.bursts, affected);
+        }
+        self.acknowledges_at_once = self.connections.len() > 1;
+        for at in (0..self.connections.len()).filter(|at| *at != index) {
+            self.acknowledge_now(at);
+        }
+    }
+
+    /// Sends what acknowledges the statuses of a connection, if nothing is going out on it anyway
+    /// (RFC 7143 §11.18: a NOP-Out without tags).
+    pub(super) fn acknowledge_now(&mut self, index: usize) {
+        if let Some(connection) = self.connections.get_mut(index)
+            && connection.replies.is_empty()
+        {
+            let (lun, ttt) = (NO_LUN, NIL);
+            connection.replies.push_back(Reply::Pong(Pong { lun, ttt }));
+        }
+    }
+
     /// Tells the end of a request that never became a task.
     pub(super) fn report_unmanaged(&mut self, request: Management, outcome: Outcome) {
         if let Some(token) = request.token {
@@ -244,6 +309,7 @@ impl Session {
         response: u8,
     ) {
         self.managing = None;
+        self.acknowledges_at_once = false;
         self.finish(slot, Outcome::Managed { response });
         let ended = response == COMPLETE
             || (response == TASK_DOES_NOT_EXIST && request.function == TmfFunction::AbortTask);
@@ -401,6 +467,7 @@ impl Session {
             }
             Kind::Management(request) => {
                 self.managing = None;
+                self.acknowledges_at_once = false;
                 self.unqueue(slot);
                 self.finish(slot, Outcome::TimedOut);
                 self.escalate(now, request);

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::Session;
-use super::connection::{Connection, Parting};
+use super::connection::{Connection, Parting, Traffic};
 use super::event::{Action, Event, Joining, LoginRole};
 use super::recovery::{Established, Phase};
 use super::task::{Kind, State};
@@ -100,6 +100,13 @@ impl Session {
     /// The CIDs of the connections that are logged in, in the order in which they joined.
     pub fn cids(&self) -> impl Iterator<Item = u16> + '_ {
         self.connections.iter().map(|connection| connection.cid)
+    }
+
+    /// What a connection has carried since its login, if it is logged in.
+    #[must_use]
+    pub fn traffic(&self, cid: u16) -> Option<Traffic> {
+        let connection = self.connections.get(self.index(cid)?)?;
+        Some(connection.traffic)
     }
 
     /// How many connections the session may have.

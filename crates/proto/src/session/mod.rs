@@ -6,6 +6,7 @@ mod connection;
 mod counters;
 mod data;
 mod event;
+mod extended;
 mod gaps;
 mod management;
 mod members;
@@ -26,11 +27,13 @@ use std::time::{Duration, Instant};
 
 use cleanup::Cleanup;
 use connection::Connection;
+pub use connection::Traffic;
 pub use counters::Counters;
 pub use event::{
     Action, Answer, ConnectionError, Done, Escalation, Event, Joining, LoginRole, Outcome,
     PeerMisbehaved, Residual,
 };
+pub use extended::Extended;
 pub use management::Management;
 use members::Join;
 pub use members::{MAX_CONNECTIONS, MembershipError};
@@ -186,6 +189,8 @@ pub struct Session {
     management: VecDeque<Management>,
     /// The slot of the management function under way.
     managing: Option<u16>,
+    /// It waits for statuses to be acknowledged on all of several connections.
+    acknowledges_at_once: bool,
     gate_open: bool,
     /// A logout is queued or sent: no new request may follow it (RFC 7143 §11.14).
     leaving: bool,
@@ -203,6 +208,9 @@ pub struct Session {
     cleanups: Vec<Cleanup>,
     /// The highest error recovery level that the target is trusted with.
     trusted_level: u8,
+    /// Connections in a row that took the place of the last one, or should have, without a task that went
+    /// on.
+    vain_resumptions: u8,
     /// There was a login before.
     was_up: bool,
     /// Connections in a row that were lost soon after their login.
@@ -246,6 +254,7 @@ impl Session {
             plugs: VecDeque::new(),
             management: VecDeque::new(),
             managing: None,
+            acknowledges_at_once: false,
             gate_open: false,
             leaving: false,
             ghosts: Vec::new(),
@@ -255,6 +264,7 @@ impl Session {
             join_refused: false,
             cleanups: Vec::new(),
             trusted_level: HIGHEST_LEVEL,
+            vain_resumptions: 0,
             was_up: false,
             short_lives: 0,
             announced: None,

@@ -110,6 +110,7 @@ impl Session {
                 task.deadline = now.checked_add(timeout);
                 task.resume();
                 self.counters.reassigned_commands += 1;
+                self.vain_resumptions = 0;
             }
             // The target has ended it, and the answer is lost.
             TASK_DOES_NOT_EXIST => self.end_or_repeat(now, slot, Outcome::Interrupted),

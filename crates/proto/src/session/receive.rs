@@ -66,6 +66,7 @@ impl Session {
             .unwrap_or_default();
         if let Some(connection) = self.connections.get_mut(index) {
             self.counters.wire_bytes_received += bytes.len() as u64;
+            connection.traffic.bytes_received += bytes.len() as u64;
             connection.receiver.payload_in_place(bytes);
         }
     }
@@ -88,6 +89,9 @@ impl Session {
             return Ok(());
         };
         self.counters.wire_bytes_received += input.len() as u64;
+        if let Some(connection) = self.connections.get_mut(index) {
+            connection.traffic.bytes_received += input.len() as u64;
+        }
         loop {
             let Some(connection) = self.connections.get_mut(index) else {
                 return Ok(());
@@ -97,6 +101,7 @@ impl Session {
                 None => return Ok(()),
                 Some(Item::Header(bhs)) => {
                     self.counters.pdus_received += 1;
+                    connection.traffic.pdus_received += 1;
                     connection.header = bhs;
                     let incoming = self.place(now, index, &bhs)?;
                     if let Some(connection) = self.connections.get_mut(index) {
@@ -251,8 +256,13 @@ impl Session {
         index: usize,
         stat_sn: u32,
     ) -> Result<(), PeerMisbehaved> {
-        let connection = self.connections.get_mut(index);
-        connection.map_or(Ok(()), |connection| connection.consume_stat_sn(stat_sn))
+        if let Some(connection) = self.connections.get_mut(index) {
+            connection.consume_stat_sn(stat_sn)?;
+        }
+        if self.acknowledges_at_once {
+            self.acknowledge_now(index);
+        }
+        Ok(())
     }
 
     fn handle_nop_in(

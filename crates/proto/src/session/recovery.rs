@@ -246,6 +246,7 @@ impl Session {
         let announced = self.announced.take();
         self.gate_open = false;
         self.managing = None;
+        self.acknowledges_at_once = false;
         match self.phase {
             Phase::Up { nexus } | Phase::Suspended { nexus, .. } => {
                 self.outage_since.get_or_insert(now);

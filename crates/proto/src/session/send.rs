@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::connection::{Burst, Connection, Reply};
 use super::event::Outcome;
+use super::extended::Extended;
 use super::reassign::reserved_lun;
 use super::task::{Kind, State, Task, TaskId};
 use super::transmit::{Payload, TaskBuffers, Transmit};
@@ -61,6 +62,8 @@ impl Session {
         if let Some(connection) = self.connections.iter_mut().find(|c| c.link == link) {
             connection.writing = false;
             connection.batched.clear();
+            connection.traffic.bytes_sent += bytes as u64;
+            connection.traffic.pdus_sent += u64::from(pdus);
             for slot in batch.referenced() {
                 self.unreference(slot);
             }
@@ -193,6 +196,9 @@ impl Session {
         pdu.exp_stat_sn = connection.exp_stat_sn.into();
         out.push(connection.digests, &mut pdu, &[]);
         self.counters.management_functions += 1;
+        if request.ends_groups() {
+            self.begin_group_function(index, &request);
+        }
     }
 
     /// One Data-Out PDU of the oldest burst.
@@ -284,7 +290,9 @@ impl Session {
             cmd_sn,
         };
         task.deadline = now.checked_add(command.timeout);
-        push_command(connection, id, cmd_sn, command, buffers, out);
+        let extended = task.extended.as_deref();
+        push_command(connection, (id, cmd_sn), command, extended, buffers, out);
+        connection.traffic.commands += 1;
         self.counters.commands += 1;
         true
     }
@@ -386,15 +394,18 @@ fn segment_limit(max_send_data_segment: u32) -> u32 {
 #[inline]
 fn push_command<B: TaskBuffers>(
     connection: &mut Connection,
-    id: TaskId,
-    cmd_sn: Serial,
+    (id, cmd_sn): (TaskId, Serial),
     command: &Command,
+    extended: Option<&Extended>,
     buffers: &B,
     out: &mut Transmit,
 ) {
     let (direction, edtl) = match command.direction {
         Direction::None => (DataDirection::None, 0),
         Direction::Read(length) => (DataDirection::Read, length),
+        Direction::Write(length) if extended.is_some_and(Extended::reads) => {
+            (DataDirection::Bidirectional, length)
+        }
         Direction::Write(length) => (DataDirection::Write, length),
     };
     let mut pdu = ScsiCommand::new(id.itt(), command.lun, direction, edtl, command.cdb);
@@ -419,7 +430,8 @@ fn push_command<B: TaskBuffers>(
         offset: 0,
         len: immediate as usize,
     };
-    out.push_payload(connection.digests, &mut pdu, payload, buffers);
+    let headers = extended.map_or(&[][..], Extended::headers);
+    out.push_extended(connection.digests, &mut pdu, headers, payload, buffers);
     if more_unsolicited {
         connection.bursts.push_back(Burst {
             task: id,

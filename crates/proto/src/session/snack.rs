@@ -133,6 +133,7 @@ impl Session {
         if let FromTarget::ScsiResponse(response) = pdu
             && response.response_code == 0
             && task.is_read()
+            && !task.is_bidirectional()
         {
             let counted = response.exp_data_sn.get();
             let more = counted.saturating_sub(task.data_pdus);
@@ -274,6 +275,9 @@ impl Session {
             return Ok(false);
         };
         let (got, expected) = (pdu.data_sn.get(), task.next_data_sn);
+        if task.is_bidirectional() {
+            return Ok(task.check_bidi_data_sn(got).map(|()| true)?);
+        }
         if level == 0 && got != expected {
             return Err(PeerMisbehaved::DataSnGap { got, expected }.into());
         }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::event::Outcome;
+use super::extended::Extended;
 use super::gaps::Recovery;
 use super::{Command, Direction, Management};
 use crate::pdu::{LogoutReason, Opcode};
@@ -130,6 +131,8 @@ pub(super) struct Task {
     pub(super) ended: Option<Outcome>,
     /// What it needs since something of it was lost: most tasks never do.
     pub(super) recovery: Option<Box<Recovery>>,
+    /// Its additional headers: most commands have none.
+    pub(super) extended: Option<Box<Extended>>,
 }
 
 impl Task {
@@ -151,6 +154,7 @@ impl Task {
             in_batch: 0,
             ended: None,
             recovery: None,
+            extended: None,
         }
     }
 
@@ -188,14 +192,17 @@ impl Task {
     }
 
     pub(super) fn is_read(&self) -> bool {
-        self.command()
-            .is_some_and(|command| matches!(command.direction, Direction::Read(_)))
+        match self.command().map(|command| command.direction) {
+            Some(Direction::Read(_)) => true,
+            _ => self.extended.is_some() && self.is_bidirectional(),
+        }
     }
 
-    /// Expected data transfer length of a read, 0 for all else.
+    /// Expected length of what it reads, 0 if it does not.
     pub(super) fn read_length(&self) -> u32 {
         match self.command().map(|command| command.direction) {
             Some(Direction::Read(length)) => length,
+            _ if self.extended.is_some() => self.bidi_read_length().unwrap_or(0),
             _ => 0,
         }
     }

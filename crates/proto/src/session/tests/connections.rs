@@ -3,7 +3,7 @@
 use super::bench::*;
 use super::many::*;
 use super::wire::*;
-use crate::pdu::{LoginStatus, TaskAttribute};
+use crate::pdu::{LoginStatus, TaskAttribute, TmfFunction};
 use crate::session::{
     ConnectionError, Direction, Event, LoginRole, Management, MembershipError, Outcome, Policy,
     SessionConfig,
@@ -444,7 +444,7 @@ fn tmf_04_abort_task_travels_with_its_task_and_others_on_the_first() {
     many.say(1, tmf_response(tmf.get_itt(), 0));
     assert_eq!(many.outcome(), Outcome::Aborted);
     let reset = Management {
-        function: crate::pdu::TmfFunction::LogicalUnitReset,
+        function: TmfFunction::LogicalUnitReset,
         lun: LUN_0,
         task: None,
         token: Some(99),
@@ -452,6 +452,7 @@ fn tmf_04_abort_task_travels_with_its_task_and_others_on_the_first() {
     many.session.manage(many.now, reset).unwrap();
     many.settle();
     many.take(0, TMF);
+    many.take(1, NOP_OUT);
     // A request whose connection is lost goes out on another; it is not told as lost.
     many.cut(0);
     let tmf = many.take(1, TMF);
@@ -524,4 +525,130 @@ fn a_login_that_nobody_waits_for_is_refused() {
     many.disconnects.clear();
     many.log_in(0);
     assert!(many.session.is_up(), "a leading login is welcome early");
+}
+
+#[test]
+fn tmf_15_statuses_are_acknowledged_on_all_connections_while_a_reset_waits() {
+    let mut many = Many::up(2, 0);
+    let ids = [many.read(0), many.read(0)];
+    counts(&mut many, &[0, 1]);
+    let reset = Management {
+        function: TmfFunction::LogicalUnitReset,
+        lun: LUN_0,
+        task: None,
+        token: Some(99),
+    };
+    many.session.manage(many.now, reset).unwrap();
+    many.settle();
+    let tmf = many.take(0, TMF);
+    // NOP-04: neither tag, immediate.
+    let nop = many.take(1, NOP_OUT);
+    assert!(nop.is_immediate());
+    assert_eq!(
+        (nop.get_itt(), nop.word20(), nop.get_lun()),
+        (NONE, NONE, LUN_0)
+    );
+    many.say(1, response(ids[1].itt(), 0));
+    let stat_sn = many.wire(1).stat_sn;
+    assert_eq!(many.take(1, NOP_OUT).exp_stat_sn(), stat_sn);
+    many.say(0, tmf_response(tmf.get_itt(), 0));
+    many.ended.clear();
+    // Afterwards it is as before.
+    let id = many.read(0);
+    let cid = if many.wire(1).sent.is_empty() { 0 } else { 1 };
+    many.take_all(cid);
+    many.say(cid, response(id.itt(), 0));
+    many.all_good();
+}
+
+#[test]
+fn tmf_09_with_fast_abort_the_data_of_affected_tasks_stops_with_the_request() {
+    for (fast_abort, expected) in [(true, 0), (false, 4)] {
+        let mut many = Many::with(with_connections(1), |p| p.fast_abort = fast_abort);
+        let id = many.write(100_000);
+        many.take_all(0);
+        many.wire(0).blocked = true;
+        // The first leaves, the others wait behind it.
+        many.say(0, nop_in(NONE));
+        let set = Management {
+            function: TmfFunction::AbortTaskSet,
+            lun: LUN_0,
+            task: None,
+            token: Some(99),
+        };
+        many.session.manage(many.now, set).unwrap();
+        let pdu = many.number(0, r2t(id.itt(), 3, 0, 8192, 32_768));
+        let bytes = pdu.to_wire(false, false, false);
+        many.session
+            .handle_input(many.now, 0, &bytes, &mut many.buffers)
+            .unwrap();
+        many.wire(0).blocked = false;
+        many.settle();
+        many.take(0, TMF);
+        assert_eq!(many.take_all(0).len(), expected);
+    }
+}
+
+#[test]
+fn tmf_13_functions_of_protocol_level_2_need_it() {
+    for (level, response_code) in [(1, 5), (2, 7)] {
+        let mut many = Many::with(with_connections(1), |p| p.protocol_level = level);
+        let id = many.read(0);
+        let cmd_sn = many.take(0, COMMAND).cmd_sn();
+        for function in [
+            TmfFunction::QueryTask,
+            TmfFunction::QueryTaskSet,
+            TmfFunction::QueryAsynchronousEvent,
+        ] {
+            let query = Management {
+                function,
+                lun: LUN_0,
+                task: (function == TmfFunction::QueryTask).then_some(id),
+                token: Some(9),
+            };
+            many.session.manage(many.now, query).unwrap();
+            many.settle();
+            if level == 2 {
+                let tmf = many.take(0, TMF);
+                assert_eq!(tmf.header[1] & 0x7f, function.code());
+                let names_task = function == TmfFunction::QueryTask;
+                let named = if names_task {
+                    (id.itt(), cmd_sn)
+                } else {
+                    (NONE, 0)
+                };
+                assert_eq!((tmf.word20(), tmf.get32(32)), named);
+                many.say(0, tmf_response(tmf.get_itt(), 7));
+            }
+            assert_eq!(
+                many.outcome(),
+                Outcome::Managed {
+                    response: response_code
+                }
+            );
+        }
+        // The task is asked about, and no more.
+        many.say(0, response(id.itt(), 0));
+        many.all_good();
+    }
+    // I_T NEXUS RESET ends all tasks, and the target drops the connections then.
+    let mut many = Many::with(with_connections(1), |p| p.protocol_level = 2);
+    many.submit(once(Direction::Read(0)));
+    many.take_all(0);
+    let reset = Management {
+        function: TmfFunction::ItNexusReset,
+        lun: LUN_3,
+        task: None,
+        token: Some(9),
+    };
+    many.session.manage(many.now, reset).unwrap();
+    many.settle();
+    let tmf = many.take(0, TMF);
+    assert_eq!((tmf.header[1] & 0x7f, tmf.get_lun()), (11, LUN_0));
+    many.say(0, tmf_response(tmf.get_itt(), 0));
+    let outcomes: Vec<_> = many.ended.drain(..).map(|ended| ended.outcome).collect();
+    assert_eq!(
+        outcomes,
+        [Outcome::Managed { response: 0 }, Outcome::Aborted]
+    );
 }

@@ -9,6 +9,7 @@ mod bounds;
 mod connections;
 mod counters;
 mod events;
+mod extended;
 mod hostile;
 mod life;
 mod logout;

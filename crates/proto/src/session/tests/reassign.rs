@@ -414,3 +414,55 @@ fn a_wrong_header_digest_costs_the_connection_and_no_more() {
     many.say(0, response(id.itt(), 0));
     many.all_good();
 }
+
+#[test]
+fn a_target_that_takes_no_task_up_again_is_trusted_with_less() {
+    let mut many = Many::up(1, 2);
+    for _ in 0..2 {
+        let id = many.read(0);
+        acknowledge(&mut many, 0);
+        many.cut(0);
+        while many.connects.is_empty() {
+            many.pass(SECOND);
+        }
+        let (cid, role, _) = many.connects.pop_front().unwrap();
+        assert!(matches!(role, LoginRole::Reinstating(_)));
+        many.log_in(cid);
+        // It breaks on the reassignment.
+        reassign(&mut many, 0, id.itt());
+        many.lose(
+            0,
+            ConnectionError::PeerMisbehaved(crate::session::PeerMisbehaved::TooManyR2ts),
+        );
+        while many.connects.is_empty() {
+            many.pass(SECOND);
+        }
+        let (_, role, _) = many.connects.pop_front().unwrap();
+        assert_eq!(role, LoginRole::Leading);
+        many.log_in(0);
+        many.session.open_gate(many.now);
+        many.settle();
+        for pdu in many.take_all(0) {
+            many.say(0, response(pdu.get_itt(), 0));
+        }
+        many.all_good();
+    }
+    assert_eq!(many.session.trusted_level(), 2);
+    many.cut(0);
+    assert_eq!(many.session.trusted_level(), 1);
+    many.pass(SECOND * 3);
+    assert_eq!(many.connects[0].1, LoginRole::Leading);
+    // Idle ones say nothing against it.
+    let mut many = Many::up(1, 2);
+    for _ in 0..5 {
+        many.cut(0);
+        while many.connects.is_empty() {
+            many.pass(SECOND);
+        }
+        let (cid, ..) = many.connects.pop_front().unwrap();
+        many.log_in(cid);
+        many.pass(60 * SECOND);
+    }
+    assert_eq!(many.session.trusted_level(), 2);
+    many.never_lost();
+}
