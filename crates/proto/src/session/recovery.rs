@@ -467,7 +467,6 @@ impl Session {
     /// Pings silent connections and gives up dead ones (RFC 7143 §10.3). Any received byte is life.
     pub(super) fn check_life(&mut self, now: Instant) {
         let (interval, patience) = (self.config.ping_interval, self.config.ping_timeout);
-        // A logout under way has a time limit of its own.
         if interval.is_zero() || !self.may_request() {
             return;
         }
@@ -475,6 +474,11 @@ impl Session {
         let mut pings = Vec::new();
         for (index, connection) in self.connections.iter_mut().enumerate() {
             if connection.check_at > now {
+                continue;
+            }
+            if !connection.may_carry() {
+                // No request follows its logout (RFC 7143 §11.14), which has a time limit of its own.
+                connection.check_at = now + interval;
                 continue;
             }
             let heard = connection.last_heard;
