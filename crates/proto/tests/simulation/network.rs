@@ -122,13 +122,14 @@ impl Link {
 /// Damages a bit when its time has come.
 fn damage(damage: &mut Option<Damage>, bytes: &mut [u8]) -> bool {
     let Some(damage) = damage else { return false };
-    if let Some(byte) = bytes.get_mut(damage.left as usize) {
+    let byte = bytes.get_mut(damage.left as usize);
+    let is_hit = byte.is_some();
+    if let Some(byte) = byte {
         *byte ^= 1 << (damage.left % 8);
         damage.left += damage.period;
     }
-    let is_due = damage.left >= damage.period;
     damage.left = damage.left.saturating_sub(bytes.len() as u64);
-    is_due
+    is_hit
 }
 
 /// Cuts bytes into pieces.
