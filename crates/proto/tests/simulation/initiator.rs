@@ -43,7 +43,7 @@ impl TaskBuffers for Buffers {
 
 /// How far a connection is.
 enum Stage {
-    Dialing(LoginConfig),
+    Dialing(Box<LoginConfig>),
     LoggingIn(Box<Login>),
     Full { batch: Transmit, is_blocked: bool },
 }
@@ -161,7 +161,7 @@ impl Initiator {
             assert!(net.now >= at + wait, "a login before Time2Wait is over");
         }
         let link = net.open();
-        let stage = Stage::Dialing(config);
+        let stage = Stage::Dialing(Box::new(config));
         let before = self.members.insert(cid, Member { link, role, stage });
         assert!(before.is_none(), "two connections of one CID");
         let after = net.rng.millis(1, 30);
@@ -181,7 +181,8 @@ impl Initiator {
         let Stage::Dialing(config) = &member.stage else {
             return None;
         };
-        let login = Login::new(config.clone(), &[7; LOGIN_RANDOM_BYTES]).expect("a possible login");
+        let login = Login::new(LoginConfig::clone(config), &[7; LOGIN_RANDOM_BYTES])
+            .expect("a possible login");
         member.stage = Stage::LoggingIn(Box::new(login));
         Some(member.role == LoginRole::Leading)
     }

@@ -87,6 +87,9 @@ impl Session {
             !is_write || !shared.haunted,
             "a write while those of a lost nexus live on"
         );
+        if is_write {
+            self.check_replay(&pdu.data);
+        }
         let (first, count) = (usize::from(header.0[37]), usize::from(header.0[40]));
         let edtl = header.u32(20) as usize;
         let length = if is_write { edtl } else { 0 };
@@ -124,6 +127,20 @@ impl Session {
         self.ended.remove(&header.itt());
         let before = self.tasks.insert(header.itt(), task);
         assert!(before.is_none(), "tag {:#x} twice", header.itt());
+    }
+
+    /// A write is sent anew only when its suspended self is dead: each brings a version of its own.
+    fn check_replay(&self, data: &[u8]) {
+        let Some(version) = data.first_chunk::<8>() else {
+            return;
+        };
+        let is_alive = |task: &Task| task.stage == Stage::Gathering || task.will_write();
+        let mut suspended = self.tasks.values().filter(|task| task.is_suspended);
+        let is_same = |task: &Task| task.data.first_chunk() == Some(version);
+        assert!(
+            !suspended.any(|task| is_alive(task) && is_same(task)),
+            "a write is sent anew while it is suspended"
+        );
     }
 
     pub(super) fn deliver(&mut self, shared: &mut Shared, itt: u32) {

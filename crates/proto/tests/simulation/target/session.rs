@@ -363,7 +363,7 @@ fn scribble(header: &mut Header, with: u8) {
         DATA_IN => &[2..3, 44..48],
         RESPONSE if header.has(0x06) => &[8..16, 40..44],
         RESPONSE => &[8..16, 40..48],
-        R2T => &[2..4],
+        R2T => &[2..3, 3..4],
         NOP_IN => &[2..4, 36..48],
         MANAGEMENT_RESPONSE => &[3..4, 8..16, 20..24, 36..48],
         LOGOUT_RESPONSE => &[3..4, 8..16, 20..24, 36..40, 44..48],
