@@ -84,12 +84,9 @@ impl Session {
 
     /// The error recovery level in force: the one agreed on, or less where the target has shown that
     /// it does not keep to it.
+    #[inline]
     pub(super) fn level(&self) -> u8 {
-        let agreed = self
-            .connections
-            .first()
-            .map(|c| c.parameters.error_recovery_level);
-        agreed.unwrap_or(0).min(self.trusted_level)
+        self.agreed_level.min(self.trusted_level)
     }
 
     /// The highest error recovery level that is worth offering to this target: what it agreed on before

@@ -87,9 +87,9 @@ impl Session {
         }
         let (counted, received) = (pdu.exp_data_sn.get(), task.data_pdus);
         // RFC 3720 counted the R2Ts of a bidirectional command too.
-        let received = match task.extended {
-            Some(_) => received.max(task.next_data_sn),
-            None => received,
+        let received = match task.is_bidirectional() {
+            true => received.max(task.next_data_sn),
+            false => received,
         };
         if task.read_length() > 0 && counted > received {
             return Err(PeerMisbehaved::DataCountWrong { counted, received }.into());
@@ -142,8 +142,8 @@ impl Session {
             let (got, expected) = (pdu.lun, command.lun);
             return Err(PeerMisbehaved::WrongLun { got, expected }.into());
         }
-        let is_next = pdu.r2t_sn.get() == task.next_data_sn
-            || (task.extended.is_some() && task.is_bidi_r2t_sn(pdu.r2t_sn.get()));
+        let is_next =
+            pdu.r2t_sn.get() == task.next_data_sn || task.is_bidi_r2t_sn(pdu.r2t_sn.get());
         if level == 0 && !is_next {
             let (got, expected) = (pdu.r2t_sn.get(), task.next_data_sn);
             return Err(PeerMisbehaved::R2tSnGap { got, expected }.into());
@@ -188,8 +188,7 @@ impl Task {
     /// Data is where it belongs.
     #[inline]
     pub(super) fn count_data_in(&mut self, pdu: &DataIn) {
-        let is_next = pdu.data_sn.get() == self.next_data_sn
-            || (self.extended.is_some() && self.is_bidirectional());
+        let is_next = pdu.data_sn.get() == self.next_data_sn || self.is_bidirectional();
         if is_next {
             self.next_data_sn = self.next_data_sn.wrapping_add(1);
             self.data_pdus = self.data_pdus.wrapping_add(1);

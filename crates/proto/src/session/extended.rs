@@ -65,7 +65,7 @@ impl Session {
     ) -> Result<TaskId, Full> {
         let id = self.submit(now, command, token)?;
         if let Some(task) = self.tasks.find(id) {
-            task.extended = Some(Box::new(extended));
+            task.recovery_mut().extended = Some(extended);
         }
         Ok(id)
     }
@@ -73,14 +73,16 @@ impl Session {
 
 impl Task {
     /// It writes and reads.
+    #[inline]
     pub(super) fn is_bidirectional(&self) -> bool {
-        self.bidi_read_length().is_some()
+        self.recovery.is_some() && self.bidi_read_length().is_some()
     }
 
     /// Expected length of what a bidirectional command reads.
+    #[cold]
     pub(super) fn bidi_read_length(&self) -> Option<u32> {
         let writes = matches!(self.command()?.direction, Direction::Write(_));
-        self.extended.as_ref()?.read_length.filter(|_| writes)
+        self.extended()?.read_length.filter(|_| writes)
     }
 
     /// Data-In and R2Ts of a bidirectional command share one counter (RFC 7143 §11.7.5), but by the

@@ -1,6 +1,7 @@
 //! What one task has missed: numbers of data PDUs that did not come. Most tasks never have one of these.
 
 use super::event::PeerMisbehaved;
+use super::extended::Extended;
 use super::task::Task;
 
 /// Runs of missing numbers in one task. A target that loses more in between is not worth asking.
@@ -90,6 +91,8 @@ pub(super) struct OwedAck {
 /// What a task that something happened to needs beyond the others.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Recovery {
+    /// Its additional headers.
+    pub(super) extended: Option<Extended>,
     /// DataSNs, or R2TSNs, that did not come.
     pub(super) missing: Runs,
     /// Those below this were asked for.
@@ -173,6 +176,21 @@ impl Task {
         self.recovery
             .as_ref()
             .is_some_and(|recovery| recovery.is_hopeless)
+    }
+
+    /// Its additional headers, if it has any.
+    #[inline]
+    pub(super) fn extended(&self) -> Option<&Extended> {
+        self.recovery.as_ref()?.extended.as_ref()
+    }
+
+    /// What was lost of it does not matter any more: it begins anew.
+    #[cold]
+    pub(super) fn forget_recovery(&mut self) {
+        let extended = self.recovery.take().and_then(|recovery| recovery.extended);
+        if extended.is_some() {
+            self.recovery_mut().extended = extended;
+        }
     }
 
     /// What it needs beyond other tasks, from now on.

@@ -152,8 +152,8 @@ pub struct Full;
 ///    commands have slots of their own ([`has_urgent_room`](Self::has_urgent_room)).
 /// 4. For each connection: while the socket is writable, [`poll_transmit`](Self::poll_transmit) into
 ///    an empty [`Transmit`], write it out, then [`transmit_done`](Self::transmit_done). Where there are
-///    several, poll in rounds, until none has anything to send: one may leave its turn to another. While it is
-///    readable, read into the place that [`direct_read`](Self::direct_read) names and call
+///    several, poll in rounds, until none has anything to send: one may leave its turn to another. While
+///    it is readable, read into the place that [`direct_read`](Self::direct_read) names and call
 ///    [`handle_direct`](Self::handle_direct), and give all other bytes to
 ///    [`handle_input`](Self::handle_input). An error from either, or from the socket, goes to
 ///    [`handle_connection_lost`](Self::handle_connection_lost).
@@ -206,6 +206,8 @@ pub struct Session {
     join_refused: bool,
     /// Lost connections that the target has not cleaned up yet.
     cleanups: Vec<Cleanup>,
+    /// ErrorRecoveryLevel, as the leading login has agreed on it.
+    agreed_level: u8,
     /// The highest error recovery level that the target is trusted with.
     trusted_level: u8,
     /// Connections in a row that took the place of the last one, or should have, without a task that went
@@ -263,6 +265,7 @@ impl Session {
             joins: Vec::new(),
             join_refused: false,
             cleanups: Vec::new(),
+            agreed_level: 0,
             trusted_level: HIGHEST_LEVEL,
             vain_resumptions: 0,
             was_up: false,

@@ -194,6 +194,7 @@ impl Session {
 
     fn begin(&mut self, now: Instant, login: Established) {
         self.tsih = login.tsih;
+        self.agreed_level = login.parameters.error_recovery_level;
         self.join_refused = false;
         self.window = Window::new(login.cmd_sn, login.exp_cmd_sn, login.max_cmd_sn);
         let nexus = Nexus {

@@ -53,7 +53,8 @@ impl Session {
         connection.writing
     }
 
-    /// The batch is written completely, or its connection is gone and it goes nowhere: tasks that ended meanwhile are given back.
+    /// The batch is written completely, or its connection is gone and it goes nowhere: tasks that ended
+    /// meanwhile are given back.
     pub fn transmit_done(&mut self, batch: &mut Transmit) {
         let (bytes, pdus) = batch.size();
         self.counters.wire_bytes_sent += bytes as u64;
@@ -104,12 +105,11 @@ impl Session {
         if connection.immediate.is_empty() && self.plugs.is_empty() {
             return false;
         }
-        let link = connection.link;
+        let (link, usable) = (connection.link, connection.is_usable());
         let queued = connection.immediate.pop_front();
         // Nothing new follows a logout (RFC 7143 §11.14).
-        let may_plug = connection.is_usable();
-        let plug = || may_plug.then(|| self.next_plug(now, link)).flatten();
-        let Some(slot) = queued.or_else(plug) else {
+        let plug = |session: &mut Self| usable.then(|| session.next_plug(now, link)).flatten();
+        let Some(slot) = queued.or_else(|| plug(self)) else {
             return false;
         };
         let id = self.tasks.id(slot);
@@ -290,7 +290,7 @@ impl Session {
             cmd_sn,
         };
         task.deadline = now.checked_add(command.timeout);
-        let extended = task.extended.as_deref();
+        let extended = task.extended();
         push_command(connection, (id, cmd_sn), command, extended, buffers, out);
         connection.traffic.commands += 1;
         self.counters.commands += 1;
@@ -430,8 +430,11 @@ fn push_command<B: TaskBuffers>(
         offset: 0,
         len: immediate as usize,
     };
-    let headers = extended.map_or(&[][..], Extended::headers);
-    out.push_extended(connection.digests, &mut pdu, headers, payload, buffers);
+    let digests = connection.digests;
+    match extended {
+        None => out.push_payload(digests, &mut pdu, payload, buffers),
+        Some(more) => out.push_extended(digests, &mut pdu, more.headers(), payload, buffers),
+    }
     if more_unsolicited {
         connection.bursts.push_back(Burst {
             task: id,

@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use super::event::Outcome;
-use super::extended::Extended;
 use super::gaps::Recovery;
 use super::{Command, Direction, Management};
 use crate::pdu::{LogoutReason, Opcode};
@@ -129,10 +128,8 @@ pub(super) struct Task {
     pub(super) in_batch: u16,
     /// It has ended, but a batch still refers to its buffer.
     pub(super) ended: Option<Outcome>,
-    /// What it needs since something of it was lost: most tasks never do.
+    /// What it needs beyond others, or since something of it was lost: most tasks never do.
     pub(super) recovery: Option<Box<Recovery>>,
-    /// Its additional headers: most commands have none.
-    pub(super) extended: Option<Box<Extended>>,
 }
 
 impl Task {
@@ -154,7 +151,6 @@ impl Task {
             in_batch: 0,
             ended: None,
             recovery: None,
-            extended: None,
         }
     }
 
@@ -168,7 +164,9 @@ impl Task {
         self.next_data_sn = 0;
         self.data_pdus = 0;
         self.open_r2ts = 0;
-        self.recovery = None;
+        if self.recovery.is_some() {
+            self.forget_recovery();
+        }
     }
 
     /// Makes it as if it had never been sent, but for its number.
@@ -194,7 +192,7 @@ impl Task {
     pub(super) fn is_read(&self) -> bool {
         match self.command().map(|command| command.direction) {
             Some(Direction::Read(_)) => true,
-            _ => self.extended.is_some() && self.is_bidirectional(),
+            _ => self.is_bidirectional(),
         }
     }
 
@@ -202,7 +200,7 @@ impl Task {
     pub(super) fn read_length(&self) -> u32 {
         match self.command().map(|command| command.direction) {
             Some(Direction::Read(length)) => length,
-            _ if self.extended.is_some() => self.bidi_read_length().unwrap_or(0),
+            _ if self.recovery.is_some() => self.bidi_read_length().unwrap_or(0),
             _ => 0,
         }
     }

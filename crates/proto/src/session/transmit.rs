@@ -2,7 +2,7 @@
 
 use std::io::IoSlice;
 
-use crate::digest::Digest;
+use crate::digest::{Digest, wire_digest};
 use crate::pdu::Pdu;
 
 /// Where the buffers of the tasks are: the driver keeps them by slot, the core only looks into them
@@ -139,7 +139,7 @@ impl Transmit {
 
     /// Adds a PDU whose data segment is `data`, copied into the batch.
     pub(super) fn push<P: Pdu>(&mut self, digests: Digests, pdu: &mut P, data: &[u8]) {
-        self.push_header(digests, pdu, &[], data.len());
+        self.push_header(digests, pdu, data.len());
         if !data.is_empty() {
             self.push_arena(data);
             self.push_trailer(digests, data);
@@ -154,11 +154,13 @@ impl Transmit {
         payload: Payload,
         buffers: &B,
     ) {
-        self.push_extended(digests, pdu, &[], payload, buffers);
+        self.push_header(digests, pdu, payload.len);
+        self.push_segment(digests, payload, buffers);
     }
 
-    /// Like [`push_payload`](Self::push_payload), with additional headers (RFC 7143 §11.2.2).
-    #[inline]
+    /// Like [`push_payload`](Self::push_payload), with additional headers, which the header digest covers
+    /// too (RFC 7143 §11.2.2, §11.2.3).
+    #[cold]
     pub(super) fn push_extended<P: Pdu, B: TaskBuffers>(
         &mut self,
         digests: Digests,
@@ -167,40 +169,44 @@ impl Transmit {
         payload: Payload,
         buffers: &B,
     ) {
-        let Payload { slot, offset, len } = payload;
-        self.push_header(digests, pdu, headers, len);
-        if len > 0 {
-            self.segments.push(Segment::Payload { slot, offset, len });
-            self.bytes += len;
-            let data = buffers
-                .outgoing(slot)
-                .get(offset..offset + len)
-                .unwrap_or_default();
-            self.push_trailer(digests, data);
-        }
-    }
-
-    fn push_header<P: Pdu>(
-        &mut self,
-        digests: Digests,
-        pdu: &mut P,
-        headers: &[u8],
-        data_len: usize,
-    ) {
-        self.pdus += 1;
-        // Data segments are limited to 2^24-1 bytes by negotiation.
-        pdu.set_data_segment_length(u32::try_from(data_len).unwrap_or(u32::MAX));
-        if !headers.is_empty() {
-            pdu.set_total_ahs_length(headers.len());
-        }
-        self.push_arena(pdu.as_bhs());
+        pdu.set_total_ahs_length(headers.len());
+        let without = Digests {
+            header: false,
+            ..digests
+        };
+        self.push_header(without, pdu, payload.len);
         self.push_arena(headers);
         if digests.header {
-            // It covers the additional headers too (RFC 7143 §11.2.3).
             let mut digest = Digest::new();
             digest.update(pdu.as_bhs());
             digest.update(headers);
             self.push_arena(&digest.finish());
+        }
+        self.push_segment(digests, payload, buffers);
+    }
+
+    #[inline]
+    fn push_segment<B: TaskBuffers>(&mut self, digests: Digests, payload: Payload, buffers: &B) {
+        let Payload { slot, offset, len } = payload;
+        if len == 0 {
+            return;
+        }
+        self.segments.push(Segment::Payload { slot, offset, len });
+        self.bytes += len;
+        let data = buffers
+            .outgoing(slot)
+            .get(offset..offset + len)
+            .unwrap_or_default();
+        self.push_trailer(digests, data);
+    }
+
+    fn push_header<P: Pdu>(&mut self, digests: Digests, pdu: &mut P, data_len: usize) {
+        self.pdus += 1;
+        // Data segments are limited to 2^24-1 bytes by negotiation.
+        pdu.set_data_segment_length(u32::try_from(data_len).unwrap_or(u32::MAX));
+        self.push_arena(pdu.as_bhs());
+        if digests.header {
+            self.push_arena(&wire_digest(pdu.as_bhs()));
         }
     }
 
