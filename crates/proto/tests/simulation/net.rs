@@ -41,6 +41,9 @@ pub(crate) struct Net {
     next_number: u64,
     pub(crate) links: BTreeMap<u64, Link>,
     next_link: u64,
+    /// The faults are over: new connections are quick too, or a long write over a slow one would never
+    /// be done within the time limit of its command.
+    pub(crate) is_calm: bool,
     pub(crate) trace: bool,
 }
 
@@ -55,6 +58,7 @@ impl Net {
             next_number: 0,
             links: BTreeMap::new(),
             next_link: 0,
+            is_calm: false,
             trace,
         }
     }
@@ -88,7 +92,10 @@ impl Net {
 
     pub(crate) fn open(&mut self) -> u64 {
         self.next_link += 1;
-        let link = Link::new(self.now, &mut self.rng, &self.faults);
+        let mut link = Link::new(self.now, &mut self.rng, &self.faults);
+        if self.is_calm {
+            link.heal();
+        }
         self.links.insert(self.next_link, link);
         self.next_link
     }

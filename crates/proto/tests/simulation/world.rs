@@ -421,6 +421,7 @@ impl World {
             move_group,
             ..Faults::default()
         };
+        self.net.is_calm = true;
         self.target.shared.faults = Faults::default();
         for link in self.net.links.values_mut().filter(|link| !link.is_broken) {
             link.heal();
