@@ -407,7 +407,7 @@ impl Session {
         self.forget_ghosts(now);
         if self.next_scan.is_some_and(|at| at <= now) {
             for connection in &mut self.connections {
-                connection.immediate.append(&mut connection.postponed);
+                connection.repeat_postponed(&self.tasks);
             }
             self.scan_deadlines(now);
             self.check_window(now);
