@@ -31,6 +31,10 @@ const MAX_HELD: usize = 128;
 /// Bytes of data segments that wait with them.
 const MAX_HELD_BYTES: usize = 256 * 1024;
 
+/// Answers that wait to be sent on one connection. A target that does not read them gets no more: what they
+/// would have asked for is asked for again later, and a later acknowledgement stands for an earlier one.
+const MAX_REPLIES: usize = 1024;
+
 /// Numbers that were asked for again and have not come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Asked {
@@ -441,7 +445,8 @@ impl Session {
     }
 
     fn reply(&mut self, index: usize, snack: Snack) {
-        if let Some(connection) = self.connections.get_mut(index) {
+        let connection = self.connections.get_mut(index);
+        if let Some(connection) = connection.filter(|c| c.replies.len() < MAX_REPLIES) {
             connection.replies.push_back(Reply::Snack(snack));
             self.counters.snacks += 1;
         }

@@ -1,6 +1,8 @@
 //! Recovery within a connection at error recovery level 1 (rfc7143-initiator.md §13; RFC 7143 §7.8, §7.9,
 //! §11.16).
 
+use std::time::Duration;
+
 use super::bench::*;
 use super::many::*;
 use super::wire::*;
@@ -404,6 +406,28 @@ fn bounds_hold_against_a_target_that_is_ever_further_ahead() {
         refused |= many.say_raw(0, &pdu, false).is_err();
     }
     assert!(refused);
+}
+
+#[test]
+fn acknowledgements_that_the_target_does_not_read_are_bounded() {
+    let mut many = recovering();
+    let id = many.read(4096);
+    many.take(0, COMMAND);
+    let acknowledge = |number: u32| data_in(id.itt(), number, 0, &[]).byte(1, 0x40);
+    many.wire(0).blocked = true;
+    for number in 0..5000 {
+        many.say(0, acknowledge(number).put32(20, 7));
+    }
+    assert_eq!(many.session.connections[0].replies.len(), 1024);
+    // With room again, the next one stands for those that were left out.
+    many.wire(0).blocked = false;
+    many.pass(Duration::ZERO);
+    many.say(0, acknowledge(5000).put32(20, 8));
+    let last = many.wire(0).sent.pop_back().unwrap();
+    assert_eq!(
+        (last.header[1], last.word20(), last.get32(40)),
+        (0x82, 8, 5001)
+    );
 }
 
 #[test]
