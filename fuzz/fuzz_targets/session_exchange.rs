@@ -14,7 +14,7 @@ use hawser_proto::parameters::Parameters;
 use hawser_proto::pdu::TaskAttribute;
 use hawser_proto::serial::Serial;
 use hawser_proto::session::{
-    Action, Command, Direction, Established, Event, MAX_SEGMENTS, Outcome, Session, SessionConfig,
+    Action, Command, Direction, Established, Event, LoginRole, MAX_SEGMENTS, Outcome, Session, SessionConfig,
     TaskBuffers, TaskId, Transmit,
 };
 use libfuzzer_sys::fuzz_target;
@@ -280,6 +280,7 @@ impl World {
                     self.now,
                     Established {
                         cid,
+                        tsih: 1,
                         tpgt: Some(1),
                         parameters: self.parameters.clone(),
                         cmd_sn: Serial(1),
@@ -289,7 +290,11 @@ impl World {
                     },
                 );
             }
-            Action::Connect { .. } => self.session.handle_login_failed(self.now),
+            Action::Connect {
+                login: LoginRole::Leading,
+                ..
+            } => self.session.handle_login_failed(self.now),
+            Action::Connect { cid, .. } => self.session.handle_join_failed(self.now, cid, None),
         }
     }
 }

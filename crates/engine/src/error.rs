@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 
 use hawser_proto::discovery::DiscoveryError;
-use hawser_proto::login::{LoginError, Waiting};
+use hawser_proto::login::{LoginError, LoginErrorKind, Waiting};
 use hawser_proto::names::{IscsiName, Portal};
+use hawser_proto::pdu::LoginStatus;
 use hawser_scsi::{Sense, SenseKey, Status};
 
 /// One failed attempt to connect and log in.
@@ -26,6 +27,18 @@ fn attempt(target: Option<&IscsiName>, portal: Option<&Portal>) -> String {
 }
 
 impl LoginFailure {
+    /// What the target said, where it refused the login.
+    #[must_use]
+    pub fn status(&self) -> Option<LoginStatus> {
+        let LoginFailureKind::Login(error) = &self.kind else {
+            return None;
+        };
+        match error.kind {
+            LoginErrorKind::Refused { status, .. } => Some(status),
+            _ => None,
+        }
+    }
+
     /// Trying the same again cannot help: the configuration must change first.
     #[must_use]
     pub fn is_final(&self) -> bool {

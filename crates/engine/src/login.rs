@@ -13,7 +13,8 @@ use hawser_proto::login::{
     LoginOutcome, MutualChap, Offers,
 };
 use hawser_proto::names::{IscsiName, Portal};
-use hawser_proto::session::Established;
+use hawser_proto::parameters::Parameters;
+use hawser_proto::session::{Established, Joining, LoginRole, MAX_CONNECTIONS};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -58,15 +59,31 @@ pub(crate) struct Dialer {
     source: Option<IpAddr>,
     allow_md5: bool,
     limit: Duration,
+    /// The level that the options ask for.
+    level: u8,
+    /// What further connections join.
+    joined: Option<Parameters>,
+    /// Portals at which the target takes no further connection into the session: of another group.
+    foreign: Vec<Portal>,
 }
+
+/// A login under way.
+pub(crate) type Dialing =
+    Pin<Box<dyn Future<Output = Result<LoggedInStream, LoginFailure>> + Send>>;
 
 impl Dialer {
     pub(crate) fn new(options: &SessionOptions) -> Self {
         let name = options.login.initiator_name.clone();
         let config = LoginConfig::normal(name, options.target.clone(), options.isid);
+        let mut config = with_options(config, &options.login);
+        let wanted = options.connections.min(MAX_CONNECTIONS);
+        config.offers.max_connections = config.offers.max_connections.max(wanted);
         Self {
             target: options.target.clone(),
-            config: with_options(config, &options.login),
+            level: config.offers.error_recovery_level,
+            joined: None,
+            foreign: Vec::new(),
+            config,
             portals: options.portals.clone(),
             learned: None,
             source: options.login.source,
@@ -75,18 +92,32 @@ impl Dialer {
         }
     }
 
-    /// One attempt: the portals in turn, one for each failure.
-    pub(crate) fn dial(
-        &self,
-        failures: u32,
-    ) -> Pin<Box<dyn Future<Output = Result<LoggedInStream, LoginFailure>> + Send>> {
-        let count = self.portals.len().max(1);
-        let Some(portal) = self.portals.get(failures as usize % count).cloned() else {
+    /// One attempt at what `role` says, as connection `cid`: the portals in turn, one for each failure.
+    /// `trusted` is the highest error recovery level that is still worth offering.
+    pub(crate) fn dial(&self, cid: u16, role: LoginRole, failures: u32, trusted: u8) -> Dialing {
+        let mut config = self.config.clone();
+        config.cid = cid;
+        let portal = match role {
+            LoginRole::Leading => {
+                offer_level(&mut config.offers, self.level.min(trusted));
+                turn(self.portals.iter(), failures as usize)
+            }
+            // Each further connection by another path, as far as there are any.
+            LoginRole::Additional(joining) => {
+                self.join(&mut config, joining);
+                turn(self.group(), usize::from(cid) + failures as usize)
+            }
+            LoginRole::Reinstating(joining) => {
+                self.join(&mut config, joining);
+                turn(self.group(), failures as usize)
+            }
+        };
+        let Some(portal) = portal.cloned() else {
             let failure = LoginFailure::closed(&self.target);
             return Box::pin(async { Err(failure) });
         };
         Box::pin(log_in(
-            self.config.clone(),
+            config,
             portal,
             self.source,
             self.allow_md5,
@@ -94,8 +125,35 @@ impl Dialer {
         ))
     }
 
-    /// Begins with this portal next time, and adopts what the login taught.
+    fn join(&self, config: &mut LoginConfig, joining: Joining) {
+        config.tsih = joining.tsih;
+        config.cmd_sn = joining.cmd_sn;
+        config.exp_stat_sn = joining.exp_stat_sn;
+        config.joined.clone_from(&self.joined);
+    }
+
+    /// The portals at which further connections of the session are tried.
+    fn group(&self) -> impl Iterator<Item = &Portal> + Clone {
+        let is_ours = |portal: &&Portal| !self.foreign.contains(portal);
+        self.portals.iter().filter(is_ours)
+    }
+
+    /// The target takes no further connection at this portal; `false` when it is the one of the session
+    /// itself, so that no other will do either.
+    pub(crate) fn is_foreign(&mut self, portal: Option<&Portal>) -> bool {
+        match portal {
+            Some(portal) if self.portals.first() != Some(portal) => {
+                self.foreign.push(portal.clone());
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Begins with this portal next time, and adopts what the leading login taught.
     pub(crate) fn remember(&mut self, login: &LoggedInStream) {
+        self.foreign.clear();
+        self.joined = Some(login.login.parameters.clone());
         self.config.expected_tpgt = login.login.tpgt;
         self.config.md5_only = login.md5_fallback;
         if let Some(moved) = &login.moved_permanently {
@@ -120,6 +178,19 @@ impl Dialer {
     }
 }
 
+/// The next of several portals.
+fn turn<'a>(portals: impl Iterator<Item = &'a Portal> + Clone, at: usize) -> Option<&'a Portal> {
+    let count = portals.clone().count().max(1);
+    portals.into_iter().nth(at % count)
+}
+
+/// Offers a level, and what goes with it: above 0, sequences in order allow one R2T at a time
+/// (RFC 7143 §13.19), so any order is offered.
+fn offer_level(offers: &mut Offers, level: u8) {
+    offers.error_recovery_level = level;
+    offers.data_sequence_in_order = level == 0;
+}
+
 /// The offers and credentials of `options` in a login's configuration.
 pub(crate) fn with_options(mut config: LoginConfig, options: &LoginOptions) -> LoginConfig {
     config.initiator_alias.clone_from(&options.initiator_alias);
@@ -134,8 +205,10 @@ pub(crate) fn with_options(mut config: LoginConfig, options: &LoginOptions) -> L
         time2wait: options.time2wait,
         time2retain: options.time2retain,
         max_outstanding_r2t: options.max_outstanding_r2t,
+        max_connections: options.max_connections,
         ..Offers::default()
     };
+    offer_level(&mut config.offers, options.error_recovery_level);
     config.chap = options.chap.as_ref().map(|chap| {
         let mut config = ChapConfig::one_way(chap.user.clone(), chap.secret.clone());
         config.mutual = chap.mutual.as_ref().map(|(name, secret)| MutualChap {
@@ -309,6 +382,7 @@ impl LoggedInStream {
         let login = &self.login;
         Established {
             cid: login.cid,
+            tsih: login.tsih,
             tpgt: login.tpgt,
             parameters: login.parameters.clone(),
             cmd_sn: login.cmd_sn,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 pub use hawser_proto::chap::ChapSecret as Secret;
 use hawser_proto::names::{IscsiName, Isid, Portal};
-use hawser_proto::session::Hold;
+use hawser_proto::session::{Hold, Policy};
 
 /// Which digests are offered (RFC 7143 §13.1), in the order of preference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -82,6 +82,12 @@ pub struct LoginOptions {
     pub time2wait: u16,
     /// `DefaultTime2Retain` offered, seconds.
     pub time2retain: u16,
+    /// `ErrorRecoveryLevel` offered, 0–2. A target that agrees on less is served with less, and one that
+    /// agrees on more than it keeps to is offered less in the next login; to pin a target lower, offer
+    /// less. In discovery it is always 0.
+    pub error_recovery_level: u8,
+    /// `MaxConnections` offered: as many connections as the session may ever have.
+    pub max_connections: u16,
 }
 
 impl LoginOptions {
@@ -103,6 +109,8 @@ impl LoginOptions {
             immediate_data: true,
             time2wait: 0,
             time2retain: 20,
+            error_recovery_level: 0,
+            max_connections: 1,
         }
     }
 }
@@ -158,6 +166,11 @@ pub struct SessionOptions {
     pub hold: Hold,
     /// Commands at once.
     pub queue_depth: u16,
+    /// Connections that are wanted, at most as many as the target agrees to; more than
+    /// [`LoginOptions::max_connections`] raise what is offered.
+    pub connections: u16,
+    /// How commands are shared out among them.
+    pub policy: Policy,
 }
 
 impl SessionOptions {
@@ -172,6 +185,8 @@ impl SessionOptions {
             timeouts: Timeouts::default(),
             hold: Hold::For(Duration::from_secs(120)),
             queue_depth: 256,
+            connections: 1,
+            policy: Policy::default(),
         }
     }
 }

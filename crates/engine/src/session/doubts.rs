@@ -244,7 +244,8 @@ impl Driver {
         if luns.iter().filter(forgets).count() > 0 {
             tracing::warn!(target_name = %self.shared.target, lun = %number,
                 "the unit was reset: what it had not flushed is written again");
-            self.lose(0, ConnectionError::UnitReset);
+            let cid = self.core.cids().next();
+            self.lose(cid.unwrap_or(0), ConnectionError::UnitReset);
         } else {
             self.doubt_at(|lun| lun.is_at(number));
         }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use hawser_proto::session::{
-    Action, Backoff, ConnectionError, Event, Outcome, Session as Core, SessionConfig,
+    Action, Backoff, ConnectionError, Event, LoginRole, Outcome, Session as Core, SessionConfig,
 };
 use tokio::sync::oneshot;
 use tokio::time::Sleep;
@@ -19,11 +19,16 @@ use super::slots::{Owner, Slots};
 use super::socket::Socket;
 use super::{ManagementRequest, SessionEvent, SessionState, SessionView, Shared};
 use crate::connect::farewell;
-use crate::error::{LoginFailure, SessionError};
-use crate::login::{Dialer, LoggedInStream};
+use crate::error::SessionError;
+use crate::login::{Dialer, Dialing, LoggedInStream};
 use crate::options::SessionOptions;
 
-type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+/// A login under way.
+pub(super) struct Dial {
+    pub(super) cid: u16,
+    pub(super) leading: bool,
+    login: Dialing,
+}
 
 /// Rounds of work before the task lets others of its runtime run.
 const ROUNDS_AT_ONCE: u32 = 64;
@@ -38,12 +43,13 @@ pub(super) struct Driver {
     pub(super) shared: Arc<Shared>,
     pub(super) core: Core,
     pub(super) slots: Slots,
-    sockets: Vec<Socket>,
+    pub(super) sockets: Vec<Socket>,
     pub(super) waiting: Waiting,
     pub(super) retries: Retries,
     pub(super) doubts: Doubts,
-    dialer: Dialer,
-    dialing: Option<BoxFuture<Result<LoggedInStream, LoginFailure>>>,
+    pub(super) dialer: Dialer,
+    /// Logins under way, by CID.
+    pub(super) dialing: Vec<Dial>,
     timer: Pin<Box<Sleep>>,
     timer_at: Option<Instant>,
     /// The number of the present login, or the last one.
@@ -68,6 +74,8 @@ impl Driver {
                 first: timeouts.backoff_first,
                 longest: timeouts.backoff_longest,
             },
+            connections: options.connections,
+            policy: options.policy.clone(),
         };
         Self {
             core: Core::new(config, now),
@@ -77,7 +85,7 @@ impl Driver {
             retries: Retries::default(),
             doubts: Doubts::default(),
             dialer: Dialer::new(&options),
-            dialing: None,
+            dialing: Vec::new(),
             timer: Box::pin(tokio::time::sleep(std::time::Duration::ZERO)),
             timer_at: None,
             login: 0,
@@ -137,19 +145,25 @@ impl Driver {
     }
 
     fn poll_dialing(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(dialing) = &mut self.dialing else {
+        let mut ended = None;
+        for (at, dial) in self.dialing.iter_mut().enumerate() {
+            if let Poll::Ready(result) = dial.login.as_mut().poll(cx) {
+                ended = Some((at, result));
+                break;
+            }
+        }
+        let Some((at, result)) = ended else {
             return false;
         };
-        let Poll::Ready(result) = dialing.as_mut().poll(cx) else {
-            return false;
-        };
-        self.dialing = None;
+        let dial = self.dialing.swap_remove(at);
         match result {
-            Ok(login) => self.logged_in(login),
-            Err(failure) => {
+            Ok(login) if dial.leading => self.logged_in(login),
+            Ok(login) => self.joined(login),
+            Err(failure) if dial.leading => {
                 self.shared.login_failed(&failure);
                 self.core.handle_login_failed(self.now);
             }
+            Err(failure) => self.join_failed(dial.cid, &failure),
         }
         true
     }
@@ -166,26 +180,30 @@ impl Driver {
         self.shared
             .state
             .send_replace(SessionState::Up(Arc::clone(&view)));
-        self.shared.tell(SessionEvent::Up(view));
+        self.shared.tell(SessionEvent::Up(Arc::clone(&view)));
+        self.enter(login, view);
+    }
+
+    /// Takes a logged-in connection into the session.
+    pub(super) fn enter(&mut self, login: LoggedInStream, view: Arc<SessionView>) {
         let established = login.established();
-        self.sockets
-            .push(Socket::new(established.cid, login.stream));
-        self.core.handle_logged_in(self.now, established);
-        if !login.beyond.is_empty() {
-            let cid = self.sockets.last().map_or(0, |socket| socket.cid);
-            let now = self.now;
-            if let Err(error) = self
-                .core
-                .handle_input(now, cid, &login.beyond, &mut self.slots)
-            {
-                self.lose(cid, error);
-            }
+        let (cid, now) = (established.cid, self.now);
+        self.sockets.push(Socket::new(cid, login.stream, view));
+        self.core.handle_logged_in(now, established);
+        // It may not be wanted any more.
+        self.carry_out_actions();
+        if login.beyond.is_empty() || !self.sockets.iter().any(|socket| socket.cid == cid) {
+            return;
+        }
+        let beyond = &login.beyond;
+        if let Err(error) = self.core.handle_input(now, cid, beyond, &mut self.slots) {
+            self.lose(cid, error);
         }
     }
 
     fn poll_sockets(&mut self, cx: &mut Context<'_>) -> bool {
         let mut moved = false;
-        let mut lost = None;
+        let mut lost = Vec::new();
         for socket in &mut self.sockets {
             let received = socket.poll_receive(cx, self.now, &mut self.core, &mut self.slots);
             let sent = match received {
@@ -195,12 +213,12 @@ impl Driver {
             for result in [received, sent] {
                 match result {
                     Poll::Ready(Ok(())) => moved = true,
-                    Poll::Ready(Err(error)) => lost = Some((socket.cid, error)),
+                    Poll::Ready(Err(error)) => lost.push((socket.cid, error)),
                     Poll::Pending => {}
                 }
             }
         }
-        if let Some((cid, error)) = lost {
+        for (cid, error) in lost {
             self.lose(cid, error);
             moved = true;
         }
@@ -220,8 +238,17 @@ impl Driver {
             moved = true;
             match action {
                 Action::Disconnect { cid, after_logout } => self.disconnect(cid, after_logout),
-                Action::Connect { failures, .. } => {
-                    self.dialing = Some(self.dialer.dial(failures));
+                Action::Connect {
+                    cid,
+                    login,
+                    failures,
+                } => {
+                    let trusted = self.core.trusted_level();
+                    self.dialing.push(Dial {
+                        cid,
+                        leading: login == LoginRole::Leading,
+                        login: self.dialer.dial(cid, login, failures, trusted),
+                    });
                 }
             }
         }
@@ -229,6 +256,7 @@ impl Driver {
     }
 
     fn disconnect(&mut self, cid: u16, after_logout: bool) {
+        self.dialing.retain(|dial| dial.cid != cid);
         let Some(at) = self.sockets.iter().position(|socket| socket.cid == cid) else {
             return;
         };
@@ -264,6 +292,7 @@ impl Driver {
                 self.end();
             }
             Event::AsyncSense { lun, sense } => self.hear_async(lun, &sense),
+            Event::ConnectionLost { cid, error } => self.connection_lost(cid, &error),
             other => self.shared.news(&other),
         }
     }
@@ -333,7 +362,7 @@ impl Drop for Driver {
 
 impl LoggedInStream {
     /// What is told of the session; `reconnects` counts the logins before this one.
-    fn view(&self, reconnects: u64) -> SessionView {
+    pub(super) fn view(&self, reconnects: u64) -> SessionView {
         SessionView {
             portal: self.portal.clone(),
             local_address: address(self.stream.local_addr()),

@@ -8,6 +8,7 @@ use hawser_proto::session::Hold;
 use tokio::sync::oneshot;
 
 use super::ManagementRequest;
+use super::connections::ConnectionsRequest;
 use super::raw::RawIo;
 use super::verify::Checked;
 use crate::error::SessionError;
@@ -27,6 +28,8 @@ pub(crate) enum Message {
     /// A check of a LUN has ended.
     Checked(Checked),
     SetHold(Hold),
+    /// Something about the session's connections.
+    Connections(ConnectionsRequest),
     Reconnect,
     Logout,
     /// The last handle is gone.
@@ -94,7 +97,8 @@ impl Message {
             Self::Block(io) => io.refuse(),
             // A dropped sender tells the receiver that the session is closed.
             Self::Raw(_) | Self::Manage(..) => {}
-            Self::Check(_)
+            Self::Connections(_)
+            | Self::Check(_)
             | Self::Checked(_)
             | Self::SetHold(_)
             | Self::Reconnect

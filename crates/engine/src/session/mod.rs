@@ -1,5 +1,6 @@
 //! A session that stays: [`Session`] is the handle, one task drives it.
 
+mod connections;
 mod counters;
 mod doubts;
 mod driver;
@@ -15,6 +16,7 @@ mod verify;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+pub use connections::ConnectionView;
 use hawser_proto::login::ChapUsed;
 use hawser_proto::names::{IscsiName, Isid, Portal};
 use hawser_proto::parameters::Parameters;
@@ -128,6 +130,22 @@ pub enum SessionEvent {
     },
     /// A command timed out and the session is ending it; what is done, in words.
     Escalated(&'static str),
+    /// A connection joined the session, or took the place of a lost one.
+    ConnectionUp(Arc<SessionView>),
+    /// One connection is gone and the session lives on.
+    ConnectionLost {
+        /// Its CID.
+        cid: u16,
+        /// Why, in words.
+        why: String,
+    },
+    /// The target takes no further connection into the session.
+    ConnectionRefused {
+        /// The CID that was tried.
+        cid: u16,
+        /// What the target said, in words.
+        why: String,
+    },
     /// The session is closed.
     Closed,
 }

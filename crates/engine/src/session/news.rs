@@ -40,6 +40,11 @@ impl Shared {
                 tracing::info!(target_name = %self.target, event, "asynchronous message");
                 self.tell(SessionEvent::AsyncNotice { event: *event });
             }
+            Event::ConnectionRefused { cid, status } => {
+                let why = status.to_string();
+                tracing::warn!(target_name = %self.target, cid, why, "connection refused");
+                self.tell(SessionEvent::ConnectionRefused { cid: *cid, why });
+            }
             Event::Escalated(step) => {
                 let what = match step {
                     Escalation::AbortTask => "a command timed out: ABORT TASK",

@@ -99,7 +99,13 @@ impl Driver {
                 self.core.set_hold(hold);
                 self.waiting.look_at_parked();
             }
-            Message::Reconnect => self.lose(0, ConnectionError::Requested),
+            Message::Reconnect => {
+                let cids: Vec<u16> = self.core.cids().collect();
+                for cid in cids {
+                    self.lose(cid, ConnectionError::Requested);
+                }
+            }
+            Message::Connections(request) => self.change_connections(request),
             Message::Logout => self.core.logout(now),
             Message::Abandon => self.core.close(),
         }

@@ -1,6 +1,7 @@
 //! The bytes of one connection: one vectored write for many PDUs, payload read to where it belongs.
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -9,6 +10,7 @@ use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
+use super::SessionView;
 use super::slots::Slots;
 use hawser_proto::session::TaskBuffers;
 
@@ -23,16 +25,19 @@ const DIRECT_MIN: usize = 16 * 1024;
 #[derive(Debug)]
 pub(super) struct Socket {
     pub(super) cid: u16,
+    /// What it was made of.
+    pub(super) view: Arc<SessionView>,
     stream: TcpStream,
     scratch: Box<[u8]>,
     batch: Transmit,
 }
 
 impl Socket {
-    pub(super) fn new(cid: u16, stream: TcpStream) -> Self {
+    pub(super) fn new(cid: u16, stream: TcpStream, view: Arc<SessionView>) -> Self {
         let scratch = vec![0; SCRATCH].into_boxed_slice();
         Self {
             cid,
+            view,
             stream,
             scratch,
             batch: Transmit::default(),
@@ -83,7 +88,8 @@ impl Socket {
     }
 
     /// Writes what the core has to send, until the socket takes no more or nothing is left.
-    /// `Ready(Ok(()))`: something was written and nothing is left.
+    /// `Ready(Ok(()))`: something was written and nothing is left, or the socket is full, so that other
+    /// connections may have something to send now.
     pub(super) fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
@@ -92,6 +98,7 @@ impl Socket {
         slots: &Slots,
     ) -> Poll<Result<(), ConnectionError>> {
         let mut sent = false;
+        let mut filled = false;
         loop {
             if self.batch.is_empty() {
                 core.transmit_done(&mut self.batch);
@@ -102,9 +109,13 @@ impl Socket {
                         Poll::Pending
                     };
                 }
+                filled = true;
             }
-            if let Err(error) = ready!(self.stream.poll_write_ready(cx)) {
-                return Poll::Ready(Err(transport(&error)));
+            match self.stream.poll_write_ready(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(transport(&error))),
+                Poll::Pending if filled => return Poll::Ready(Ok(())),
+                Poll::Pending => return Poll::Pending,
             }
             match write_once(&self.stream, &self.batch, slots) {
                 Ok(Some(written)) => self.batch.advance(written),

@@ -2,6 +2,7 @@
 
 mod istgt;
 mod support;
+mod tgt_connections;
 mod tgt_faults;
 mod tgt_io;
 mod tgt_login;

@@ -118,12 +118,6 @@ pub enum PeerMisbehaved {
         /// The key.
         key: &'static str,
     },
-    /// A key of the leading login on another connection (RFC 7143 §6.3.3).
-    #[error("sent the key {key}, which belongs to a session's first connection")]
-    LeadingKeyOnLaterConnection {
-        /// The key.
-        key: &'static str,
-    },
     /// A key that only initiators send.
     #[error("sent the key {key}, which only initiators send")]
     KeyOfInitiator {
@@ -447,6 +441,13 @@ pub enum Unusual {
     /// `NotUnderstood` for a key of RFC 7143.
     #[error("the target does not understand the standard key {key}")]
     StandardKeyNotUnderstood {
+        /// The key.
+        key: &'static str,
+    },
+    /// A key of the session in the login of a later connection (RFC 7143 §6.3.3), which tgt sends; it was
+    /// answered with what the session has agreed on.
+    #[error("the target proposed {key} again for a later connection of the session")]
+    LeadingKeyOnLaterConnection {
         /// The key.
         key: &'static str,
     },

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::parameters::Parameters;
 use crate::pdu::LoginStage;
 use crate::text::{
     IRRELEVANT, Key, KeyForm, KeySpec, MAX_PAIRS, NOT_UNDERSTOOD, PairWriter, REJECT, Sender,
@@ -38,14 +39,14 @@ pub(super) struct Intake {
 
 impl Intake {
     /// Reads the text of one message of `stage` and gives what is for the waiting state. `ends_stage`
-    /// says that no answer is possible any more; `is_leading` that this is a session's first
-    /// connection.
+    /// says that no answer is possible any more; `joined` is what the session has agreed on,
+    /// if this is not its first connection.
     pub(super) fn read(
         &mut self,
         text: &[u8],
         stage: LoginStage,
         ends_stage: bool,
-        is_leading: bool,
+        joined: Option<&Parameters>,
     ) -> Result<Vec<Found>, LoginErrorKind> {
         let mut found = Vec::new();
         for pair in pairs(text, MAX_PAIRS)? {
@@ -60,8 +61,9 @@ impl Intake {
                 continue;
             }
             check_stage(spec, stage)?;
-            if spec.stages.leading_only && !is_leading {
-                return Err(PeerMisbehaved::LeadingKeyOnLaterConnection { key: spec.name }.into());
+            if let Some(joined) = joined.filter(|_| spec.stages.leading_only) {
+                self.repeated_key(spec, pair.value, joined, ends_stage);
+                continue;
             }
             if !self.common(key, pair.value)? {
                 found.push((key, pair.value.to_owned()));
@@ -116,6 +118,14 @@ impl Intake {
         Ok(())
     }
 
+    /// A key that was settled when the session began: what was agreed on then stays.
+    fn repeated_key(&mut self, spec: &KeySpec, value: &str, joined: &Parameters, ends_stage: bool) {
+        self.note(Unusual::LeadingKeyOnLaterConnection { key: spec.name });
+        if !ends_stage && !is_refusal(value) {
+            self.answers.push(spec.name, &settled(spec.key, joined));
+        }
+    }
+
     /// A key of ours that comes back must say that the target does not want it.
     fn refused_declaration(&mut self, spec: &KeySpec, value: &str) -> Result<(), PeerMisbehaved> {
         if !is_refusal(value) {
@@ -142,6 +152,25 @@ impl Intake {
             _ => return Ok(false),
         }
         Ok(true)
+    }
+}
+
+/// What a session has agreed on for a key, as text.
+fn settled(key: Key, parameters: &Parameters) -> String {
+    let yes = |value: bool| if value { "Yes" } else { "No" }.to_owned();
+    match key {
+        Key::MaxConnections => parameters.max_connections.to_string(),
+        Key::InitialR2T => yes(parameters.initial_r2t),
+        Key::ImmediateData => yes(parameters.immediate_data),
+        Key::MaxBurstLength => parameters.max_burst.to_string(),
+        Key::FirstBurstLength => parameters.first_burst.to_string(),
+        Key::DefaultTime2Wait => parameters.time2wait.to_string(),
+        Key::DefaultTime2Retain => parameters.time2retain.to_string(),
+        Key::MaxOutstandingR2T => parameters.max_outstanding_r2t.to_string(),
+        Key::DataPduInOrder => yes(parameters.data_pdu_in_order),
+        Key::DataSequenceInOrder => yes(parameters.data_sequence_in_order),
+        Key::ErrorRecoveryLevel => parameters.error_recovery_level.to_string(),
+        _ => IRRELEVANT.to_owned(),
     }
 }
 

@@ -18,6 +18,8 @@ use super::{ChapUsed, LOGIN_RANDOM_BYTES};
 /// What a login knows beside its state.
 pub(super) struct Context {
     pub(super) config: LoginConfig,
+    /// What holds where nothing was agreed on.
+    defaults: Parameters,
     pub(super) intake: Intake,
     /// Challenges that the target may not send us.
     pub(super) ledger: ChallengeLedger,
@@ -36,6 +38,7 @@ impl Context {
         ledger.insert(&challenge);
         Self {
             config,
+            defaults: Parameters::default(),
             intake: Intake::default(),
             ledger,
             challenge,
@@ -135,8 +138,9 @@ impl State {
         text: &[u8],
         moved: bool,
     ) -> Result<Next, LoginErrorKind> {
-        let is_leading = ctx.config.is_leading();
-        let found = ctx.intake.read(text, self.stage(), moved, is_leading)?;
+        let known = ctx.config.joined.as_ref().unwrap_or(&ctx.defaults);
+        let joined = Some(known).filter(|_| !ctx.config.is_leading());
+        let found = ctx.intake.read(text, self.stage(), moved, joined)?;
         match self {
             Self::SecurityReply(state) => state.handle(ctx, found, moved),
             // It asked to stay in the stage, so the target cannot have moved.

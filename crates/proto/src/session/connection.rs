@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use super::SessionConfig;
 use super::event::{Action, PeerMisbehaved};
+use super::snack::Asked;
 use super::talk::Talk;
 use super::task::TaskId;
 use super::transmit::Digests;
 use crate::parameters::Parameters;
-use crate::pdu::Bhs;
+use crate::pdu::{Bhs, Snack};
 use crate::stream::Receiver;
 
 /// How far behind a StatSN may be that is only told: as many statuses as the largest table of tasks
@@ -35,6 +36,49 @@ pub(super) struct Pong {
     pub(super) ttt: u32,
 }
 
+/// What is sent before all else.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Reply {
+    Pong(Pong),
+    Snack(Snack),
+}
+
+/// A PDU whose turn has not come: a status before it is missing, or data of its command.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) stat_sn: u32,
+    pub(super) bhs: Bhs,
+    pub(super) data: Vec<u8>,
+}
+
+/// How far a connection is on its way out of a session that lives on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Parting {
+    No,
+    /// It takes no new commands; its logout goes out when those it has have ended, or then.
+    Draining {
+        until: Instant,
+    },
+    /// Its logout is queued or sent: no request may follow (RFC 7143 §11.14).
+    LoggingOut,
+}
+
+/// What one connection has carried since its login; logins are not in it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Traffic {
+    /// SCSI commands sent.
+    pub commands: u64,
+    /// PDUs sent.
+    pub pdus_sent: u64,
+    /// PDUs received.
+    pub pdus_received: u64,
+    /// Bytes sent.
+    pub bytes_sent: u64,
+    /// Bytes received.
+    pub bytes_received: u64,
+}
+
 /// Where the payload of the PDU being received goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Incoming {
@@ -49,6 +93,9 @@ pub(super) enum Incoming {
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) cid: u16,
+    /// Names this connection among all that the session ever had, to which its tasks are allegiant
+    /// (RFC 7143 §4.2.5.1): a CID may be used again.
+    pub(super) link: u16,
     pub(super) parameters: Parameters,
     pub(super) digests: Digests,
     pub(super) receiver: Receiver,
@@ -59,7 +106,32 @@ pub(super) struct Connection {
     pub(super) incoming: Incoming,
     pub(super) collected: Vec<u8>,
     pub(super) bursts: VecDeque<Burst>,
-    pub(super) pongs: VecDeque<Pong>,
+    pub(super) replies: VecDeque<Reply>,
+    /// Requests that are sent immediate: management, pings, logout, text.
+    pub(super) immediate: VecDeque<u16>,
+    /// Immediate requests that the target had no room for: they go out again after a pause.
+    pub(super) postponed: VecDeque<u16>,
+    /// PDUs that wait for their turn, in the order of their StatSN.
+    pub(super) held: VecDeque<Held>,
+    /// StatSN behind the last that is known to have been sent, if that is later than the next.
+    pub(super) statuses_up_to: u32,
+    /// Missing statuses below this were asked for.
+    pub(super) asked_up_to: u32,
+    /// What was asked for again and has not come.
+    pub(super) asked: Vec<Asked>,
+    /// Tasks whose buffers the batch being written refers to, once per reference.
+    pub(super) batched: Vec<u16>,
+    /// A batch is being written.
+    pub(super) writing: bool,
+    pub(super) parting: Parting,
+    /// Commands it may take before the others have had their turn.
+    pub(super) credit: u32,
+    /// Its commands under way, when that was looked at last.
+    pub(super) depth: u32,
+    /// Connections in a row that were lost soon after their login, under this CID.
+    pub(super) short_lives: u32,
+    pub(super) since: Instant,
+    pub(super) traffic: Traffic,
     /// The target has answered our logout.
     pub(super) logged_out: bool,
     /// The text sequence under way.
@@ -72,7 +144,12 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(cid: u16, parameters: Parameters, exp_stat_sn: u32, now: Instant) -> Self {
+    pub(super) fn new(
+        (cid, link): (u16, u16),
+        parameters: Parameters,
+        exp_stat_sn: u32,
+        now: Instant,
+    ) -> Self {
         let digests = Digests {
             header: parameters.header_digest,
             data: parameters.data_digest,
@@ -81,6 +158,7 @@ impl Connection {
         receiver.set_digests(digests.header, digests.data);
         Self {
             cid,
+            link,
             parameters,
             digests,
             receiver,
@@ -89,7 +167,21 @@ impl Connection {
             incoming: Incoming::Discard,
             collected: Vec::new(),
             bursts: VecDeque::new(),
-            pongs: VecDeque::new(),
+            replies: VecDeque::new(),
+            immediate: VecDeque::new(),
+            postponed: VecDeque::new(),
+            held: VecDeque::new(),
+            statuses_up_to: exp_stat_sn,
+            asked_up_to: exp_stat_sn,
+            asked: Vec::new(),
+            batched: Vec::new(),
+            writing: false,
+            parting: Parting::No,
+            credit: 0,
+            depth: 0,
+            short_lives: 0,
+            since: now,
+            traffic: Traffic::default(),
             logged_out: false,
             talk: Talk::default(),
             last_heard: now,
@@ -122,6 +214,21 @@ impl Connection {
             got,
             expected: self.exp_stat_sn,
         })
+    }
+
+    /// It takes new requests.
+    pub(super) fn is_usable(&self) -> bool {
+        self.parting == Parting::No && !self.logged_out
+    }
+
+    /// Requests that concern its own tasks may still be sent on it.
+    pub(super) fn may_carry(&self) -> bool {
+        self.parting != Parting::LoggingOut && !self.logged_out
+    }
+
+    /// It takes new requests, and its socket takes bytes.
+    pub(super) fn is_available(&self) -> bool {
+        self.is_usable() && !self.writing
     }
 
     /// What the driver must do when the connection is over.

@@ -49,11 +49,15 @@ counters! {
     failed_commands,
     /// Commands that went back to be sent again, because what they were sent on was lost or reset.
     replayed_commands,
+    /// Commands that went on on another connection, where they were (TASK REASSIGN).
+    reassigned_commands,
+    /// Requests to send lost PDUs again, and acknowledgements of data (SNACK).
+    snacks,
     /// Commands that ran into their time limit.
     timeouts,
     /// Task management functions sent: aborts and resets.
     management_functions,
-    /// Connections lost by a wrong header or data digest.
+    /// Wrong header or data digests.
     digest_errors,
     /// Connections lost because the target broke the protocol.
     protocol_errors,

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::pdu::LoginStatus;
+use crate::serial::Serial;
+
 /// The end of one task. Each submitted task ends exactly once; its slot (and the buffer in it) is
 /// free from then on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,6 +100,28 @@ pub enum Event {
     },
     /// The session lost its connections, for the reason given; it will be made again.
     Lost(ConnectionError),
+    /// A connection joined the session, or took the place of a lost one: a login that was not the
+    /// leading one.
+    ConnectionUp {
+        /// Its CID.
+        cid: u16,
+    },
+    /// One connection is gone and the session lives on: its commands go on elsewhere
+    /// (RFC 7143 §7.14).
+    ConnectionLost {
+        /// Its CID.
+        cid: u16,
+        /// Why.
+        error: ConnectionError,
+    },
+    /// The target takes no further connection into the session (RFC 7143 §11.13.5, statuses 0206,
+    /// 0208, 0209, 020a): no other is tried until the session is made again.
+    ConnectionRefused {
+        /// The CID that was tried.
+        cid: u16,
+        /// What the target said.
+        status: LoginStatus,
+    },
     /// An asynchronous SCSI event with its sense data (RFC 7143 §11.9.1, event 0).
     AsyncSense {
         /// The logical unit, as sent.
@@ -130,10 +155,33 @@ pub enum Escalation {
     DropConnection,
 }
 
+/// Which login a connection begins with (RFC 7143 §6.3.1, §6.3.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoginRole {
+    /// The first of a session: TSIH 0. It makes a new session, or reinstates the one of the same ISID.
+    Leading,
+    /// Another connection of the session that is up, under a CID of its own.
+    Additional(Joining),
+    /// A connection under the CID of the last one, which was lost: the login is also the implicit
+    /// logout of that (RFC 7143 §6.3.4).
+    Reinstating(Joining),
+}
+
+/// What a login that joins a session says of it (RFC 7143 §11.12).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Joining {
+    /// The session's TSIH.
+    pub tsih: u16,
+    /// The session's present CmdSN (RFC 7143 §11.12.8).
+    pub cmd_sn: Serial,
+    /// ExpStatSN of the connection that it takes the place of (RFC 7143 §11.12.9); else 0.
+    pub exp_stat_sn: u32,
+}
+
 /// What the driver must do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// Close the socket of this connection.
+    /// Close the socket of this connection, or give up the login under way for it.
     Disconnect {
         /// The connection's CID.
         cid: u16,
@@ -141,16 +189,20 @@ pub enum Action {
         /// then close (RFC 7143 §11.14).
         after_logout: bool,
     },
-    /// Connect and log in, then call `handle_logged_in` or `handle_login_failed`.
+    /// Connect and log in, then call `handle_logged_in` or, when that failed, `handle_login_failed`
+    /// (a leading login) or `handle_join_failed` (any other).
     Connect {
         /// The CID to log in with.
         cid: u16,
+        /// Which login it is.
+        login: LoginRole,
         /// How many attempts in a row have failed before this one.
         failures: u32,
     },
 }
 
-/// Why a connection cannot go on. All of these end in session recovery at error recovery level 0.
+/// Why a connection cannot go on. All of these end in session recovery at error recovery level 0;
+/// above it, those that are only the connection's end in connection recovery.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectionError {
@@ -190,7 +242,44 @@ pub enum ConnectionError {
     /// The caller wanted it.
     #[error("dropped by request")]
     Requested,
+    /// The connection was logged out of, by our own wish or the target's.
+    #[error("logged out of the connection")]
+    LoggedOut,
+    /// A lost connection could not be cleaned up on the target (RFC 7143 §7.14): neither by logout
+    /// nor by reinstatement.
+    #[error("the target does not clean up a lost connection")]
+    CleanupFailed,
+    /// What a SNACK asked for did not come, however often (RFC 7143 §7.8, §7.9).
+    #[error("the target does not send again what was lost")]
+    NotSentAgain,
 }
+
+impl ConnectionError {
+    /// It is the fault of the connection alone, so the session and its other connections may go on.
+    /// Format errors concern the whole session (RFC 7143 §7.7), and so does what only a new session
+    /// cures.
+    pub(super) fn spares_session(&self) -> bool {
+        match self {
+            Self::Stream(offence) => matches!(offence, crate::stream::Offence::HeaderDigest { .. }),
+            Self::DataDigest
+            | Self::Transport(_)
+            | Self::Silent(_)
+            | Self::Requested
+            | Self::LoggedOut
+            | Self::NotSentAgain => true,
+            Self::Announced(event) => *event != SESSION_DROP,
+            Self::Malformed(_)
+            | Self::PeerMisbehaved(_)
+            | Self::Stuck
+            | Self::WindowJammed
+            | Self::UnitReset
+            | Self::CleanupFailed => false,
+        }
+    }
+}
+
+/// Asynchronous event 3: the target drops all connections of the session (RFC 7143 §11.9.1).
+const SESSION_DROP: u8 = 3;
 
 /// The offences of a target in the full feature phase, each named (RFC 7143 §7.7: a format error
 /// drops all connections of the session).

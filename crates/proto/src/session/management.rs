@@ -1,21 +1,25 @@
 //! Task management (RFC 7143 §11.5), and how tasks that do not end are made to.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
+use super::connection::{Burst, Pong, Reply};
 use super::event::{Action, ConnectionError, Escalation, Event, Outcome};
 use super::task::{Ending, Kind, State, Task, TaskId};
 use super::{Hold, Session};
-use crate::pdu::TmfFunction;
+use crate::pdu::{NIL, NO_LUN, TmfFunction};
 use crate::serial::Serial;
 
 /// A task management request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Management {
-    /// What to do; TASK REASSIGN and the functions of protocol level 2 are not asked for here.
+    /// What to do. TASK REASSIGN is not asked for here; functions 9 to 12 need iSCSIProtocolLevel 2
+    /// (RFC 7144 §6.1) and are answered with response 5 without it.
     pub function: TmfFunction,
     /// The logical unit; not looked at for target resets.
     pub lun: [u8; 8],
-    /// The task, for [`TmfFunction::AbortTask`], as its submission named it.
+    /// The task, for [`TmfFunction::AbortTask`] and [`TmfFunction::QueryTask`], as its submission named
+    /// it.
     pub task: Option<TaskId>,
     /// Who hears of it: `None` when the session asks by itself.
     pub token: Option<u64>,
@@ -29,10 +33,39 @@ const TASK_DOES_NOT_EXIST: u8 = 1;
 const NOT_SUPPORTED: u8 = 5;
 
 impl Management {
-    /// The task it refers to: only ABORT TASK does (RFC 7143 §11.5.4).
+    /// The task it refers to (RFC 7143 §11.5.4).
     pub(super) fn referenced(&self) -> Option<TaskId> {
-        self.task
-            .filter(|_| self.function == TmfFunction::AbortTask)
+        self.task.filter(|_| self.names_task())
+    }
+
+    /// Its function is one that refers to a task.
+    fn names_task(&self) -> bool {
+        use TmfFunction::{AbortTask, QueryTask, TaskReassign};
+        matches!(self.function, AbortTask | QueryTask | TaskReassign)
+    }
+}
+
+impl Management {
+    /// It ends all tasks of a logical unit, or of the target.
+    pub(super) fn ends_groups(&self) -> bool {
+        use TmfFunction::{
+            AbortTaskSet, ClearTaskSet, ItNexusReset, LogicalUnitReset, TargetColdReset,
+            TargetWarmReset,
+        };
+        matches!(
+            self.function,
+            AbortTaskSet
+                | ClearTaskSet
+                | LogicalUnitReset
+                | TargetWarmReset
+                | TargetColdReset
+                | ItNexusReset
+        )
+    }
+
+    /// It concerns one logical unit.
+    fn names_lun(&self) -> bool {
+        super::reassign::reserved_lun(self.function).is_none()
     }
 }
 
@@ -45,6 +78,11 @@ impl Task {
             Kind::Ping { .. } | Kind::Text | Kind::Logout { .. } => false,
         }
     }
+}
+
+/// Drops the Data-Out of tasks.
+fn drain_bursts(bursts: &mut VecDeque<Burst>, mut affected: impl FnMut(TaskId) -> bool) {
+    bursts.retain(|burst| !affected(burst.task));
 }
 
 impl Session {
@@ -76,7 +114,14 @@ impl Session {
 
     /// Why a request cannot be sent at all.
     fn refusal(&self, request: &Management) -> Option<Outcome> {
-        let not_asked_here = request.function.code() > TmfFunction::TargetColdReset.code();
+        let agreed = self
+            .connections
+            .first()
+            .map_or(1, |c| c.parameters.protocol_level);
+        let not_asked_here = match request.function {
+            TmfFunction::TaskReassign => true,
+            function => agreed < 2 && function.code() > TmfFunction::TaskReassign.code(),
+        };
         if self.phase.is_over() {
             Some(Outcome::Closed)
         } else if !self.is_up() {
@@ -84,7 +129,7 @@ impl Session {
         } else if not_asked_here {
             let response = NOT_SUPPORTED;
             Some(Outcome::Managed { response })
-        } else if request.function == TmfFunction::AbortTask && request.task.is_none() {
+        } else if request.names_task() && request.task.is_none() {
             let response = TASK_DOES_NOT_EXIST;
             Some(Outcome::Managed { response })
         } else {
@@ -97,7 +142,7 @@ impl Session {
         let task = self.tasks.find(id).filter(|task| task.ended.is_none())?;
         match (task.command(), task.state) {
             (Some(command), State::Sent { cmd_sn, .. }) => Some((command.lun, cmd_sn)),
-            _ => None,
+            (Some(_) | None, _) => None,
         }
     }
 
@@ -113,9 +158,21 @@ impl Session {
         let Some(task) = self.tasks.find(id) else {
             return Ok(());
         };
-        if task.state == State::Ready {
+        let state = task.state;
+        if let State::Ready | State::Numbered { .. } = state {
+            if let State::Numbered { cmd_sn } = state {
+                // Its number must not be missing.
+                self.plugs.push_back(cmd_sn);
+            }
             self.unqueue(id.slot());
             self.finish(id.slot(), Outcome::Aborted);
+            return Ok(());
+        }
+        if self.is_orphan(state) {
+            // It ends when the target has cleaned up after its connection.
+            if let Some(task) = self.tasks.find(id) {
+                task.ending = Ending::Cancelled;
+            }
             return Ok(());
         }
         let Some((lun, _)) = self.live_command(id) else {
@@ -140,7 +197,7 @@ impl Session {
     /// Sends the next waiting function, if none is under way and there is a slot and a connection.
     pub(super) fn next_management(&mut self, now: Instant) {
         while self.managing.is_none() && self.may_request() {
-            let Some(request) = self.management.pop_front() else {
+            let Some(request) = self.next_reassign().or_else(|| self.management.pop_front()) else {
                 return;
             };
             let referenced = request.referenced();
@@ -153,16 +210,73 @@ impl Session {
                 );
                 continue;
             }
+            let carrier = self.carrier(&request);
             let token = request.token.unwrap_or_default();
             let mut task = Task::new(token, Kind::Management(request), now);
             task.deadline = Some(now + self.config.management_timeout);
-            let Some(id) = self.tasks.insert(task) else {
+            let connection = carrier.and_then(|at| self.connections.get_mut(at));
+            task.home = connection.as_ref().map_or(0, |connection| connection.link);
+            let inserted = connection.and_then(|c| Some((c, self.tasks.insert(task)?)));
+            let Some((connection, id)) = inserted else {
                 self.management.push_front(request);
                 return;
             };
             self.managing = Some(id.slot());
-            self.immediate.push_back(id.slot());
+            connection.immediate.push_back(id.slot());
             self.watch(now);
+        }
+    }
+
+    /// The connection that a request travels on: that of the task it refers to (RFC 7143 §11.5.1), if
+    /// that is there, else any that takes requests.
+    fn carrier(&mut self, request: &Management) -> Option<usize> {
+        let task = request.referenced().and_then(|id| self.tasks.find(id));
+        let home = task.and_then(|task| match task.state {
+            State::Sent { link, .. } => Some(link),
+            State::Ready | State::Numbered { .. } => None,
+        });
+        let of_task = home.and_then(|link| {
+            let is_home = |c: &super::Connection| c.link == link && c.may_carry();
+            self.connections.iter().position(is_home)
+        });
+        of_task.or_else(|| {
+            self.connections
+                .iter()
+                .position(super::Connection::is_usable)
+        })
+    }
+
+    /// A function that ends many tasks leaves on a connection. With FastAbort their Data-Out stops there
+    /// (RFC 7143 §4.2.3.4). The target answers it only when the statuses before it are acknowledged on all
+    /// connections (§4.2.2.3.3), so each of them says at once what it has.
+    pub(super) fn begin_group_function(&mut self, index: usize, request: &Management) {
+        let tasks = &mut self.tasks;
+        let affected = |id: TaskId| {
+            let lun = tasks
+                .find(id)
+                .and_then(|task| task.command())
+                .map(|command| command.lun);
+            !request.names_lun() || lun == Some(request.lun)
+        };
+        if let Some(connection) = self.connections.get_mut(index)
+            && connection.parameters.fast_abort
+        {
+            drain_bursts(&mut connection.bursts, affected);
+        }
+        self.acknowledges_at_once = self.connections.len() > 1;
+        for at in (0..self.connections.len()).filter(|at| *at != index) {
+            self.acknowledge_now(at);
+        }
+    }
+
+    /// Sends what acknowledges the statuses of a connection, if nothing is going out on it anyway
+    /// (RFC 7143 §11.18: a NOP-Out without tags).
+    pub(super) fn acknowledge_now(&mut self, index: usize) {
+        if let Some(connection) = self.connections.get_mut(index)
+            && connection.replies.is_empty()
+        {
+            let (lun, ttt) = (NO_LUN, NIL);
+            connection.replies.push_back(Reply::Pong(Pong { lun, ttt }));
         }
     }
 
@@ -188,6 +302,7 @@ impl Session {
         response: u8,
     ) {
         self.managing = None;
+        self.acknowledges_at_once = false;
         self.finish(slot, Outcome::Managed { response });
         let ended = response == COMPLETE
             || (response == TASK_DOES_NOT_EXIST && request.function == TmfFunction::AbortTask);
@@ -203,19 +318,40 @@ impl Session {
     /// sent again and nobody asked for their end, wait to be sent again. `cmd_sn` marks the request's
     /// place: commands behind it are not affected and may well be carried out (RFC 7143 §4.2.3.3).
     fn conclude(&mut self, now: Instant, request: Management, cmd_sn: Serial) {
-        let affected: Vec<u16> = match request.function {
+        let mut affected: Vec<u16> = match request.function {
             TmfFunction::AbortTask => {
                 let id = request.task.filter(|&id| self.live_command(id).is_some());
                 id.map(TaskId::slot).into_iter().collect()
             }
-            TmfFunction::ClearAca => Vec::new(),
+            TmfFunction::ClearAca
+            | TmfFunction::TaskReassign
+            | TmfFunction::QueryTask
+            | TmfFunction::QueryTaskSet
+            | TmfFunction::QueryAsynchronousEvent => Vec::new(),
             TmfFunction::AbortTaskSet
             | TmfFunction::ClearTaskSet
             | TmfFunction::LogicalUnitReset => self.sent_commands(Some(request.lun), Some(cmd_sn)),
-            _ => self.sent_commands(None, Some(cmd_sn)),
+            TmfFunction::TargetWarmReset
+            | TmfFunction::TargetColdReset
+            | TmfFunction::ItNexusReset => self.sent_commands(None, Some(cmd_sn)),
         };
+        // What the target never took is none of its tasks: it goes out again with its number.
+        affected.retain(|&slot| !self.is_untaken(slot));
         for &slot in affected.iter().rev() {
             self.end_or_repeat(now, slot, Outcome::Aborted);
+        }
+    }
+
+    /// A command that is lost with its connection, or waits to be sent again, and whose number the target
+    /// has not acknowledged.
+    fn is_untaken(&self, slot: u16) -> bool {
+        let state = self.tasks.get(slot).map_or(State::Ready, |task| task.state);
+        match state {
+            State::Ready => false,
+            State::Numbered { .. } => true,
+            State::Sent { cmd_sn, .. } => {
+                self.is_orphan(state) && !self.window.is_acknowledged(cmd_sn)
+            }
         }
     }
 
@@ -227,9 +363,7 @@ impl Session {
             .iter()
             .filter_map(|(slot, task)| {
                 let command = task.command()?;
-                let State::Sent { cmd_sn, .. } = task.state else {
-                    return None;
-                };
+                let cmd_sn = task.cmd_sn()?;
                 let affected = lun.is_none_or(|lun| lun == command.lun)
                     && before.is_none_or(|before| cmd_sn < before)
                     && task.ended.is_none();
@@ -270,6 +404,7 @@ impl Session {
                 queue.push_front(slot);
             }
             Ending::TimedOut => self.finish(slot, Outcome::TimedOut),
+            Ending::Orphaned => self.finish(slot, Outcome::Interrupted),
             Ending::No => self.finish(slot, outcome),
         }
     }
@@ -289,13 +424,17 @@ impl Session {
 
     fn overdue(&mut self, now: Instant, slot: u16) {
         let id = self.tasks.id(slot);
-        let Some(task) = self.tasks.get_mut(slot) else {
+        let Some(task) = self.tasks.get(slot) else {
             return;
         };
+        let (state, home) = (task.state, task.home);
         match task.kind.clone() {
             // It has its answer, but the target does not read what is being written of it, and so
             // nothing else either.
             Kind::Scsi(_) if task.ended.is_some() => self.drop_session(now, ConnectionError::Stuck),
+            // What becomes of it is decided when its connection is cleaned up, which has limits of its
+            // own.
+            Kind::Scsi(_) if self.is_orphan(state) => {}
             Kind::Scsi(command) => {
                 let function = TmfFunction::AbortTask;
                 let lun = command.lun;
@@ -321,6 +460,7 @@ impl Session {
             }
             Kind::Management(request) => {
                 self.managing = None;
+                self.acknowledges_at_once = false;
                 self.unqueue(slot);
                 self.finish(slot, Outcome::TimedOut);
                 self.escalate(now, request);
@@ -328,7 +468,7 @@ impl Session {
             }
             // A logout that is not answered is over all the same; so is the connection that does not
             // answer a text request (asynchronous event 4).
-            Kind::Logout { .. } | Kind::Text => self.drop_session(now, ConnectionError::Stuck),
+            Kind::Logout { .. } | Kind::Text => self.end_unanswered(now, slot, home),
             Kind::Ping { plug: Some(plug) } if !self.window.is_acknowledged(plug) => {
                 self.drop_session(now, ConnectionError::WindowJammed);
             }
@@ -336,6 +476,32 @@ impl Session {
                 self.unqueue(slot);
                 self.finish(slot, Outcome::TimedOut);
             }
+        }
+    }
+
+    /// A logout or a text request was not answered in its time.
+    fn end_unanswered(&mut self, now: Instant, slot: u16, home: u16) {
+        let of_lost = self.tasks.get(slot).and_then(|task| match task.kind {
+            Kind::Logout { cid, .. } => Some(cid).filter(|cid| self.index(*cid).is_none()),
+            _ => None,
+        });
+        let several = self.connections.len() > 1 && !self.leaving;
+        let carrier = self.connections.iter_mut().find(|c| c.link == home);
+        match (of_lost, carrier) {
+            (Some(lost), Some(_)) if several => {
+                self.unqueue(slot);
+                self.finish(slot, Outcome::TimedOut);
+                self.cleaned_up(now, lost, None, 0);
+            }
+            (None, Some(carrier)) if several => {
+                let cid = carrier.cid;
+                self.handle_connection_lost(
+                    now,
+                    cid,
+                    ConnectionError::Silent(self.config.management_timeout),
+                );
+            }
+            _ => self.drop_session(now, ConnectionError::Stuck),
         }
     }
 
@@ -372,19 +538,24 @@ impl Session {
         for queue in [
             &mut self.ready,
             &mut self.urgent,
-            &mut self.immediate,
-            &mut self.postponed,
+            &mut self.retries,
+            &mut self.reassign,
         ] {
             queue.retain(|&queued| queued != slot);
+        }
+        for connection in &mut self.connections {
+            connection.immediate.retain(|&queued| queued != slot);
+            connection.postponed.retain(|&queued| queued != slot);
         }
     }
 
     /// Drops all connections by our own decision.
     pub(super) fn drop_session(&mut self, now: Instant, error: ConnectionError) {
-        let Some(cid) = self.connections.first().map(|connection| connection.cid) else {
+        if self.connections.is_empty() {
             return;
-        };
-        self.handle_connection_lost(now, cid, error);
+        }
+        self.counters.lost(&error);
+        self.lose_session(now, error);
         debug_assert!(
             self.actions
                 .iter()

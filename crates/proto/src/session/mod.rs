@@ -1,12 +1,22 @@
 //! A session in the full feature phase: commands go in, each gets exactly one end.
 
+mod asynchronous;
+mod cleanup;
 mod connection;
 mod counters;
+mod data;
 mod event;
+mod extended;
+mod gaps;
 mod management;
+mod members;
+mod policy;
+mod reassign;
 mod receive;
 mod recovery;
+mod resend;
 mod send;
+mod snack;
 mod talk;
 mod task;
 mod transmit;
@@ -15,12 +25,19 @@ mod window;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use cleanup::Cleanup;
 use connection::Connection;
+pub use connection::Traffic;
 pub use counters::Counters;
 pub use event::{
-    Action, Answer, ConnectionError, Done, Escalation, Event, Outcome, PeerMisbehaved, Residual,
+    Action, Answer, ConnectionError, Done, Escalation, Event, Joining, LoginRole, Outcome,
+    PeerMisbehaved, Residual,
 };
+pub use extended::Extended;
 pub use management::Management;
+use members::Join;
+pub use members::{MAX_CONNECTIONS, MembershipError};
+pub use policy::Policy;
 pub use receive::DirectRead;
 use recovery::{Announced, Ghost, Phase};
 pub use recovery::{Backoff, Established};
@@ -90,6 +107,11 @@ pub struct SessionConfig {
     pub management_timeout: Duration,
     /// Pauses between attempts to reconnect.
     pub backoff: Backoff,
+    /// How many connections are wanted; at most as many as the target agrees to (`MaxConnections`), and
+    /// [`MAX_CONNECTIONS`].
+    pub connections: u16,
+    /// How commands are shared out among them.
+    pub policy: Policy,
 }
 
 impl Default for SessionConfig {
@@ -101,6 +123,8 @@ impl Default for SessionConfig {
             ping_timeout: Duration::from_secs(5),
             management_timeout: Duration::from_secs(15),
             backoff: Backoff::default(),
+            connections: 1,
+            policy: Policy::default(),
         }
     }
 }
@@ -118,14 +142,17 @@ pub struct Full;
 /// # Driving it
 /// 1. After every call, drain [`poll_action`](Self::poll_action) (connect, disconnect) and
 ///    [`poll_event`](Self::poll_event) (ended tasks, news).
-/// 2. On `Action::Connect` connect and log in ([`Login`](crate::login::Login)), then call
-///    [`handle_logged_in`](Self::handle_logged_in) or
-///    [`handle_login_failed`](Self::handle_login_failed).
+/// 2. On `Action::Connect` connect and log in as it says ([`Login`](crate::login::Login)), then call
+///    [`handle_logged_in`](Self::handle_logged_in), or
+///    [`handle_login_failed`](Self::handle_login_failed) after a leading login and
+///    [`handle_join_failed`](Self::handle_join_failed) after any other. `Action::Disconnect` for a CID
+///    whose login is under way gives that up.
 /// 3. [`Event::Up`] comes with the gate closed: check that the disks are who they were with `urgent`
 ///    commands, then [`open_gate`](Self::open_gate). Nothing is sent to the wrong disk. Urgent
 ///    commands have slots of their own ([`has_urgent_room`](Self::has_urgent_room)).
 /// 4. For each connection: while the socket is writable, [`poll_transmit`](Self::poll_transmit) into
-///    an empty [`Transmit`], write it out, then [`transmit_done`](Self::transmit_done). While it is
+///    an empty [`Transmit`], write it out, then [`transmit_done`](Self::transmit_done). Where there are
+///    several, poll in rounds, until none has anything to send: one may leave its turn to another. While it is
 ///    readable, read into the place that [`direct_read`](Self::direct_read) names and call
 ///    [`handle_direct`](Self::handle_direct), and give all other bytes to
 ///    [`handle_input`](Self::handle_input). An error from either, or from the socket, goes to
@@ -150,10 +177,11 @@ pub struct Session {
     ready: VecDeque<u16>,
     /// Numbered commands that wait for the window only.
     urgent: VecDeque<u16>,
-    /// Requests that are sent immediate: management, pings, logout, text.
-    immediate: VecDeque<u16>,
-    /// Immediate requests that the target had no room for: they go out again after a pause.
-    postponed: VecDeque<u16>,
+    /// Commands that were sent on a connection that is gone and go out again, on any other, with the
+    /// number they had.
+    retries: VecDeque<u16>,
+    /// Commands that the target has suspended and that wait to be reassigned.
+    reassign: VecDeque<u16>,
     /// CmdSNs of rejected commands that are to be filled in.
     plugs: VecDeque<Serial>,
     /// Management functions that wait for the one before (RFC 7143 §4.2.2.1: the target has room
@@ -161,11 +189,30 @@ pub struct Session {
     management: VecDeque<Management>,
     /// The slot of the management function under way.
     managing: Option<u16>,
+    /// It waits for statuses to be acknowledged on all of several connections.
+    acknowledges_at_once: bool,
     gate_open: bool,
     /// A logout is queued or sent: no new request may follow it (RFC 7143 §11.14).
     leaving: bool,
     /// Earlier nexuses on which the target may still be working on commands.
     ghosts: Vec<Ghost>,
+    /// The target's half of the session's identity.
+    tsih: u16,
+    /// The number of the last connection.
+    next_link: u16,
+    /// Connections that are wanted and not there yet.
+    joins: Vec<Join>,
+    /// The target takes no more connections.
+    join_refused: bool,
+    /// Lost connections that the target has not cleaned up yet.
+    cleanups: Vec<Cleanup>,
+    /// ErrorRecoveryLevel, as the leading login has agreed on it.
+    agreed_level: u8,
+    /// The highest error recovery level that the target is trusted with.
+    trusted_level: u8,
+    /// Connections in a row that took the place of the last one, or should have, without a task that went
+    /// on.
+    vain_resumptions: u8,
     /// There was a login before.
     was_up: bool,
     /// Connections in a row that were lost soon after their login.
@@ -178,12 +225,17 @@ pub struct Session {
     failing: bool,
     /// Since when commands wait for a closed window although none is under way.
     jammed_since: Option<Instant>,
+    /// The first CmdSN that the target has not acknowledged, and since when that is so.
+    stalled: Option<(Serial, Instant)>,
     /// When deadlines of tasks are looked at next; set while there are tasks.
     next_scan: Option<Instant>,
     actions: VecDeque<Action>,
     events: VecDeque<Event>,
     counters: Counters,
 }
+
+/// The highest error recovery level there is (RFC 7143 §7.1.5).
+const HIGHEST_LEVEL: u8 = 2;
 
 /// How often the deadlines of tasks are looked at: no task pays for a timer of its own.
 const SCAN_INTERVAL: Duration = Duration::from_millis(250);
@@ -199,18 +251,28 @@ impl Session {
             window: Window::new(Serial(0), Serial(0), Serial(0)),
             ready: VecDeque::new(),
             urgent: VecDeque::new(),
-            immediate: VecDeque::new(),
-            postponed: VecDeque::new(),
+            retries: VecDeque::new(),
+            reassign: VecDeque::new(),
             plugs: VecDeque::new(),
             management: VecDeque::new(),
             managing: None,
+            acknowledges_at_once: false,
             gate_open: false,
             leaving: false,
             ghosts: Vec::new(),
+            tsih: 0,
+            next_link: 0,
+            joins: Vec::new(),
+            join_refused: false,
+            cleanups: Vec::new(),
+            agreed_level: 0,
+            trusted_level: HIGHEST_LEVEL,
+            vain_resumptions: 0,
             was_up: false,
             short_lives: 0,
             announced: None,
             jammed_since: None,
+            stalled: None,
             outage_since: Some(now),
             failing: false,
             next_scan: None,
@@ -330,6 +392,9 @@ impl Session {
             self.ghosts.iter().map(|ghost| ghost.until).min(),
             expiry,
             pings,
+            self.joins_due(),
+            self.cleanups_due(),
+            self.partings_due(),
         ]
         .into_iter()
         .flatten()
@@ -341,12 +406,19 @@ impl Session {
         self.expire_held(now);
         self.forget_ghosts(now);
         if self.next_scan.is_some_and(|at| at <= now) {
-            self.immediate.append(&mut self.postponed);
+            for connection in &mut self.connections {
+                connection.immediate.append(&mut connection.postponed);
+            }
             self.scan_deadlines(now);
             self.check_window(now);
+            self.check_asked(now);
+            self.check_stalled(now);
             self.next_scan = None;
             self.watch(now);
         }
+        self.check_partings(now);
+        self.begin_cleanups(now);
+        self.begin_joins(now);
         self.check_life(now);
         // Last, for what came before may have lost the connection.
         self.phase_timeout(now);
@@ -362,14 +434,12 @@ impl Session {
             task.ended.get_or_insert(outcome);
             return;
         }
-        let Some(task) = self.tasks.remove(slot) else {
-            return;
-        };
         if let Some(command) = task.command() {
             self.counters.ended(command, &outcome);
         }
-        if task.is_reported() {
-            let token = task.token;
+        let (token, is_reported) = (task.token, task.is_reported());
+        self.tasks.vacate(slot);
+        if is_reported {
             self.events.push_back(Event::Done(Done {
                 token,
                 slot,
@@ -390,6 +460,19 @@ impl Session {
     /// New requests may go out: the session is logged in and was not logged out of.
     fn may_request(&self) -> bool {
         matches!(self.phase, Phase::Up { .. }) && !self.leaving
+    }
+
+    /// A batch that referred to the buffer of a task is gone.
+    fn unreference(&mut self, slot: u16) {
+        let Some(task) = self.tasks.get_mut(slot) else {
+            return;
+        };
+        task.in_batch = task.in_batch.saturating_sub(1);
+        if task.in_batch == 0
+            && let Some(outcome) = task.ended.take()
+        {
+            self.finish(slot, outcome);
+        }
     }
 
     fn commands_may_leave(&self) -> bool {

@@ -2,16 +2,14 @@
 
 use std::time::Instant;
 
-use super::connection::{Burst, Connection, Incoming, Pong};
-use super::event::{Answer, ConnectionError, Event, Outcome, PeerMisbehaved, Residual};
-use super::talk::Talk;
+use super::connection::{Connection, Incoming, Pong, Reply};
+use super::event::{ConnectionError, Outcome, PeerMisbehaved};
 use super::task::{Kind, State, TaskId};
 use super::transmit::TaskBuffers;
 use super::{Session, recovery::Phase};
 use crate::pdu::{
-    AsyncEvent, AsyncMessage, BasicHeader, Bhs, DataIn, FromTarget, LogoutReason, LogoutResponse,
-    NIL, NopIn, Pdu, R2t, Reject, RejectReason, ScsiResponse, SequenceNumbers,
-    TaskManagementResponse,
+    AsyncEvent, BasicHeader, Bhs, FromTarget, LogoutReason, LogoutResponse, NIL, NopIn, Opcode,
+    Reject, RejectReason, SequenceNumbers, TaskManagementResponse, TmfFunction,
 };
 use crate::serial::Serial;
 
@@ -21,13 +19,13 @@ const MAX_COLLECTED: u32 = 64 * 1024;
 
 /// Pings of the target that wait to be answered; one that sends more without reading our answers
 /// gets only these.
-const MAX_PONGS: usize = 64;
+pub(super) const MAX_PONGS: usize = 64;
 
 /// CmdSNs of rejected commands that wait to be filled in: a target that rejects more without taking
 /// what fills them in is given up.
 const MAX_PLUGS: usize = 4096;
 
-const CHECK_CONDITION: u8 = 2;
+pub(super) const CHECK_CONDITION: u8 = 2;
 
 /// Where payload can be read to without a copy: see [`Session::direct_read`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +66,7 @@ impl Session {
             .unwrap_or_default();
         if let Some(connection) = self.connections.get_mut(index) {
             self.counters.wire_bytes_received += bytes.len() as u64;
+            connection.traffic.bytes_received += bytes.len() as u64;
             connection.receiver.payload_in_place(bytes);
         }
     }
@@ -86,10 +85,13 @@ impl Session {
         buffers: &mut B,
     ) -> Result<(), ConnectionError> {
         use crate::stream::Item;
-        let Some(index) = self.index(cid) else {
+        let Some(mut index) = self.index(cid) else {
             return Ok(());
         };
         self.counters.wire_bytes_received += input.len() as u64;
+        if let Some(connection) = self.connections.get_mut(index) {
+            connection.traffic.bytes_received += input.len() as u64;
+        }
         loop {
             let Some(connection) = self.connections.get_mut(index) else {
                 return Ok(());
@@ -99,8 +101,9 @@ impl Session {
                 None => return Ok(()),
                 Some(Item::Header(bhs)) => {
                     self.counters.pdus_received += 1;
+                    connection.traffic.pdus_received += 1;
                     connection.header = bhs;
-                    let incoming = self.place(index, &bhs)?;
+                    let incoming = self.place(now, index, &bhs)?;
                     if let Some(connection) = self.connections.get_mut(index) {
                         connection.incoming = incoming;
                     }
@@ -108,16 +111,31 @@ impl Session {
                 Some(Item::Data { offset, bytes }) => {
                     connection.take_payload(offset, bytes, buffers);
                 }
-                Some(Item::End { digest_ok: true }) => self.handle_pdu(now, index)?,
-                Some(Item::End { digest_ok: false }) => {
-                    return Err(ConnectionError::DataDigest);
+                Some(Item::End { digest_ok: true }) => {
+                    self.handle_pdu(now, index)?;
+                    if self.connections.len() > 1 {
+                        self.check_partings(now);
+                    }
+                    // What it said may have cost another connection, or this one.
+                    if self.connections.get(index).is_none_or(|c| c.cid != cid) {
+                        let Some(at) = self.index(cid) else {
+                            return Ok(());
+                        };
+                        index = at;
+                    }
                 }
+                Some(Item::End { digest_ok: false }) => self.handle_damaged(now, index)?,
             }
         }
     }
 
     /// Says where the payload of the PDU that begins with `bhs` goes.
-    fn place(&mut self, index: usize, bhs: &Bhs) -> Result<Incoming, ConnectionError> {
+    fn place(
+        &mut self,
+        now: Instant,
+        index: usize,
+        bhs: &Bhs,
+    ) -> Result<Incoming, ConnectionError> {
         let length = BasicHeader::from_bhs(bhs).data_segment_length();
         let Some(connection) = self.connections.get_mut(index) else {
             return Ok(Incoming::Discard);
@@ -129,7 +147,7 @@ impl Session {
             }
             return Ok(Incoming::Collect);
         };
-        let (cid, in_order) = (connection.cid, connection.parameters.in_order());
+        let (link, in_order) = (connection.link, connection.parameters.in_order());
         let itt = pdu.itt.get();
         let Some(task) = self
             .tasks
@@ -139,7 +157,7 @@ impl Session {
             self.late(itt)?;
             return Ok(Incoming::Discard);
         };
-        if !task.is_sent_on(cid) || !task.is_read() {
+        if !task.is_sent_on(link) || !task.is_read() {
             return Err(PeerMisbehaved::WrongTask(itt).into());
         }
         if pdu.has_status() && pdu.status == CHECK_CONDITION {
@@ -154,17 +172,17 @@ impl Session {
             }
             .into());
         }
-        if in_order && offset != task.received {
+        if pdu.data_sn.get() != task.next_data_sn || task.recovery.is_some() {
+            if !self.place_out_of_turn(now, index, pdu)? {
+                return Ok(Incoming::Discard);
+            }
+        } else if in_order && offset != task.received {
             let expected = task.received;
             return Err(PeerMisbehaved::DataOutOfOrder {
                 got: offset,
                 expected,
             }
             .into());
-        }
-        if pdu.data_sn.get() != task.next_data_sn {
-            let (got, expected) = (pdu.data_sn.get(), task.next_data_sn);
-            return Err(PeerMisbehaved::DataSnGap { got, expected }.into());
         }
         Ok(Incoming::Task {
             slot: TaskId::from_itt(itt).slot(),
@@ -196,14 +214,37 @@ impl Session {
         if !matches!(pdu, FromTarget::LoginResponse(_)) {
             self.window.update(Serial(exp_cmd_sn), Serial(max_cmd_sn));
         }
+        if self.level() > 0 {
+            return self.handle_recovering(now, index, &bhs);
+        }
+        self.dispatch(now, index, pdu)
+    }
+
+    /// Handles a PDU whose turn it is.
+    pub(super) fn handle_any(
+        &mut self,
+        now: Instant,
+        index: usize,
+        pdu: FromTarget<'_>,
+    ) -> Result<(), ConnectionError> {
+        self.dispatch(now, index, pdu)
+    }
+
+    #[inline(always)]
+    fn dispatch(
+        &mut self,
+        now: Instant,
+        index: usize,
+        pdu: FromTarget<'_>,
+    ) -> Result<(), ConnectionError> {
         match pdu {
             FromTarget::DataIn(pdu) => self.handle_data_in(index, pdu),
             FromTarget::ScsiResponse(pdu) => self.handle_scsi_response(index, pdu),
-            FromTarget::R2t(pdu) => self.handle_r2t(index, pdu),
-            FromTarget::NopIn(pdu) => self.handle_nop_in(index, pdu),
+            FromTarget::R2t(pdu) => self.handle_r2t(now, index, pdu),
+            FromTarget::NopIn(pdu) => self.handle_nop_in(now, index, pdu),
             FromTarget::TaskManagementResponse(pdu) => self.handle_tmf_response(now, index, pdu),
             FromTarget::TextResponse(pdu) => self.handle_text_response(index, pdu),
-            FromTarget::LogoutResponse(pdu) => self.handle_logout_response(index, pdu),
+            FromTarget::LogoutResponse(pdu) => self.handle_logout_response(now, index, pdu),
             FromTarget::AsyncMessage(pdu) => self.handle_async(now, index, pdu),
             FromTarget::Reject(pdu) => self.handle_reject(now, index, pdu),
             FromTarget::LoginResponse(_) => Err(PeerMisbehaved::LoginResponseAfterLogin.into()),
@@ -215,148 +256,35 @@ impl Session {
         index: usize,
         stat_sn: u32,
     ) -> Result<(), PeerMisbehaved> {
-        let connection = self.connections.get_mut(index);
-        connection.map_or(Ok(()), |connection| connection.consume_stat_sn(stat_sn))
-    }
-
-    fn handle_data_in(&mut self, index: usize, pdu: &DataIn) -> Result<(), ConnectionError> {
-        if pdu.has_status() {
-            self.consume_stat_sn(index, pdu.stat_sn.get())?;
+        if let Some(connection) = self.connections.get_mut(index) {
+            connection.consume_stat_sn(stat_sn)?;
         }
-        let id = TaskId::from_itt(pdu.itt.get());
-        let Some(task) = self.tasks.find(id).filter(|task| task.ended.is_none()) else {
-            return Ok(());
-        };
-        // `place` has checked that this does not pass the expected length.
-        task.received = task.received.saturating_add(pdu.data_segment_length());
-        task.next_data_sn = task.next_data_sn.wrapping_add(1);
-        task.data_pdus = task.data_pdus.wrapping_add(1);
-        if pdu.has_status() {
-            let expected = task.read_length();
-            let residual = residual(pdu.overflow(), pdu.underflow(), pdu.residual_count.get());
-            let transferred = transferred(expected, task.received.min(expected), residual);
-            let sense = Box::default();
-            let answer = Answer {
-                status: pdu.status,
-                transferred,
-                residual,
-                sense,
-            };
-            self.finish(id.slot(), Outcome::Completed(answer));
+        if self.acknowledges_at_once {
+            self.acknowledge_now(index);
         }
         Ok(())
     }
 
-    fn handle_scsi_response(
+    fn handle_nop_in(
         &mut self,
+        now: Instant,
         index: usize,
-        pdu: &ScsiResponse,
+        pdu: &NopIn,
     ) -> Result<(), ConnectionError> {
-        self.consume_stat_sn(index, pdu.stat_sn.get())?;
-        let itt = pdu.itt.get();
-        let id = TaskId::from_itt(itt);
-        let Some(connection) = self.connections.get(index) else {
-            return Ok(());
-        };
-        let Some(task) = self.tasks.find(id).filter(|task| task.ended.is_none()) else {
-            return Ok(self.late(itt)?);
-        };
-        if !task.is_sent_on(connection.cid) || task.command().is_none() {
-            return Err(PeerMisbehaved::WrongTask(itt).into());
-        }
-        if pdu.response_code != 0 {
-            self.finish(
-                id.slot(),
-                Outcome::TargetFailure {
-                    response: pdu.response_code,
-                },
-            );
-            return Ok(());
-        }
-        let (counted, received) = (pdu.exp_data_sn.get(), task.data_pdus);
-        if task.read_length() > 0 && counted > received {
-            return Err(PeerMisbehaved::DataCountWrong { counted, received }.into());
-        }
-        let residual = residual(pdu.overflow(), pdu.underflow(), pdu.residual_count.get());
-        let transferred = match task.read_length() {
-            0 => transferred(task.write_length(), task.write_length(), residual),
-            expected => transferred(expected, task.received.min(expected), residual),
-        };
-        // A SenseLength of 0 is the target's loss alone; an empty segment is a format error.
-        if pdu.status == CHECK_CONDITION && connection.collected.is_empty() {
-            return Err(PeerMisbehaved::NoSense.into());
-        }
-        let sense = sense_data(&connection.collected);
-        let answer = Answer {
-            status: pdu.status,
-            transferred,
-            residual,
-            sense,
-        };
-        self.finish(id.slot(), Outcome::Completed(answer));
-        Ok(())
-    }
-
-    fn handle_r2t(&mut self, index: usize, pdu: &R2t) -> Result<(), ConnectionError> {
-        let itt = pdu.itt.get();
-        let id = TaskId::from_itt(itt);
-        let Some(connection) = self.connections.get_mut(index) else {
-            return Ok(());
-        };
-        connection.compare_stat_sn(pdu.stat_sn.get())?;
-        let Some(task) = self.tasks.find(id).filter(|task| task.ended.is_none()) else {
-            return Ok(self.late(itt)?);
-        };
-        if !task.is_sent_on(connection.cid) || task.write_length() == 0 {
-            return Err(PeerMisbehaved::WrongTask(itt).into());
-        }
-        if let Some(command) = task.command().filter(|command| command.lun != pdu.lun) {
-            let (got, expected) = (pdu.lun, command.lun);
-            return Err(PeerMisbehaved::WrongLun { got, expected }.into());
-        }
-        let (got, expected) = (pdu.r2t_sn.get(), task.next_data_sn);
-        if got != expected {
-            return Err(PeerMisbehaved::R2tSnGap { got, expected }.into());
-        }
-        let (offset, length) = (pdu.buffer_offset.get(), pdu.desired_length.get());
-        let end = offset
-            .checked_add(length)
-            .filter(|&end| end <= task.write_length());
-        let Some(end) = end.filter(|_| length <= connection.parameters.max_burst) else {
-            return Err(PeerMisbehaved::R2tOutOfBounds { offset, length }.into());
-        };
-        if task.open_r2ts >= connection.parameters.max_outstanding_r2t {
-            return Err(PeerMisbehaved::TooManyR2ts.into());
-        }
-        task.next_data_sn = task.next_data_sn.wrapping_add(1);
-        task.open_r2ts += 1;
-        let (lun, ttt) = (pdu.lun, pdu.ttt.get());
-        connection.bursts.push_back(Burst {
-            task: id,
-            lun,
-            ttt,
-            offset,
-            end,
-            data_sn: 0,
-        });
-        Ok(())
-    }
-
-    fn handle_nop_in(&mut self, index: usize, pdu: &NopIn) -> Result<(), ConnectionError> {
-        let Some(connection) = self.connections.get_mut(index) else {
-            return Ok(());
-        };
         if pdu.itt.get() == NIL {
-            connection.compare_stat_sn(pdu.stat_sn.get())?;
-            if pdu.wants_answer() && connection.pongs.len() < MAX_PONGS {
-                connection.pongs.push_back(Pong {
+            self.told_stat_sn(now, index, pdu.stat_sn.get())?;
+            let Some(connection) = self.connections.get_mut(index) else {
+                return Ok(());
+            };
+            if pdu.wants_answer() && connection.replies.len() < MAX_PONGS {
+                connection.replies.push_back(Reply::Pong(Pong {
                     lun: pdu.lun,
                     ttt: pdu.ttt.get(),
-                });
+                }));
             }
             return Ok(());
         }
-        connection.consume_stat_sn(pdu.stat_sn.get())?;
+        self.consume_stat_sn(index, pdu.stat_sn.get())?;
         self.end_own_request(pdu.itt.get(), |kind| matches!(kind, Kind::Ping { .. }))?;
         Ok(())
     }
@@ -394,6 +322,14 @@ impl Session {
             .map(|task| (task.kind.clone(), task.state))
         {
             None => self.late(itt)?,
+            Some((Kind::Management(request), State::Sent { link, .. }))
+                if request.function == TmfFunction::TaskReassign =>
+            {
+                self.managing = None;
+                self.finish(id.slot(), Outcome::Answered);
+                self.reassigned(now, request, link, pdu.response_code);
+                self.next_management(now);
+            }
             Some((Kind::Management(request), State::Sent { cmd_sn, .. })) => {
                 self.managed(now, id.slot(), request, cmd_sn, pdu.response_code);
             }
@@ -402,106 +338,43 @@ impl Session {
         Ok(())
     }
 
-    /// The connection is logged out: the target closes it, and so do we.
+    /// A connection is logged out: the target closes it, and so do we; or one that was lost is cleaned
+    /// up.
     fn handle_logout_response(
         &mut self,
+        now: Instant,
         index: usize,
         pdu: &LogoutResponse,
     ) -> Result<(), ConnectionError> {
         self.consume_stat_sn(index, pdu.stat_sn.get())?;
-        if !self.end_own_request(pdu.itt.get(), |kind| matches!(kind, Kind::Logout { .. }))? {
+        let itt = pdu.itt.get();
+        let meant = self
+            .tasks
+            .find(TaskId::from_itt(itt))
+            .map(|task| task.kind.clone());
+        if !self.end_own_request(itt, |kind| matches!(kind, Kind::Logout { .. }))? {
             return Ok(());
         }
-        if let Some(connection) = self.connections.get_mut(index) {
-            connection.logged_out = true;
+        let Some(connection) = self.connections.get_mut(index) else {
+            return Ok(());
+        };
+        if let Some(Kind::Logout { reason, cid }) = meant
+            && reason != LogoutReason::CloseSession
+            && cid != connection.cid
+        {
+            self.cleaned_up(now, cid, Some(pdu.response_code), pdu.time2wait.get());
+            return Ok(());
         }
+        connection.logged_out = true;
         if matches!(self.phase, Phase::LoggingOut { .. }) {
             self.close();
             return Ok(());
         }
         self.announce(pdu.time2wait.get(), pdu.time2retain.get());
-        Err(ConnectionError::Announced(AsyncEvent::LogoutRequest.code()))
-    }
-
-    fn handle_async(
-        &mut self,
-        now: Instant,
-        index: usize,
-        pdu: &AsyncMessage,
-    ) -> Result<(), ConnectionError> {
-        self.consume_stat_sn(index, pdu.stat_sn.get())?;
-        let Some(connection) = self.connections.get(index) else {
-            return Ok(());
-        };
-        let event = pdu.event();
-        if event == Ok(AsyncEvent::Scsi) {
-            let sense = sense_data(&connection.collected);
-            self.events.push_back(Event::AsyncSense {
-                lun: pdu.lun,
-                sense,
-            });
-            return Ok(());
-        }
-        let parameters = [
-            pdu.parameter1.get(),
-            pdu.parameter2.get(),
-            pdu.parameter3.get(),
-        ];
-        self.events.push_back(Event::AsyncNotice {
-            event: pdu.event_code,
-            parameters,
-        });
-        match event {
-            Ok(AsyncEvent::LogoutRequest) => self.leave(now)?,
-            Ok(event @ (AsyncEvent::ConnectionDrop | AsyncEvent::SessionDrop)) => {
-                self.announce(pdu.parameter2.get(), pdu.parameter3.get());
-                return Err(ConnectionError::Announced(event.code()));
-            }
-            Ok(AsyncEvent::NegotiationRequest) => {
-                let pending = self.tasks.iter().any(|(_, t)| matches!(t.kind, Kind::Text));
-                if !pending && self.may_request() {
-                    if let Some(connection) = self.connections.get_mut(index) {
-                        connection.talk = Talk::default();
-                    }
-                    self.queue_immediate(now, Kind::Text);
-                }
-            }
-            Ok(AsyncEvent::TaskTermination) => self.handle_termination(now, index, pdu.lun),
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// The target ends all tasks of a logical unit (RFC 7143 §4.2.3.4, §11.9.1): their Data-Out stops,
-    /// an acknowledgement goes out, no response comes. Only where FastAbort was agreed on; elsewhere
-    /// the target may not say so, and the tasks are left to their answers.
-    fn handle_termination(&mut self, now: Instant, index: usize, lun: [u8; 8]) {
-        let agreed = |connection: &&mut Connection| connection.parameters.fast_abort;
-        let Some(connection) = self.connections.get_mut(index).filter(agreed) else {
-            return;
-        };
-        if connection.pongs.len() < MAX_PONGS {
-            connection.pongs.push_back(Pong { lun, ttt: NIL });
-        }
-        for &slot in self.sent_commands(Some(lun), None).iter().rev() {
-            self.end_or_repeat(now, slot, Outcome::Aborted);
-        }
-    }
-
-    /// The target wants us gone (asynchronous event 1): log out of the connection at once; the
-    /// session is made again after the pause that the logout response names.
-    fn leave(&mut self, now: Instant) -> Result<(), ConnectionError> {
-        if !self.may_request() {
-            return Ok(());
-        }
-        self.gate_open = false;
-        self.leaving = true;
-        let reason = LogoutReason::CloseConnection;
-        if self.queue_immediate(now, Kind::Logout { reason }) {
-            Ok(())
-        } else {
-            Err(ConnectionError::Announced(AsyncEvent::LogoutRequest.code()))
-        }
+        Err(match self.leaving {
+            true => ConnectionError::Announced(AsyncEvent::LogoutRequest.code()),
+            false => ConnectionError::LoggedOut,
+        })
     }
 
     fn handle_reject(
@@ -511,19 +384,23 @@ impl Session {
         pdu: &Reject,
     ) -> Result<(), ConnectionError> {
         self.consume_stat_sn(index, pdu.stat_sn.get())?;
-        let Some(connection) = self.connections.get(index) else {
+        let Some(connection) = self.connections.get_mut(index) else {
             return Ok(());
         };
         let Some(victim) = connection.collected.first_chunk::<48>().copied() else {
             return Err(PeerMisbehaved::RejectWithoutHeader.into());
         };
         let victim = BasicHeader::from_bhs(&victim);
+        if Opcode::try_from(victim.opcode) == Ok(Opcode::Snack) {
+            let (flags, itt) = (victim.flags, victim.itt.get());
+            return self.snack_rejected(flags, itt);
+        }
         let reason = pdu.reason_code;
         let id = TaskId::from_itt(victim.itt.get());
         let Some(task) = self.tasks.find(id).filter(|task| task.ended.is_none()) else {
             return Ok(());
         };
-        let State::Sent { cmd_sn, .. } = task.state else {
+        let State::Sent { cmd_sn, link } = task.state else {
             return Ok(());
         };
         // Only the rejection of the request itself ends a task; after that of a Data-Out a response
@@ -533,11 +410,22 @@ impl Session {
         }
         if pdu.reason().is_ok_and(RejectReason::may_resend) && victim.is_immediate() {
             task.state = State::Ready;
-            self.postponed.push_back(id.slot());
+            connection.postponed.push_back(id.slot());
             return Ok(());
         }
         let kind = task.kind.clone();
+        let is_damaged = pdu.reason() == Ok(RejectReason::DataDigestError);
+        if is_damaged && task.command().is_some() && self.resend_rejected(id, link) {
+            return Ok(());
+        }
         if let Kind::Management(request) = kind {
+            if request.function == TmfFunction::TaskReassign {
+                self.managing = None;
+                self.finish(id.slot(), Outcome::Answered);
+                self.reassigned(now, request, link, REJECTED);
+                self.next_management(now);
+                return Ok(());
+            }
             self.managed(now, id.slot(), request, cmd_sn, REJECTED);
             return Ok(());
         }
@@ -546,6 +434,12 @@ impl Session {
             Kind::Scsi(_) => self.plug(cmd_sn),
             Kind::Ping { plug: Some(plug) } if !self.window.is_acknowledged(plug) => {
                 Err(ConnectionError::WindowJammed)
+            }
+            Kind::Logout { reason, cid }
+                if reason != LogoutReason::CloseSession && self.index(cid) != Some(index) =>
+            {
+                self.cleaned_up(now, cid, None, 0);
+                Ok(())
             }
             Kind::Logout { .. } => self.leave_unheard(),
             _ => Ok(()),
@@ -571,7 +465,10 @@ impl Session {
             self.close();
             return Ok(());
         }
-        Err(ConnectionError::Announced(AsyncEvent::LogoutRequest.code()))
+        Err(match self.leaving {
+            true => ConnectionError::Announced(AsyncEvent::LogoutRequest.code()),
+            false => ConnectionError::LoggedOut,
+        })
     }
 }
 
@@ -596,26 +493,10 @@ impl Connection {
 }
 
 /// Sense data behind its two-byte length (RFC 7143 §11.4.7); a length beyond the segment is cut.
-fn sense_data(segment: &[u8]) -> Box<[u8]> {
+pub(super) fn sense_data(segment: &[u8]) -> Box<[u8]> {
     let Some((length, rest)) = segment.split_first_chunk::<2>() else {
         return Box::default();
     };
     let length = usize::from(u16::from_be_bytes(*length));
     rest.get(..length).unwrap_or(rest).into()
-}
-
-fn residual(overflow: bool, underflow: bool, count: u32) -> Residual {
-    match (overflow, underflow) {
-        (true, _) => Residual::Overflow(count),
-        (_, true) => Residual::Underflow(count),
-        _ => Residual::None,
-    }
-}
-
-/// Valid bytes: what came, but never more than the residual leaves.
-fn transferred(expected: u32, moved: u32, residual: Residual) -> u32 {
-    match residual {
-        Residual::Underflow(short) => moved.min(expected.saturating_sub(short)),
-        Residual::None | Residual::Overflow(_) => moved,
-    }
 }

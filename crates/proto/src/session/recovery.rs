@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::connection::Connection;
-use super::event::{Action, ConnectionError, Event, Outcome};
+use super::event::{Action, ConnectionError, Event, LoginRole, Outcome};
 use super::task::{Kind, State, Task};
 use super::{Hold, Session, Window};
 use crate::parameters::Parameters;
@@ -30,17 +30,19 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    fn pause(self, failures: u32) -> Duration {
+    pub(super) fn pause(self, failures: u32) -> Duration {
         let doublings = failures.saturating_sub(1).min(16);
         self.first.saturating_mul(1 << doublings).min(self.longest)
     }
 }
 
 /// What a login brought: the session's side of [`LoggedIn`](crate::login::LoggedIn).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Established {
     /// The connection's CID.
     pub cid: u16,
+    /// The session's TSIH.
+    pub tsih: u16,
     /// Target portal group tag, when the target said it.
     pub tpgt: Option<u16>,
     /// The parameters agreed on.
@@ -66,6 +68,17 @@ pub(super) enum Phase {
     },
     /// Logged in.
     Up { nexus: Nexus },
+    /// The last connection was lost, and the session waits for another under its CID, in which its
+    /// tasks go on (error recovery level 2).
+    Suspended {
+        nexus: Nexus,
+        cid: u16,
+        retry_at: Instant,
+        /// When the target has ended the tasks.
+        until: Instant,
+        failures: u32,
+        dialing: bool,
+    },
     /// A logout of the session was sent.
     LoggingOut { until: Instant },
     /// Logged out, or given up.
@@ -76,8 +89,8 @@ pub(super) enum Phase {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Nexus {
     tpgt: Option<u16>,
-    time2wait: Duration,
-    time2retain: Duration,
+    pub(super) time2wait: Duration,
+    pub(super) time2retain: Duration,
     since: Instant,
 }
 
@@ -92,8 +105,8 @@ pub(super) struct Ghost {
 /// What the target said about the next login: in an asynchronous message or a logout response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Announced {
-    wait: Duration,
-    retain: Duration,
+    pub(super) wait: Duration,
+    pub(super) retain: Duration,
 }
 
 /// The longest Time2Wait or Time2Retain that is believed, in seconds: what the keys of the login can
@@ -124,6 +137,14 @@ impl Phase {
                 ..
             } => Some(retry_at),
             Self::LoggingOut { until } => Some(until),
+            Self::Suspended {
+                until,
+                dialing: true,
+                ..
+            } => Some(until),
+            Self::Suspended {
+                retry_at, until, ..
+            } => Some(retry_at.min(until)),
             Self::Down { .. } | Self::Up { .. } | Self::Closed => None,
         }
     }
@@ -144,23 +165,37 @@ impl Session {
                 let failures = *failures;
                 self.actions.push_back(Action::Connect {
                     cid: LEADING_CID,
+                    login: LoginRole::Leading,
                     failures,
                 });
             }
             Phase::LoggingOut { until } if *until <= now => self.close(),
+            Phase::Suspended { .. } => self.suspended_timeout(now),
             _ => {}
         }
     }
 
-    /// The leading login succeeded: the session is up, with its gate closed.
+    /// A login succeeded. After the leading one the session is up, with its gate closed; any other adds
+    /// a connection to it, or takes the place of a lost one.
     pub fn handle_logged_in(&mut self, now: Instant, login: Established) {
-        if !matches!(self.phase, Phase::Down { .. }) {
-            self.actions.push_back(Action::Disconnect {
+        let same_session = login.tsih == self.tsih;
+        match self.phase {
+            Phase::Down { .. } => self.begin(now, login),
+            Phase::Up { .. } if same_session && self.is_joining(login.cid) => self.join(now, login),
+            Phase::Suspended { nexus, cid, .. } if same_session && cid == login.cid => {
+                self.resume(now, login, nexus);
+            }
+            _ => self.actions.push_back(Action::Disconnect {
                 cid: login.cid,
                 after_logout: false,
-            });
-            return;
+            }),
         }
+    }
+
+    fn begin(&mut self, now: Instant, login: Established) {
+        self.tsih = login.tsih;
+        self.agreed_level = login.parameters.error_recovery_level;
+        self.join_refused = false;
         self.window = Window::new(login.cmd_sn, login.exp_cmd_sn, login.max_cmd_sn);
         let nexus = Nexus {
             tpgt: login.tpgt,
@@ -174,7 +209,7 @@ impl Session {
         self.ghosts
             .retain(|ghost| ghost.tpgt.is_none() || ghost.tpgt != nexus.tpgt);
         let again = std::mem::replace(&mut self.was_up, true);
-        let connection = Connection::new(login.cid, login.parameters, login.exp_stat_sn, now);
+        let connection = self.connection(now, login);
         self.connections.push(connection);
         self.phase = Phase::Up { nexus };
         self.gate_open = false;
@@ -183,9 +218,10 @@ impl Session {
         self.counters.reconnects += u64::from(again);
         self.events.push_back(Event::Up { again });
         self.next_management(now);
+        self.plan_joins(now);
     }
 
-    /// An attempt to connect or log in failed; another follows after a pause.
+    /// A leading login failed, or the attempt to connect for it; another follows after a pause.
     pub fn handle_login_failed(&mut self, now: Instant) {
         if let Phase::Down {
             retry_at,
@@ -200,23 +236,23 @@ impl Session {
         }
     }
 
-    /// A connection is gone, or must be: at error recovery level 0 the whole session is made anew.
-    /// Commands that may be replayed wait for it, all others end.
-    pub fn handle_connection_lost(&mut self, now: Instant, cid: u16, error: ConnectionError) {
-        if self.index(cid).is_none() {
-            return;
-        }
-        self.counters.lost(&error);
+    /// The whole session is made anew (RFC 7143 §7.1.4.4). Commands that may be replayed wait for it, all
+    /// others end.
+    pub(super) fn lose_session(&mut self, now: Instant, error: ConnectionError) {
         for connection in self.connections.drain(..) {
             self.actions.push_back(connection.disconnect());
         }
+        self.cancel_joins();
+        self.cleanups.clear();
         let announced = self.announced.take();
         self.gate_open = false;
         self.managing = None;
+        self.acknowledges_at_once = false;
         match self.phase {
-            Phase::Up { nexus } => {
+            Phase::Up { nexus } | Phase::Suspended { nexus, .. } => {
                 self.outage_since.get_or_insert(now);
                 let retry_at = now + self.pause_after(now, nexus, announced);
+                self.cancel_resumption();
                 self.phase = Phase::Down {
                     retry_at,
                     failures: 0,
@@ -232,6 +268,19 @@ impl Session {
             }
             Phase::LoggingOut { .. } => self.close(),
             Phase::Down { .. } | Phase::Closed => {}
+        }
+    }
+
+    /// A login that was to take the place of the last connection is of no use any more.
+    fn cancel_resumption(&mut self) {
+        if let Phase::Suspended {
+            cid, dialing: true, ..
+        } = self.phase
+        {
+            self.actions.push_back(Action::Disconnect {
+                cid,
+                after_logout: false,
+            });
         }
     }
 
@@ -256,6 +305,10 @@ impl Session {
         announced: Option<Announced>,
     ) -> Duration {
         let backoff = self.config.backoff;
+        // What was waited for in vain has been waited for.
+        if matches!(self.phase, Phase::Suspended { .. }) {
+            return Duration::ZERO;
+        }
         let wait = announced.map_or(nexus.time2wait, |announced| announced.wait);
         if now.saturating_duration_since(nexus.since) >= backoff.longest {
             self.short_lives = 0;
@@ -297,9 +350,9 @@ impl Session {
     /// All tasks of the lost nexus: replayed later, or ended. Says whether there were commands that
     /// the target may still be working on.
     fn interrupt(&mut self, now: Instant) -> bool {
-        self.immediate.clear();
-        self.postponed.clear();
         self.plugs.clear();
+        self.retries.clear();
+        self.reassign.clear();
         let batched: Vec<(u16, Option<Outcome>)> = self
             .tasks
             .iter()
@@ -345,7 +398,7 @@ impl Session {
 
     /// Ends what waits for a session that has been gone for too long; urgent commands only while
     /// they cannot leave either.
-    fn fail_held(&mut self) {
+    pub(super) fn fail_held(&mut self) {
         while let Some(slot) = self.ready.pop_front() {
             self.finish(slot, Outcome::Disconnected);
         }
@@ -409,19 +462,22 @@ impl Session {
         if interval.is_zero() || !self.may_request() {
             return;
         }
-        let mut dead = None;
-        let mut pings = 0;
-        for connection in self.connections.iter_mut().filter(|c| c.check_at <= now) {
+        let mut dead = Vec::new();
+        let mut pings = Vec::new();
+        for (index, connection) in self.connections.iter_mut().enumerate() {
+            if connection.check_at > now {
+                continue;
+            }
             let heard = connection.last_heard;
             match connection.ping {
                 Some(sent) if heard < sent && now >= sent + patience => {
-                    dead = Some((connection.cid, now - heard));
+                    dead.push((connection.cid, now - heard));
                 }
                 Some(sent) if heard < sent => connection.check_at = sent + patience,
                 _ if now >= heard + interval => {
                     connection.ping = Some(now);
                     connection.check_at = now + patience;
-                    pings += 1;
+                    pings.push((index, connection.link));
                 }
                 _ => {
                     connection.ping = None;
@@ -429,26 +485,33 @@ impl Session {
                 }
             }
         }
-        if let Some((cid, silence)) = dead {
-            self.handle_connection_lost(now, cid, ConnectionError::Silent(silence));
-            return;
-        }
         // A target that talks but never answers pings has one of them open, not ever more.
-        if pings > 0 && !self.tasks.iter().any(|(_, task)| task.is_ping()) {
-            self.queue_immediate(now, Kind::Ping { plug: None });
+        for (index, link) in pings {
+            let is_open = |task: &Task| task.is_ping() && task.home == link;
+            if !self.tasks.iter().any(|(_, task)| is_open(task)) {
+                self.queue_immediate(now, index, Kind::Ping { plug: None });
+            }
+        }
+        for (cid, silence) in dead {
+            self.handle_connection_lost(now, cid, ConnectionError::Silent(silence));
         }
     }
 
-    /// Queues a request of our own that goes out at once; `false` when there is no slot for it.
-    pub(super) fn queue_immediate(&mut self, now: Instant, kind: Kind) -> bool {
+    /// Queues a request of our own that goes out at once on a connection; `false` when there is no slot
+    /// for it.
+    pub(super) fn queue_immediate(&mut self, now: Instant, index: usize, kind: Kind) -> bool {
         let mut task = Task::new(0, kind, now);
         if !matches!(task.kind, Kind::Ping { .. }) {
             task.deadline = Some(now + self.config.management_timeout);
         }
+        let Some(connection) = self.connections.get_mut(index) else {
+            return false;
+        };
+        task.home = connection.link;
         let Some(id) = self.tasks.insert(task) else {
             return false;
         };
-        self.immediate.push_back(id.slot());
+        connection.immediate.push_back(id.slot());
         self.watch(now);
         true
     }
@@ -460,15 +523,17 @@ impl Session {
             Phase::Up { .. } => {
                 let until = now + self.config.management_timeout;
                 self.phase = Phase::LoggingOut { until };
-                let reason = LogoutReason::CloseSession;
+                let (reason, cid) = (LogoutReason::CloseSession, 0);
+                let carrier = self.connections.iter().position(Connection::is_usable);
+                let logout = Kind::Logout { reason, cid };
                 // If the target asked for a logout just now, one is under way already.
                 if !std::mem::replace(&mut self.leaving, true)
-                    && !self.queue_immediate(now, Kind::Logout { reason })
+                    && !self.queue_immediate(now, carrier.unwrap_or(0), logout)
                 {
                     self.close();
                 }
             }
-            Phase::Down { .. } => self.close(),
+            Phase::Down { .. } | Phase::Suspended { .. } => self.close(),
             Phase::LoggingOut { .. } | Phase::Closed => {}
         }
     }
@@ -481,6 +546,9 @@ impl Session {
         for connection in self.connections.drain(..) {
             self.actions.push_back(connection.disconnect());
         }
+        self.cancel_joins();
+        self.cancel_resumption();
+        self.cleanups.clear();
         self.phase = Phase::Closed;
         self.gate_open = false;
         self.outage_since = None;
@@ -490,8 +558,8 @@ impl Session {
         for queue in [
             &mut self.ready,
             &mut self.urgent,
-            &mut self.immediate,
-            &mut self.postponed,
+            &mut self.retries,
+            &mut self.reassign,
         ] {
             queue.clear();
         }

@@ -2,8 +2,10 @@
 
 use std::time::Instant;
 
-use super::connection::{Burst, Connection};
+use super::connection::{Burst, Connection, Reply};
 use super::event::Outcome;
+use super::extended::Extended;
+use super::reassign::reserved_lun;
 use super::task::{Kind, State, Task, TaskId};
 use super::transmit::{Payload, TaskBuffers, Transmit};
 use super::{Command, Direction, Management, Session};
@@ -28,46 +30,62 @@ impl Session {
         let Some(index) = self.index(cid) else {
             return false;
         };
+        if self.connections.len() > 1 {
+            self.weigh();
+        }
         while out.has_room()
-            && (self.send_pong(index, out)
+            && (self.send_reply(index, out)
                 || self.send_immediate(now, index, out)
                 || self.send_burst(index, buffers, out)
                 || self.send_command(now, index, buffers, out))
         {}
+        let Some(connection) = self.connections.get_mut(index) else {
+            return false;
+        };
+        out.link = connection.link;
         for slot in out.referenced() {
             if let Some(task) = self.tasks.get_mut(slot) {
                 task.in_batch += 1;
+                connection.batched.push(slot);
             }
         }
-        !out.is_empty()
+        connection.writing = !out.is_empty();
+        connection.writing
     }
 
-    /// The batch is written completely: tasks that ended meanwhile are given back.
+    /// The batch is written completely, or its connection is gone and it goes nowhere: tasks that ended meanwhile are given back.
     pub fn transmit_done(&mut self, batch: &mut Transmit) {
         let (bytes, pdus) = batch.size();
         self.counters.wire_bytes_sent += bytes as u64;
         self.counters.pdus_sent += u64::from(pdus);
-        for slot in batch.referenced() {
-            let Some(task) = self.tasks.get_mut(slot) else {
-                continue;
-            };
-            task.in_batch = task.in_batch.saturating_sub(1);
-            if task.in_batch == 0
-                && let Some(outcome) = task.ended.take()
-            {
-                self.finish(slot, outcome);
+        let link = batch.link;
+        if let Some(connection) = self.connections.iter_mut().find(|c| c.link == link) {
+            connection.writing = false;
+            connection.batched.clear();
+            connection.traffic.bytes_sent += bytes as u64;
+            connection.traffic.pdus_sent += u64::from(pdus);
+            for slot in batch.referenced() {
+                self.unreference(slot);
             }
         }
         batch.clear();
     }
 
-    fn send_pong(&mut self, index: usize, out: &mut Transmit) -> bool {
+    fn send_reply(&mut self, index: usize, out: &mut Transmit) -> bool {
         let cmd_sn = self.window.current();
         let Some(connection) = self.connections.get_mut(index) else {
             return false;
         };
-        let Some(pong) = connection.pongs.pop_front() else {
+        let Some(reply) = connection.replies.pop_front() else {
             return false;
+        };
+        let pong = match reply {
+            Reply::Pong(pong) => pong,
+            Reply::Snack(mut snack) => {
+                snack.exp_stat_sn = connection.exp_stat_sn.into();
+                out.push(connection.digests, &mut snack, &[]);
+                return true;
+            }
         };
         let mut pdu = NopOut::default();
         pdu.lun = pong.lun;
@@ -80,7 +98,16 @@ impl Session {
 
     /// Management, pings, text and logout: immediate, so they need no window.
     fn send_immediate(&mut self, now: Instant, index: usize, out: &mut Transmit) -> bool {
-        let Some(slot) = self.immediate.pop_front().or_else(|| self.next_plug(now)) else {
+        let Some(connection) = self.connections.get_mut(index) else {
+            return false;
+        };
+        if connection.immediate.is_empty() && self.plugs.is_empty() {
+            return false;
+        }
+        let (link, usable) = (connection.link, connection.is_usable());
+        let queued = connection.immediate.pop_front();
+        let plug = |session: &mut Self| usable.then(|| session.next_plug(now, link)).flatten();
+        let Some(slot) = queued.or_else(|| plug(self)) else {
             return false;
         };
         let id = self.tasks.id(slot);
@@ -92,7 +119,7 @@ impl Session {
             return false;
         };
         task.state = State::Sent {
-            cid: connection.cid,
+            link: connection.link,
             cmd_sn,
         };
         // A request that goes out once more has no more time for it.
@@ -103,15 +130,15 @@ impl Session {
             Kind::Management(request) => self.send_management(now, index, id, request, out),
             Kind::Ping { plug } => send_ping(connection, id, cmd_sn, plug, out),
             Kind::Text => send_text(connection, id, cmd_sn, out),
-            Kind::Logout { reason } => send_logout(connection, id, cmd_sn, reason, out),
+            Kind::Logout { reason, cid } => self.send_logout(index, id, reason, cid, out),
             Kind::Scsi(_) => {}
         }
         true
     }
 
     /// Makes a ping that fills in the next CmdSN of a rejected command, if there is a slot for it.
-    fn next_plug(&mut self, now: Instant) -> Option<u16> {
-        if !self.may_request() {
+    fn next_plug(&mut self, now: Instant, link: u16) -> Option<u16> {
+        if self.plugs.is_empty() || !self.may_request() {
             return None;
         }
         while self
@@ -122,6 +149,7 @@ impl Session {
         let plug = self.plugs.pop_front()?;
         let mut task = Task::new(0, Kind::Ping { plug: Some(plug) }, now);
         task.deadline = now.checked_add(self.config.management_timeout);
+        task.home = link;
         let Some(id) = self.tasks.insert(task) else {
             self.plugs.push_front(plug);
             return None;
@@ -139,13 +167,7 @@ impl Session {
         out: &mut Transmit,
     ) {
         let cmd_sn = self.window.current();
-        let mut lun = request.lun;
-        if matches!(
-            request.function,
-            TmfFunction::TargetWarmReset | TmfFunction::TargetColdReset
-        ) {
-            lun = NO_LUN;
-        }
+        let lun = reserved_lun(request.function).unwrap_or(request.lun);
         let mut pdu = TaskManagementRequest::new(id.itt(), request.function, lun);
         pdu.set_immediate(true);
         if let Some(referenced) = request.referenced() {
@@ -156,9 +178,13 @@ impl Session {
                 self.next_management(now);
                 return;
             };
-            pdu.lun = task_lun;
+            pdu.lun = reserved_lun(request.function).unwrap_or(task_lun);
             pdu.referenced_task_tag = referenced.itt().into();
-            pdu.ref_cmd_sn = task_sn.0.into();
+            if request.function == TmfFunction::TaskReassign {
+                pdu.exp_data_sn = self.data_to_resume(referenced).into();
+            } else {
+                pdu.ref_cmd_sn = task_sn.0.into();
+            }
         }
         pdu.cmd_sn = cmd_sn.0.into();
         let Some(connection) = self.connections.get(index) else {
@@ -167,6 +193,9 @@ impl Session {
         pdu.exp_stat_sn = connection.exp_stat_sn.into();
         out.push(connection.digests, &mut pdu, &[]);
         self.counters.management_functions += 1;
+        if request.ends_groups() {
+            self.begin_group_function(index, &request);
+        }
     }
 
     /// One Data-Out PDU of the oldest burst.
@@ -185,7 +214,7 @@ impl Session {
         let alive = self
             .tasks
             .find(burst.task)
-            .filter(|task| task.ended.is_none() && task.is_sent_on(connection.cid));
+            .filter(|task| task.ended.is_none() && task.is_sent_on(connection.link));
         let Some(task) = alive else {
             connection.bursts.pop_front();
             return true;
@@ -240,12 +269,7 @@ impl Session {
         buffers: &B,
         out: &mut Transmit,
     ) -> bool {
-        if !self.window.is_open() || !self.may_request() {
-            return false;
-        }
-        let gated = !self.commands_may_leave();
-        let next = self.next_urgent();
-        let Some(slot) = next.or_else(|| if gated { None } else { self.ready.pop_front() }) else {
+        let Some((slot, numbered)) = self.next_command(index) else {
             return false;
         };
         let id = self.tasks.id(slot);
@@ -257,15 +281,97 @@ impl Session {
         let Kind::Scsi(command) = &task.kind else {
             return true;
         };
-        let cmd_sn = self.window.take();
+        let cmd_sn = numbered.unwrap_or_else(|| self.window.take());
         task.state = State::Sent {
-            cid: connection.cid,
+            link: connection.link,
             cmd_sn,
         };
         task.deadline = now.checked_add(command.timeout);
-        push_command(connection, id, cmd_sn, command, buffers, out);
+        let extended = task.extended();
+        push_command(connection, (id, cmd_sn), command, extended, buffers, out);
+        connection.traffic.commands += 1;
         self.counters.commands += 1;
         true
+    }
+
+    /// The command that this connection sends next, and its number if it has one.
+    #[inline]
+    fn next_command(&mut self, index: usize) -> Option<(u16, Option<Serial>)> {
+        if !self.may_request() {
+            return None;
+        }
+        if !self.retries.is_empty()
+            && let Some((slot, cmd_sn)) = self.next_retry(index)
+        {
+            return Some((slot, Some(cmd_sn)));
+        }
+        if !self.window.is_open() || !self.may_take(index) {
+            return None;
+        }
+        let gated = !self.commands_may_leave();
+        let next = self.next_urgent();
+        let next = next.or_else(|| if gated { None } else { self.ready.pop_front() });
+        next.map(|slot| (slot, None))
+    }
+
+    /// The connection takes new commands now: alone always, and among several when it is its turn.
+    #[inline]
+    fn may_take(&mut self, index: usize) -> bool {
+        if !self
+            .connections
+            .get(index)
+            .is_some_and(Connection::is_usable)
+        {
+            return false;
+        }
+        // A turn is not used up by a command that is not there.
+        self.connections.len() == 1
+            || ((!self.urgent.is_empty() || !self.ready.is_empty()) && self.takes(index))
+    }
+
+    /// A command that goes out again with the number it has, which lies in the window
+    /// (RFC 7143 §7.2.1): one that is allegiant to no connection, or to this one.
+    #[cold]
+    fn next_retry(&mut self, index: usize) -> Option<(u16, Serial)> {
+        let connection = self.connections.get(index).filter(|c| c.is_usable())?;
+        let (tasks, link) = (&self.tasks, connection.link);
+        loop {
+            let may_go = |task: &Task| task.home == 0 || task.home == link;
+            let at = self
+                .retries
+                .iter()
+                .position(|&slot| tasks.get(slot).is_none_or(may_go))?;
+            let slot = self.retries.remove(at)?;
+            if let Some(State::Numbered { cmd_sn }) = tasks.get(slot).map(|task| task.state) {
+                return Some((slot, cmd_sn));
+            }
+        }
+    }
+
+    /// A logout: of the session, of this connection, or of one that is lost, whose last ExpStatSN it
+    /// then carries (RFC 7143 §11.14.4).
+    fn send_logout(
+        &mut self,
+        index: usize,
+        id: TaskId,
+        reason: LogoutReason,
+        cid: u16,
+        out: &mut Transmit,
+    ) {
+        let lost = self.cleanups.iter().find(|cleanup| cleanup.cid == cid);
+        let lost = lost.filter(|_| reason != LogoutReason::CloseSession);
+        let Some(connection) = self.connections.get_mut(index) else {
+            return;
+        };
+        let exp_stat_sn = match lost {
+            Some(lost) if connection.cid != cid => lost.gone.exp_stat_sn,
+            _ => connection.exp_stat_sn,
+        };
+        let mut pdu = LogoutRequest::new(id.itt(), reason, cid);
+        pdu.set_immediate(true);
+        pdu.cmd_sn = self.window.current().0.into();
+        pdu.exp_stat_sn = exp_stat_sn.into();
+        out.push(connection.digests, &mut pdu, &[]);
     }
 }
 
@@ -277,17 +383,21 @@ fn segment_limit(max_send_data_segment: u32) -> u32 {
 
 /// A SCSI Command PDU with its immediate data; queues its unsolicited Data-Out (RFC 7143 §11.3,
 /// §13.10, §13.11).
+#[inline]
 fn push_command<B: TaskBuffers>(
     connection: &mut Connection,
-    id: TaskId,
-    cmd_sn: Serial,
+    (id, cmd_sn): (TaskId, Serial),
     command: &Command,
+    extended: Option<&Extended>,
     buffers: &B,
     out: &mut Transmit,
 ) {
     let (direction, edtl) = match command.direction {
         Direction::None => (DataDirection::None, 0),
         Direction::Read(length) => (DataDirection::Read, length),
+        Direction::Write(length) if extended.is_some_and(Extended::reads) => {
+            (DataDirection::Bidirectional, length)
+        }
         Direction::Write(length) => (DataDirection::Write, length),
     };
     let mut pdu = ScsiCommand::new(id.itt(), command.lun, direction, edtl, command.cdb);
@@ -312,7 +422,11 @@ fn push_command<B: TaskBuffers>(
         offset: 0,
         len: immediate as usize,
     };
-    out.push_payload(connection.digests, &mut pdu, payload, buffers);
+    let digests = connection.digests;
+    match extended {
+        None => out.push_payload(digests, &mut pdu, payload, buffers),
+        Some(more) => out.push_extended(digests, &mut pdu, more.headers(), payload, buffers),
+    }
     if more_unsolicited {
         connection.bursts.push_back(Burst {
             task: id,
@@ -347,25 +461,6 @@ fn send_text(connection: &Connection, id: TaskId, cmd_sn: Serial, out: &mut Tran
     pdu.cmd_sn = cmd_sn.0.into();
     pdu.exp_stat_sn = connection.exp_stat_sn.into();
     out.push(connection.digests, &mut pdu, &connection.talk.answers);
-}
-
-fn send_logout(
-    connection: &Connection,
-    id: TaskId,
-    cmd_sn: Serial,
-    reason: LogoutReason,
-    out: &mut Transmit,
-) {
-    let cid = if reason == LogoutReason::CloseSession {
-        0
-    } else {
-        connection.cid
-    };
-    let mut pdu = LogoutRequest::new(id.itt(), reason, cid);
-    pdu.set_immediate(true);
-    pdu.cmd_sn = cmd_sn.0.into();
-    pdu.exp_stat_sn = connection.exp_stat_sn.into();
-    out.push(connection.digests, &mut pdu, &[]);
 }
 
 impl Task {

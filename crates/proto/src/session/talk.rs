@@ -116,19 +116,19 @@ impl Session {
         else {
             return Ok(self.late(itt)?);
         };
-        if !matches!(task.kind, Kind::Text) || task.state == State::Ready {
+        if !matches!(task.kind, Kind::Text) || !task.is_sent_on(connection.link) {
             return Err(PeerMisbehaved::WrongTask(itt).into());
         }
         connection.talk.take(pdu, &connection.collected)?;
         if pdu.is_final() {
             connection.end_talk();
             self.finish(id.slot(), Outcome::Answered);
-        } else if self.leaving {
+        } else if self.leaving || !connection.is_usable() {
             // No request may follow a logout (§11.14).
             self.finish(id.slot(), Outcome::Interrupted);
         } else {
             task.state = State::Ready;
-            self.immediate.push_back(id.slot());
+            connection.immediate.push_back(id.slot());
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::event::Outcome;
+use super::gaps::Recovery;
 use super::{Command, Direction, Management};
 use crate::pdu::{LogoutReason, Opcode};
 use crate::serial::Serial;
@@ -11,10 +12,11 @@ use crate::serial::Serial;
 /// 0xffffffff (RFC 7143 §11.2.1.8).
 pub const MAX_TASKS: u16 = 0x7fff;
 
-/// Slots beyond those of the commands, for the session's own requests: one management function, one
-/// ping, one text request, one logout, and some that fill in the CmdSN of rejected commands. So a
-/// table full of commands that hang can still be aborted, and a full session logged out.
-pub(super) const OWN_SLOTS: u16 = 16;
+/// Slots beyond those of the commands, for the session's own requests: one management function; one
+/// ping, one text request and one logout of each connection; and some that fill in the CmdSN of
+/// rejected commands. So a table full of commands that hang can still be aborted, and a full session
+/// logged out.
+pub(super) const OWN_SLOTS: u16 = 16 + 3 * super::members::MAX_CONNECTIONS;
 
 /// Slots beyond those of the other commands, for urgent ones: the commands of a lost connection fill
 /// the table until the gate opens, and it opens only after urgent commands were answered.
@@ -66,8 +68,11 @@ pub(super) enum Kind {
     },
     /// The empty text request that answers asynchronous event 4.
     Text,
+    /// `cid` names the connection that is meant, which may be another than the one it travels on; it
+    /// is of no meaning where the session is meant.
     Logout {
         reason: LogoutReason,
+        cid: u16,
     },
 }
 
@@ -76,8 +81,11 @@ pub(super) enum Kind {
 pub(super) enum State {
     /// Waits to be sent.
     Ready,
-    /// Sent; allegiant to this connection.
-    Sent { cid: u16, cmd_sn: Serial },
+    /// Sent; allegiant to this connection, which may be lost.
+    Sent { link: u16, cmd_sn: Serial },
+    /// Waits to be sent again under the number it has, which the target has not taken
+    /// (RFC 7143 §7.2.1).
+    Numbered { cmd_sn: Serial },
 }
 
 /// Why a sent task is being ended before its answer.
@@ -88,6 +96,8 @@ pub(super) enum Ending {
     TimedOut,
     /// The caller asked for it.
     Cancelled,
+    /// The target could not go on with it after the loss of its connection.
+    Orphaned,
 }
 
 #[derive(Debug)]
@@ -112,10 +122,14 @@ pub(super) struct Task {
     pub(super) withdrawn: bool,
     /// A request of our own that has been sent once.
     pub(super) was_sent: bool,
+    /// The connection that a request of our own is for.
+    pub(super) home: u16,
     /// References of the batches being written to this task's buffer.
     pub(super) in_batch: u16,
     /// It has ended, but a batch still refers to its buffer.
     pub(super) ended: Option<Outcome>,
+    /// What it needs beyond others, or since something of it was lost: most tasks never do.
+    pub(super) recovery: Option<Box<Recovery>>,
 }
 
 impl Task {
@@ -133,8 +147,10 @@ impl Task {
             open_r2ts: 0,
             withdrawn: false,
             was_sent: false,
+            home: 0,
             in_batch: 0,
             ended: None,
+            recovery: None,
         }
     }
 
@@ -148,6 +164,22 @@ impl Task {
         self.next_data_sn = 0;
         self.data_pdus = 0;
         self.open_r2ts = 0;
+        if self.recovery.is_some() {
+            self.forget_recovery();
+        }
+    }
+
+    /// Makes it as if it had never been sent, but for its number.
+    pub(super) fn renumber(&mut self, cmd_sn: Serial) {
+        self.rewind();
+        self.home = 0;
+        self.state = State::Numbered { cmd_sn };
+    }
+
+    /// It is the logout of the connection with this CID.
+    pub(super) fn is_logout_of(&self, cid: u16) -> bool {
+        matches!(self.kind, Kind::Logout { reason, cid: of }
+            if of == cid && reason != LogoutReason::CloseSession)
     }
 
     pub(super) fn command(&self) -> Option<&Command> {
@@ -158,14 +190,17 @@ impl Task {
     }
 
     pub(super) fn is_read(&self) -> bool {
-        self.command()
-            .is_some_and(|command| matches!(command.direction, Direction::Read(_)))
+        match self.command().map(|command| command.direction) {
+            Some(Direction::Read(_)) => true,
+            _ => self.is_bidirectional(),
+        }
     }
 
-    /// Expected data transfer length of a read, 0 for all else.
+    /// Expected length of what it reads, 0 if it does not.
     pub(super) fn read_length(&self) -> u32 {
         match self.command().map(|command| command.direction) {
             Some(Direction::Read(length)) => length,
+            _ if self.recovery.is_some() => self.bidi_read_length().unwrap_or(0),
             _ => 0,
         }
     }
@@ -190,8 +225,16 @@ impl Task {
         Opcode::try_from(opcode) == Ok(own)
     }
 
-    pub(super) fn is_sent_on(&self, cid: u16) -> bool {
-        matches!(self.state, State::Sent { cid: on, .. } if on == cid)
+    pub(super) fn is_sent_on(&self, link: u16) -> bool {
+        matches!(self.state, State::Sent { link: on, .. } if on == link)
+    }
+
+    /// Its CmdSN, if it has one.
+    pub(super) fn cmd_sn(&self) -> Option<Serial> {
+        match self.state {
+            State::Ready => None,
+            State::Sent { cmd_sn, .. } | State::Numbered { cmd_sn } => Some(cmd_sn),
+        }
     }
 }
 
@@ -305,9 +348,11 @@ impl Table {
         })
     }
 
-    /// Takes the task out. The slot stays taken until it is [`release`](Self::release)d.
-    pub(super) fn remove(&mut self, slot: u16) -> Option<Task> {
-        self.entries.get_mut(usize::from(slot))?.task.take()
+    /// Drops the task. The slot stays taken until it is [`release`](Self::release)d.
+    pub(super) fn vacate(&mut self, slot: u16) {
+        if let Some(entry) = self.entries.get_mut(usize::from(slot)) {
+            entry.task = None;
+        }
     }
 
     /// Lets an emptied slot be used again.
@@ -321,6 +366,10 @@ impl Table {
             slots.taken = slots.taken.saturating_sub(1);
             self.free.push(slot);
         }
+    }
+
+    pub(super) fn get(&self, slot: u16) -> Option<&Task> {
+        self.entries.get(usize::from(slot))?.task.as_ref()
     }
 
     pub(super) fn get_mut(&mut self, slot: u16) -> Option<&mut Task> {
@@ -407,7 +456,7 @@ mod tests {
         assert!(table.insert(ping()).is_none());
         let commands: Vec<_> = (0..3).map(|_| table.insert(command()).unwrap()).collect();
         assert!(table.is_full() && table.insert(command()).is_none());
-        table.remove(commands[1].slot());
+        table.vacate(commands[1].slot());
         assert!(table.is_full(), "not released");
         table.release(commands[1].slot());
         assert!(!table.is_full() && table.insert(ping()).is_none());
@@ -419,7 +468,7 @@ mod tests {
         let mut table = Table::new(1);
         let first = table.insert(command()).unwrap();
         assert!(table.insert(command()).is_none(), "full");
-        table.remove(first.slot());
+        table.vacate(first.slot());
         assert!(table.insert(command()).is_none(), "not released");
         table.release(first.slot());
         let second = table.insert(command()).unwrap();
@@ -436,7 +485,7 @@ mod tests {
             let id = table.insert(ping()).unwrap();
             assert_ne!(id.itt(), 0xffff_ffff);
             assert!(seen.insert(id.itt()));
-            table.remove(id.slot());
+            table.vacate(id.slot());
             table.release(id.slot());
         }
     }

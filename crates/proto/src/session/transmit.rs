@@ -61,6 +61,8 @@ pub struct Transmit {
     partial: usize,
     bytes: usize,
     pdus: u32,
+    /// The connection it is for.
+    pub(super) link: u16,
 }
 
 impl Transmit {
@@ -152,17 +154,50 @@ impl Transmit {
         payload: Payload,
         buffers: &B,
     ) {
-        let Payload { slot, offset, len } = payload;
-        self.push_header(digests, pdu, len);
-        if len > 0 {
-            self.segments.push(Segment::Payload { slot, offset, len });
-            self.bytes += len;
-            let data = buffers
-                .outgoing(slot)
-                .get(offset..offset + len)
-                .unwrap_or_default();
-            self.push_trailer(digests, data);
+        self.push_header(digests, pdu, payload.len);
+        self.push_segment(digests, payload, buffers);
+    }
+
+    /// Like [`push_payload`](Self::push_payload), with additional headers, which the header digest covers
+    /// too (RFC 7143 §11.2.2, §11.2.3).
+    #[cold]
+    pub(super) fn push_extended<P: Pdu, B: TaskBuffers>(
+        &mut self,
+        digests: Digests,
+        pdu: &mut P,
+        headers: &[u8],
+        payload: Payload,
+        buffers: &B,
+    ) {
+        pdu.set_total_ahs_length(headers.len());
+        let without = Digests {
+            header: false,
+            ..digests
+        };
+        self.push_header(without, pdu, payload.len);
+        self.push_arena(headers);
+        if digests.header {
+            let mut digest = Digest::new();
+            digest.update(pdu.as_bhs());
+            digest.update(headers);
+            self.push_arena(&digest.finish());
         }
+        self.push_segment(digests, payload, buffers);
+    }
+
+    #[inline]
+    fn push_segment<B: TaskBuffers>(&mut self, digests: Digests, payload: Payload, buffers: &B) {
+        let Payload { slot, offset, len } = payload;
+        if len == 0 {
+            return;
+        }
+        self.segments.push(Segment::Payload { slot, offset, len });
+        self.bytes += len;
+        let data = buffers
+            .outgoing(slot)
+            .get(offset..offset + len)
+            .unwrap_or_default();
+        self.push_trailer(digests, data);
     }
 
     fn push_header<P: Pdu>(&mut self, digests: Digests, pdu: &mut P, data_len: usize) {

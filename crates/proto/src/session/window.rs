@@ -37,6 +37,11 @@ impl Window {
         taken
     }
 
+    /// The first number that was used and that the target has not taken.
+    pub(super) fn first_unacknowledged(&self) -> Option<Serial> {
+        (self.exp_cmd_sn < self.cmd_sn).then_some(self.exp_cmd_sn)
+    }
+
     /// The target has taken the request with this number, or one in its place.
     pub(super) fn is_acknowledged(&self, cmd_sn: Serial) -> bool {
         cmd_sn < self.exp_cmd_sn

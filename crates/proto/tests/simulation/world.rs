@@ -125,6 +125,7 @@ impl World {
                 first: Duration::from_millis(100),
                 longest: Duration::from_secs(2),
             },
+            ..SessionConfig::default()
         };
         if trace {
             println!("{config:?}\n{parameters:?}\n{faults:?}");
@@ -468,6 +469,7 @@ impl World {
         let (cmd_sn, max_cmd_sn, stat_sn) = self.target.login(self.now, self.group, id);
         let login = Established {
             cid: 0,
+            tsih: 1,
             tpgt: Some(self.group),
             parameters: self.parameters.clone(),
             cmd_sn: Serial(cmd_sn),

@@ -132,6 +132,7 @@ impl Bench {
         }
         let login = Established {
             cid: 0,
+            tsih: 0,
             tpgt,
             parameters: self.parameters.clone(),
             cmd_sn: Serial(self.exp_cmd_sn),
@@ -237,7 +238,7 @@ impl Bench {
     pub(super) fn drain(&mut self) {
         while let Some(action) = self.session.poll_action() {
             match action {
-                Action::Connect { cid, failures } => {
+                Action::Connect { cid, failures, .. } => {
                     assert_eq!(cid, 0);
                     self.connects.push_back(failures);
                 }

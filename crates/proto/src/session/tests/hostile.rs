@@ -54,10 +54,16 @@ fn each_offence_has_a_test() {
                 "stuck::a_window_that_stays_closed_without_a_cause_costs_the_connection"
             }
             // Both are reasons of the driver, which the session only passes on.
+            C::LoggedOut => "connections::a_connection_can_be_added_and_removed_while_commands_run",
+            C::CleanupFailed => {
+                "connections::a_cleanup_that_fails_is_tried_again_and_then_costs_the_session"
+            }
+            C::NotSentAgain => "snack::a_status_that_is_never_sent_again_costs_the_connection",
             C::Requested | C::UnitReset => "loss::a_second_word_of_a_loss_is_ignored",
         }
     }
     let sources = [
+        ("connections", include_str!("connections.rs")),
         ("events", include_str!("events.rs")),
         ("hostile", include_str!("hostile.rs")),
         ("life", include_str!("life.rs")),
@@ -65,6 +71,7 @@ fn each_offence_has_a_test() {
         ("numbers", include_str!("numbers.rs")),
         ("reads", include_str!("reads.rs")),
         ("rejects", include_str!("rejects.rs")),
+        ("snack", include_str!("snack.rs")),
         ("stuck", include_str!("stuck.rs")),
         ("writes", include_str!("writes.rs")),
     ];

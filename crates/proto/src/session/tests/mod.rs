@@ -6,16 +6,21 @@
 
 mod bench;
 mod bounds;
+mod connections;
 mod counters;
 mod events;
+mod extended;
 mod hostile;
 mod life;
 mod logout;
 mod loss;
 mod management;
+mod many;
 mod numbers;
 mod reads;
+mod reassign;
 mod rejects;
+mod snack;
 mod stuck;
 mod wire;
 mod writes;

@@ -7,6 +7,7 @@ pub(super) const TMF: u8 = 0x02;
 pub(super) const TEXT: u8 = 0x04;
 pub(super) const DATA_OUT: u8 = 0x05;
 pub(super) const LOGOUT: u8 = 0x06;
+pub(super) const SNACK: u8 = 0x10;
 
 /// Target to initiator.
 pub(super) const NOP_IN: u8 = 0x20;
