@@ -1,7 +1,8 @@
-//! The local RPC contract: messages, client, status codes.
+//! The local RPC contract: messages, client, status codes, and what the Discovery Library asks of its arguments.
 #![forbid(unsafe_code)]
 
 mod client;
+pub mod discovery_library;
 mod failure;
 mod ids;
 mod places;

@@ -1,4 +1,5 @@
 //! The one number that CLI, library and daemon say for an outcome: the Discovery Library's status.
+use std::ffi::CStr;
 use std::fmt;
 
 use tonic::Code;
@@ -21,7 +22,12 @@ pub struct StatusInfo {
     pub name: &'static str,
     /// What it means, in a sentence.
     pub text: &'static str,
+    /// The same with a NUL at its end, for C.
+    pub c_text: &'static CStr,
 }
+
+/// Text of a number that is no status.
+const NAMELESS: &CStr = c"A status without a name.";
 
 impl Status {
     /// The status with this number; every number is one, known by name or not.
@@ -62,8 +68,14 @@ impl Status {
     /// What it means, in a sentence.
     #[must_use]
     pub fn text(self) -> &'static str {
-        self.info()
-            .map_or("A status without a name.", |info| info.text)
+        let nameless = || NAMELESS.to_str().unwrap_or_default();
+        self.info().map_or_else(nameless, |info| info.text)
+    }
+
+    /// The same for C. It needs nothing to be made first, so that a process may ask at any moment, also after a fork.
+    #[must_use]
+    pub fn c_text(self) -> &'static CStr {
+        self.info().map_or(NAMELESS, |info| info.c_text)
     }
 
     /// Done, without reservation.
@@ -213,6 +225,7 @@ mod tests {
     fn names_are_unique_and_texts_are_sentences() {
         for (index, info) in Status::ALL.iter().enumerate() {
             assert!(info.text.ends_with('.') && info.text.len() > 7, "{info:?}");
+            assert_eq!(info.c_text.to_str(), Ok(info.text));
             assert!(
                 info.text
                     .starts_with(|c: char| c.is_uppercase() || c == 'i'),

@@ -2,7 +2,17 @@
 //!
 //! The iSCSI codes (`ISDSC_*`) have the names and values of the Discovery Library's header, its two
 //! misspelt names included; the others are the Win32 and Winsock codes that its functions return.
+use std::ffi::CStr;
+
 use super::{Status, StatusInfo};
+
+/// A text of the table for C. It is made when this is compiled.
+const fn c_text(text: &'static str) -> &'static CStr {
+    match CStr::from_bytes_with_nul(text.as_bytes()) {
+        Ok(text) => text,
+        Err(_) => panic!("a text has a NUL at its end and nowhere else"),
+    }
+}
 
 macro_rules! statuses {
     ($($constant:ident, $name:literal, $value:literal, $text:literal;)*) => {
@@ -14,7 +24,12 @@ macro_rules! statuses {
 
             /// Every status known by name, in ascending order of number space: Win32, Winsock, `ISDSC_*`.
             pub const ALL: &[StatusInfo] = &[
-                $(StatusInfo { status: Self($value), name: $name, text: $text },)*
+                $(StatusInfo {
+                    status: Self($value),
+                    name: $name,
+                    text: $text,
+                    c_text: c_text(concat!($text, "\0")),
+                },)*
             ];
         }
     };

@@ -6,6 +6,9 @@
 use hawser_api::Status;
 
 use super::constants::{
+    ISCSI_LOGIN_OPTIONS_AUTH_TYPE, ISCSI_LOGIN_OPTIONS_DATA_DIGEST,
+    ISCSI_LOGIN_OPTIONS_DEFAULT_TIME_2_RETAIN, ISCSI_LOGIN_OPTIONS_DEFAULT_TIME_2_WAIT,
+    ISCSI_LOGIN_OPTIONS_HEADER_DIGEST, ISCSI_LOGIN_OPTIONS_MAXIMUM_CONNECTIONS,
     ISCSI_LOGIN_OPTIONS_PASSWORD, ISCSI_LOGIN_OPTIONS_USERNAME, ISCSI_LOGIN_OPTIONS_VERSION,
 };
 use super::strings::{Limit, Unit, read_text, text_of_array};
@@ -14,8 +17,8 @@ use super::types::{
     ISCSI_TARGET_PORTAL_GROUP, ISCSI_UNIQUE_SESSION_ID, SCSI_LUN_LIST,
 };
 use crate::api::{
-    ConnectionId, IkeIdentity, InitiatorPort, LoginOptions, LunMapping, Portal, PortalGroup,
-    RawLoginOptions, Secret, SessionId, TargetMapping,
+    ConnectionId, IkeIdentity, IkeInfo, InitiatorPort, LoginOptions, LunMapping, Portal,
+    PortalGroup, RawLoginOptions, Secret, SessionId, TargetMapping,
 };
 
 /// Longest CHAP name: RFC 7143 section 6.1 has no longer text value.
@@ -268,44 +271,128 @@ pub(crate) unsafe fn ike_identity(
     }
 }
 
-/// Reads login options; NULL is `None`. User name and password are read only if their bits are set.
+/// Reads IKE authentication information that is to be stored, all of it. NULL is `ERROR_INVALID_PARAMETER`.
 ///
 /// # Safety
-/// Options that are not NULL can be read and are filled. If the version is 0, then as many bytes as the lengths of user
-/// name and password say can be read there, each if its bit is set, its pointer not NULL and its length 255 at most.
+/// As [`ike_identity`]; flags, key and its length can be read and are filled too, the key as [`blob`] asks.
+pub(crate) unsafe fn ike_info(
+    info: *const IKE_AUTHENTICATION_INFORMATION,
+) -> Result<IkeInfo, Status> {
+    // SAFETY: the caller vouches for it.
+    let (auth_method, identity) = unsafe { ike_identity(info) }?;
+    // SAFETY: `ike_identity` refuses NULL, so the caller vouches for these fields and the key.
+    unsafe {
+        let place = &raw const (*info).PsKey;
+        let key = (&raw const (*place).Key).read_unaligned();
+        let length = (&raw const (*place).KeyLengthInBytes).read_unaligned();
+        Ok(IkeInfo {
+            auth_method,
+            security_flags: (&raw const (*place).SecurityFlags).read_unaligned(),
+            identity,
+            key: secret(key, length, Blob::IKE_KEY)?,
+        })
+    }
+}
+
+/// Reads a field of login options if its bit is set; it is the default of its type else, as what the caller left there
+/// may be anything.
+macro_rules! field_if {
+    ($specified:expr, $bit:ident, $options:ident.$field:ident) => {
+        if $specified & $bit == 0 {
+            Default::default()
+        } else {
+            (&raw const (*$options).$field).read_unaligned()
+        }
+    };
+}
+
+/// Reads login options; NULL is `None`. Fields whose bits are not set are not read, whatever they hold.
+///
+/// # Safety
+/// Version, bits and flags of options that are not NULL can be read and are filled. If the version is 0, this holds too
+/// for each field whose bit is set, and as many bytes as the lengths of user name and password say can be read there,
+/// each if its bit is set, its pointer not NULL and its length 255 at most.
 pub(crate) unsafe fn login_options(
     options: *const ISCSI_LOGIN_OPTIONS,
 ) -> Result<Option<LoginOptions>, Status> {
     if options.is_null() {
         return Ok(None);
     }
-    // SAFETY: not NULL, so the caller vouches for the struct.
-    let of = unsafe { options.read_unaligned() };
-    if of.Version != ISCSI_LOGIN_OPTIONS_VERSION {
+    // SAFETY: not NULL, so the caller vouches for the version.
+    let version = unsafe { (&raw const (*options).Version).read_unaligned() };
+    if version != ISCSI_LOGIN_OPTIONS_VERSION {
         return Err(Status::ERROR_INVALID_PARAMETER);
     }
-    let has = |bit| of.InformationSpecified & bit != 0;
-    let mut raw = RawLoginOptions {
-        version: of.Version,
-        information_specified: of.InformationSpecified,
-        login_flags: of.LoginFlags,
-        auth_type: of.AuthType.cast_unsigned(),
-        header_digest: of.HeaderDigest.cast_unsigned(),
-        data_digest: of.DataDigest.cast_unsigned(),
-        maximum_connections: of.MaximumConnections,
-        default_time2wait: of.DefaultTime2Wait,
-        default_time2retain: of.DefaultTime2Retain,
-        ..RawLoginOptions::default()
+    // SAFETY: the version is right, so the caller vouches for bits and flags, and for what the bits say.
+    let mut raw = unsafe {
+        let bits = (&raw const (*options).InformationSpecified).read_unaligned();
+        let auth_type: i32 = field_if!(bits, ISCSI_LOGIN_OPTIONS_AUTH_TYPE, options.AuthType);
+        let header: i32 = field_if!(
+            bits,
+            ISCSI_LOGIN_OPTIONS_HEADER_DIGEST,
+            options.HeaderDigest
+        );
+        let data: i32 = field_if!(bits, ISCSI_LOGIN_OPTIONS_DATA_DIGEST, options.DataDigest);
+        RawLoginOptions {
+            version,
+            information_specified: bits,
+            login_flags: (&raw const (*options).LoginFlags).read_unaligned(),
+            auth_type: auth_type.cast_unsigned(),
+            header_digest: header.cast_unsigned(),
+            data_digest: data.cast_unsigned(),
+            maximum_connections: field_if!(
+                bits,
+                ISCSI_LOGIN_OPTIONS_MAXIMUM_CONNECTIONS,
+                options.MaximumConnections
+            ),
+            default_time2wait: field_if!(
+                bits,
+                ISCSI_LOGIN_OPTIONS_DEFAULT_TIME_2_WAIT,
+                options.DefaultTime2Wait
+            ),
+            default_time2retain: field_if!(
+                bits,
+                ISCSI_LOGIN_OPTIONS_DEFAULT_TIME_2_RETAIN,
+                options.DefaultTime2Retain
+            ),
+            ..RawLoginOptions::default()
+        }
     };
-    if has(ISCSI_LOGIN_OPTIONS_USERNAME) {
-        // SAFETY: the bit is set and the version right, so the caller vouches for it.
-        raw.username = unsafe { blob(of.Username, of.UsernameLength, MAX_CHAP_NAME) }?;
-    }
-    if has(ISCSI_LOGIN_OPTIONS_PASSWORD) {
-        // SAFETY: as for the user name.
-        raw.password = unsafe { secret(of.Password, of.PasswordLength, MAX_TARGET_SECRET) }?;
-    }
+    // SAFETY: as above.
+    unsafe { name_and_password(options, &mut raw) }?;
     raw.try_into().map(Some)
+}
+
+/// The two fields of login options that lead to bytes elsewhere.
+///
+/// # Safety
+/// As [`login_options`], with the version and the bits of `raw`.
+unsafe fn name_and_password(
+    options: *const ISCSI_LOGIN_OPTIONS,
+    raw: &mut RawLoginOptions,
+) -> Result<(), Status> {
+    let has = |bit| raw.information_specified & bit != 0;
+    let (has_name, has_password) = (
+        has(ISCSI_LOGIN_OPTIONS_USERNAME),
+        has(ISCSI_LOGIN_OPTIONS_PASSWORD),
+    );
+    if has_name {
+        // SAFETY: the bit is set, so the caller vouches for pointer, length and bytes.
+        raw.username = unsafe {
+            let name = (&raw const (*options).Username).read_unaligned();
+            let length = (&raw const (*options).UsernameLength).read_unaligned();
+            blob(name, length, MAX_CHAP_NAME)
+        }?;
+    }
+    if has_password {
+        // SAFETY: as for the user name.
+        raw.password = unsafe {
+            let password = (&raw const (*options).Password).read_unaligned();
+            let length = (&raw const (*options).PasswordLength).read_unaligned();
+            secret(password, length, MAX_TARGET_SECRET)
+        }?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

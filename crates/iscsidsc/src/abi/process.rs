@@ -14,6 +14,23 @@ pub(crate) fn identity() -> u64 {
     (u64::from(generation()) << 32) | u64::from(std::process::id())
 }
 
+/// Whether this program was started with more rights than its caller has (set-user-ID, file capabilities): what
+/// `secure_getenv(3)` asks too. The kernel tells it once and for all, in memory that needs no file system to be read.
+#[cfg(target_os = "linux")]
+pub(crate) fn has_more_rights_than_its_caller() -> bool {
+    // SAFETY: it reads what the kernel left in this process's memory; there is no number that it does not take.
+    let secure = unsafe { libc::getauxval(libc::AT_SECURE) };
+    secure != 0
+}
+
+/// The same as far as the ids tell it.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn has_more_rights_than_its_caller() -> bool {
+    let users = nix::unistd::getuid() == nix::unistd::geteuid();
+    let groups = nix::unistd::getgid() == nix::unistd::getegid();
+    !(users && groups)
+}
+
 /// How many of our forefathers, as far as they asked, there were before us; 0 if the kernel wipes nothing.
 fn generation() -> u32 {
     /// What this process and its forefathers have counted.
@@ -78,6 +95,12 @@ fn map_page() -> Option<*mut AtomicU32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What a program with more rights does is seen in `tests/c_program.rs`.
+    #[test]
+    fn this_test_has_the_rights_of_its_caller() {
+        assert!(!has_more_rights_than_its_caller());
+    }
 
     #[test]
     fn all_threads_are_one_process() {

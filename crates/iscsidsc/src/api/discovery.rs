@@ -3,8 +3,7 @@
 use hawser_api::v1;
 
 use super::{
-    InitiatorPort, Library, LoginOptions, Portal, SendTargetPortal, Status, ask, calls, checks,
-    convert,
+    InitiatorPort, Library, LoginOptions, Portal, SendTargetPortal, Status, ask, calls, convert,
 };
 
 impl Library {
@@ -23,10 +22,6 @@ impl Library {
         security_flags: u64,
         portal: &Portal,
     ) -> Result<(), Status> {
-        checks::initiator(initiator)?;
-        checks::portal(portal)?;
-        checks::security_flags(security_flags)?;
-        login_options.as_ref().map_or(Ok(()), LoginOptions::check)?;
         let request = v1::AddPortalRequest {
             initiator: Some(initiator.into()),
             portal: Some(portal.into()),
@@ -46,8 +41,6 @@ impl Library {
         initiator: &InitiatorPort,
         portal: &Portal,
     ) -> Result<(), Status> {
-        checks::initiator(initiator)?;
-        checks::named_portal(portal)?;
         let request = v1::RemovePortalRequest {
             initiator: Some(initiator.into()),
             portal: Some(convert::identity(portal)),
@@ -65,8 +58,6 @@ impl Library {
         initiator: &InitiatorPort,
         portal: &Portal,
     ) -> Result<(), Status> {
-        checks::initiator(initiator)?;
-        checks::named_portal(portal)?;
         let request = v1::RefreshPortalsRequest {
             initiator: Some(initiator.into()),
             portal: Some(convert::identity(portal)),

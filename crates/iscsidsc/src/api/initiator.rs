@@ -2,7 +2,7 @@
 
 use hawser_api::v1;
 
-use super::{Library, Outcome, Status, Version, ask, calls, checks};
+use super::{Library, Outcome, Status, Version, ask, calls};
 
 impl Library {
     /// `GetIScsiVersionInformation`: this library's version. Needs no daemon.
@@ -49,7 +49,6 @@ impl Library {
     /// `ISDSC_INVALID_ISCSI_NAME` for more than 223 bytes.
     pub fn set_node_name(&self, name: Option<&str>) -> Result<Outcome<()>, Status> {
         let node_name = name.unwrap_or_default().to_owned();
-        checks::node_name(&node_name)?;
         let request = v1::SetNodeNameRequest { node_name };
         let set = ask!(self, calls::SET_NODE_NAME, system.set_node_name, request)?;
         Ok(Outcome::new((), set.warning))

@@ -2,7 +2,7 @@
 
 use hawser_api::v1;
 
-use super::{Library, Status, ask, calls, checks};
+use super::{Library, Status, ask, calls};
 
 impl Library {
     /// `AddISNSServer`: stores a server and asks it at once for its targets. If it cannot be asked it stays stored.
@@ -11,7 +11,6 @@ impl Library {
     /// `ERROR_INVALID_PARAMETER` for what can be no address; why it cannot be asked:
     /// `ISDSC_ISNS_SERVER_NOT_FOUND`, `ISDSC_INCOMPATIBLE_ISNS_VERSION`, `ISDSC_ISNS_FIREWALL_BLOCKED`.
     pub fn add_isns_server(&self, address: &str) -> Result<(), Status> {
-        checks::server_address(address)?;
         let request = v1::AddIsnsServerRequest {
             address: address.to_owned(),
         };
@@ -29,7 +28,6 @@ impl Library {
     /// # Errors
     /// `ISDSC_ISNS_SERVER_NOT_FOUND`, `ERROR_INVALID_PARAMETER`.
     pub fn remove_isns_server(&self, address: &str) -> Result<(), Status> {
-        checks::server_address(address)?;
         let request = v1::RemoveIsnsServerRequest {
             address: address.to_owned(),
         };
@@ -48,9 +46,6 @@ impl Library {
     /// As [`Library::add_isns_server`]; asking all of them does not fail.
     pub fn refresh_isns_server(&self, address: Option<&str>) -> Result<(), Status> {
         let address = address.unwrap_or_default();
-        if !address.is_empty() {
-            checks::server_address(address)?;
-        }
         let request = v1::RefreshIsnsServersRequest {
             address: address.to_owned(),
         };

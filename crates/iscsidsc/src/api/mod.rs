@@ -1,8 +1,8 @@
 //! The calls of the library for Rust programs: owned types, `Result<_, Status>`.
 //!
 //! [`Library`] has a method for each call family of the Discovery Library; the section in its documentation is
-//! that of the fact sheet on `iscsidsc.h`. Arguments are checked here before the daemon is asked, so that Rust,
-//! C and Python programs are told the same.
+//! that of the fact sheet on `iscsidsc.h`. Each request is checked before the daemon is asked
+//! ([`hawser_api::discovery_library`]), so that Rust, C and Python programs and the users of `iscsicli` are told the same.
 //!
 //! ```no_run
 //! use iscsidsc::api::{InitiatorPort, Library, Login, Portal};
@@ -17,7 +17,6 @@
 //! ```
 
 mod calls;
-mod checks;
 mod convert;
 mod discovery;
 mod initiator;
@@ -86,16 +85,18 @@ impl Library {
     }
 }
 
-/// Makes a call of the contract: `ask!(self, calls::BIND, volumes.bind, request)`.
+/// Makes a call of the contract, if its request passes the library's checks:
+/// `ask!(self, calls::BIND, volumes.bind, request)`.
 macro_rules! ask {
     ($library:expr, $call:expr, $service:ident . $method:ident, $request:expr) => {{
         let message = $request;
         let call = $call;
-        $library
-            .connector()
-            .call(call, move |client| {
-                let request = call.request(message.clone());
-                async move { client.$service().$method(request).await }
+        hawser_api::discovery_library::Check::check(&message)
+            .and_then(|()| {
+                $library.connector().call(call, move |client| {
+                    let request = call.request(message.clone());
+                    async move { client.$service().$method(request).await }
+                })
             })
             .map_err(|failure| failure.status)
     }};

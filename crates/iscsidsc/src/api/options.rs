@@ -1,8 +1,8 @@
 //! Login options: what `ISCSI_LOGIN_OPTIONS` says, as optional fields (§1.9, §3.3).
 
-use hawser_api::v1;
+use hawser_api::discovery_library::{self, Check, max_connections};
+use hawser_api::{Failure, v1};
 
-use super::checks::{MAX_CHAP_NAME_LEN, MAX_CHAP_SECRET_LEN, MAX_TIME2_S};
 use super::{Secret, Status};
 
 /// `ISCSI_LOGIN_OPTIONS_VERSION`.
@@ -156,25 +156,38 @@ impl TryFrom<RawLoginOptions> for LoginOptions {
             password: has(specified::PASSWORD).then_some(password),
             password_set: false,
         };
-        options.check()?;
-        Ok(options)
+        let wire = options.clone().into_wire();
+        let checked = wire.check().map(|()| options);
+        checked.map_err(|failure: Failure| failure.status)
     }
 }
 
 fn auth_type_of(value: u32) -> Result<AuthType, Status> {
-    match value {
-        0 => Ok(AuthType::None),
-        1 => Ok(AuthType::Chap),
-        2 => Ok(AuthType::MutualChap),
-        _ => Err(Status::INVALID_LOGON_AUTH_TYPE),
-    }
+    let known = discovery_library::auth_type(value).map(AuthType::from);
+    known.map_err(|failure| failure.status)
 }
 
 fn digest_of(value: u32) -> Result<DigestType, Status> {
-    match value {
-        0 => Ok(DigestType::None),
-        1 => Ok(DigestType::Crc32c),
-        _ => Err(Status::LOGIN_USER_INFO_BAD),
+    let known = discovery_library::digest(value).map(DigestType::from);
+    known.map_err(|failure| failure.status)
+}
+
+impl From<v1::AuthType> for AuthType {
+    fn from(of: v1::AuthType) -> Self {
+        match of {
+            v1::AuthType::None => Self::None,
+            v1::AuthType::Chap => Self::Chap,
+            v1::AuthType::MutualChap => Self::MutualChap,
+        }
+    }
+}
+
+impl From<v1::Digest> for DigestType {
+    fn from(of: v1::Digest) -> Self {
+        match of {
+            v1::Digest::None => Self::None,
+            v1::Digest::Crc32c | v1::Digest::PreferCrc32c => Self::Crc32c,
+        }
     }
 }
 
@@ -210,34 +223,6 @@ impl LoginOptions {
             .fold(0, |all, (_, bit)| all | bit)
     }
 
-    /// Ranges and lengths (§1.9, §3.3). A CHAP secret of 1 to 11 bytes is the daemon's to judge: its
-    /// configuration says whether such ones are taken.
-    pub(crate) fn check(&self) -> Result<(), Status> {
-        let late = |seconds: Option<u32>| seconds.is_some_and(|seconds| seconds > MAX_TIME2_S);
-        let connections = self.maximum_connections.unwrap_or_default();
-        if connections > u32::from(u16::MAX)
-            || late(self.default_time2wait)
-            || late(self.default_time2retain)
-        {
-            return Err(Status::LOGIN_USER_INFO_BAD);
-        }
-        let name = self.username.as_deref().unwrap_or_default();
-        // Raw bytes (§1.9), but a NUL would end the value of the login key.
-        if name.len() > MAX_CHAP_NAME_LEN || name.contains(&0) {
-            return Err(Status::INVALID_CHAP_USER_NAME);
-        }
-        let authenticates = matches!(self.auth_type, Some(AuthType::Chap | AuthType::MutualChap));
-        match &self.password {
-            Some(password) if password.is_empty() && authenticates => {
-                Err(Status::INVALID_TARGET_CHAP_SECRET)
-            }
-            Some(password) if password.len() > MAX_CHAP_SECRET_LEN => {
-                Err(Status::INVALID_TARGET_CHAP_SECRET)
-            }
-            _ => Ok(()),
-        }
-    }
-
     pub(crate) fn into_wire(self) -> v1::LoginOptions {
         let digest = |digest: DigestType| match digest {
             DigestType::None => v1::Digest::None.into(),
@@ -248,14 +233,12 @@ impl LoginOptions {
             AuthType::Chap => v1::AuthType::Chap.into(),
             AuthType::MutualChap => v1::AuthType::MutualChap.into(),
         });
-        // 0 means "no limit" (§3.3), which is the largest number that the protocol has.
-        let connections = |number| if number == 0 { u16::MAX.into() } else { number };
         v1::LoginOptions {
             login_flags: self.login_flags,
             auth_type,
             header_digest: self.header_digest.map(digest),
             data_digest: self.data_digest.map(digest),
-            max_connections: self.maximum_connections.map(connections),
+            max_connections: self.maximum_connections.map(max_connections),
             default_time2wait_s: self.default_time2wait,
             default_time2retain_s: self.default_time2retain,
             username: self.username,
@@ -268,15 +251,11 @@ impl LoginOptions {
 impl From<v1::LoginOptions> for LoginOptions {
     /// Of a report.
     fn from(options: v1::LoginOptions) -> Self {
-        let digest = |value: i32| match v1::Digest::try_from(value) {
-            Ok(v1::Digest::Crc32c | v1::Digest::PreferCrc32c) => DigestType::Crc32c,
-            _ => DigestType::None,
-        };
-        let auth_type = |value: i32| match v1::AuthType::try_from(value) {
-            Ok(v1::AuthType::Chap) => AuthType::Chap,
-            Ok(v1::AuthType::MutualChap) => AuthType::MutualChap,
-            _ => AuthType::None,
-        };
+        // What a newer daemon may say beside what we know is told as none.
+        let digest =
+            |value: i32| v1::Digest::try_from(value).map_or(DigestType::None, DigestType::from);
+        let auth_type =
+            |value: i32| v1::AuthType::try_from(value).map_or(AuthType::None, AuthType::from);
         Self {
             login_flags: options.login_flags,
             auth_type: options.auth_type.map(auth_type),

@@ -1,16 +1,14 @@
 //! §2.5 and §5: the devices and volumes that must be there before the services on them start.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
 use std::time::Duration;
 
+use hawser_api::discovery_library::absolute_path;
 use hawser_api::v1;
 
 use super::{Library, Status, ask, calls};
 use crate::client::given_up_after;
 
-/// Longest path in bytes (`PATH_MAX` less the NUL).
-const MAX_PATH_LEN: usize = 4095;
 /// How long the system may take to say what is at a path: on a device that is lost it may never say.
 const LOOK_LIMIT: Duration = Duration::from_secs(5);
 
@@ -78,16 +76,9 @@ impl Library {
 /// The path from the root, otherwise as typed, and what this process sees there, so that the daemon notices when
 /// it sees something else. A path on a dead device may not answer, and nothing is seen then either.
 fn place(path: &str) -> Result<(String, Option<v1::PathView>), Status> {
-    if path.is_empty() || path.contains('\0') {
-        return Err(Status::ERROR_INVALID_PARAMETER);
-    }
-    let absolute = std::path::absolute(path).map_err(|_| Status::DEVICE_NOT_FOUND)?;
-    let text = text_of(absolute)?;
-    if text.len() > MAX_PATH_LEN {
-        return Err(Status::DEVICE_NOT_FOUND);
-    }
-    let seen = view(text.clone());
-    Ok((text, seen))
+    let path = absolute_path(path).map_err(|failure| failure.status)?;
+    let seen = view(path.clone());
+    Ok((path, seen))
 }
 
 fn view(path: String) -> Option<v1::PathView> {
@@ -97,12 +88,6 @@ fn view(path: String) -> Option<v1::PathView> {
         st_dev: seen.dev(),
         st_ino: seen.ino(),
     })
-}
-
-/// Only the directory that this process is in can be what is not UTF-8 here.
-fn text_of(path: PathBuf) -> Result<String, Status> {
-    let text = path.into_os_string().into_string();
-    text.map_err(|_| Status::ERROR_INVALID_PARAMETER)
 }
 
 #[cfg(test)]
@@ -127,7 +112,5 @@ mod tests {
     fn what_can_be_no_path_is_refused() {
         assert_eq!(place(""), Err(Status::ERROR_INVALID_PARAMETER));
         assert_eq!(place("/a\0b"), Err(Status::ERROR_INVALID_PARAMETER));
-        let long = format!("/{}", "x".repeat(MAX_PATH_LEN));
-        assert_eq!(place(&long), Err(Status::DEVICE_NOT_FOUND));
     }
 }

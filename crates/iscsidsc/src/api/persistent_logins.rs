@@ -2,7 +2,7 @@
 
 use hawser_api::v1;
 
-use super::{InitiatorPort, Library, PersistentLogin, Portal, Status, ask, calls, checks, convert};
+use super::{InitiatorPort, Library, PersistentLogin, Portal, Status, ask, calls, convert};
 
 impl Library {
     /// `ReportIScsiPersistentLogins`: in the order of their adding, without passwords.
@@ -32,9 +32,6 @@ impl Library {
         target_name: &str,
         portal: Option<&Portal>,
     ) -> Result<(), Status> {
-        checks::initiator(initiator)?;
-        checks::target_name(target_name)?;
-        portal.map_or(Ok(()), checks::portal_identity)?;
         let portal = portal.filter(|portal| !portal.address.is_empty());
         let request = v1::RemovePersistentLoginRequest {
             initiator: Some(initiator.into()),

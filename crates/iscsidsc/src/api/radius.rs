@@ -2,7 +2,7 @@
 
 use hawser_api::v1;
 
-use super::{Library, Secret, Status, ask, calls, checks};
+use super::{Library, Secret, Status, ask, calls};
 
 impl Library {
     /// `AddRadiusServer`. Adding it again is success.
@@ -10,7 +10,6 @@ impl Library {
     /// # Errors
     /// `ERROR_INVALID_PARAMETER` for what can be no address or has more than 41 characters.
     pub fn add_radius_server(&self, address: &str) -> Result<(), Status> {
-        checks::radius_address(address)?;
         let request = v1::AddRadiusServerRequest {
             address: address.to_owned(),
         };
@@ -28,7 +27,6 @@ impl Library {
     /// # Errors
     /// `ERROR_NOT_FOUND` if it is not stored, `ERROR_INVALID_PARAMETER`.
     pub fn remove_radius_server(&self, address: &str) -> Result<(), Status> {
-        checks::radius_address(address)?;
         let request = v1::RemoveRadiusServerRequest {
             address: address.to_owned(),
         };
@@ -62,7 +60,6 @@ impl Library {
     /// `ERROR_INVALID_PARAMETER` for another length.
     pub fn set_radius_secret(&self, secret: Option<Secret>) -> Result<(), Status> {
         let secret = secret.filter(|secret| !secret.is_empty());
-        checks::radius_secret(secret.as_ref())?;
         let request = v1::SetRadiusSecretRequest {
             secret: secret.map(Secret::into_wire),
         };

@@ -2,7 +2,7 @@
 
 use hawser_api::{lun_as_discovery_library, v1};
 
-use super::{Library, ScsiAnswer, SessionId, Status, ask, calls, checks};
+use super::{Library, ScsiAnswer, SessionId, Status, ask, calls};
 
 /// Allocation length of INQUIRY: clients use a buffer of this size.
 const INQUIRY_LENGTH: u32 = 255;
@@ -22,7 +22,7 @@ impl Library {
         page_code: u8,
     ) -> Result<ScsiAnswer, Status> {
         let request = v1::InquiryRequest {
-            nexus: Some(nexus(session, lun)?),
+            nexus: Some(nexus(session, lun)),
             evpd: evpd_cmddt & 1 != 0,
             cmd_dt: evpd_cmddt & 2 != 0,
             page_code: page_code.into(),
@@ -37,7 +37,7 @@ impl Library {
     /// As [`Library::scsi_inquiry`].
     pub fn scsi_read_capacity(&self, session: SessionId, lun: u64) -> Result<ScsiAnswer, Status> {
         let request = v1::ReadCapacityRequest {
-            nexus: Some(nexus(session, lun)?),
+            nexus: Some(nexus(session, lun)),
             sixteen: false,
         };
         ask!(self, calls::READ_CAPACITY, scsi.read_capacity, request).map(answer)
@@ -49,18 +49,17 @@ impl Library {
     /// As [`Library::scsi_inquiry`].
     pub fn scsi_report_luns(&self, session: SessionId) -> Result<ScsiAnswer, Status> {
         let request = v1::ReportLunsRequest {
-            nexus: Some(nexus(session, 0)?),
+            nexus: Some(nexus(session, 0)),
         };
         ask!(self, calls::REPORT_LUNS, scsi.report_luns, request).map(answer)
     }
 }
 
-fn nexus(session: SessionId, lun: u64) -> Result<v1::Nexus, Status> {
-    checks::session_id(session)?;
-    Ok(v1::Nexus {
+fn nexus(session: SessionId, lun: u64) -> v1::Nexus {
+    v1::Nexus {
         which: Some(v1::nexus::Which::SessionId(session.into())),
         lun: lun_as_discovery_library(lun),
-    })
+    }
 }
 
 fn answer(response: v1::ScsiResponse) -> ScsiAnswer {
@@ -83,14 +82,8 @@ mod tests {
             adapter_unique: 1,
             adapter_specific: 2,
         };
-        let nexus = nexus(session, 0x100).expect("is one");
+        let nexus = nexus(session, 0x100);
         assert_eq!(nexus.lun, 0x0001_0000_0000_0000, "LUN 1");
-    }
-
-    #[test]
-    fn no_session_is_no_session() {
-        let none = nexus(SessionId::default(), 0).unwrap_err();
-        assert_eq!(none, Status::INVALID_SESSION_ID);
     }
 
     #[test]

@@ -2,9 +2,7 @@
 
 use hawser_api::v1;
 
-use super::{
-    IkeIdentity, IkeInfo, InitiatorPort, Library, Outcome, Secret, Status, ask, calls, checks,
-};
+use super::{IkeIdentity, IkeInfo, InitiatorPort, Library, Outcome, Secret, Status, ask, calls};
 
 impl Library {
     /// `SetIScsiInitiatorCHAPSharedSecret`: the secret that targets must prove in mutual CHAP, for logins from now
@@ -20,7 +18,6 @@ impl Library {
             ask!(self, call, security.clear_chap_secret, request)?;
             return Ok(Outcome::new((), 0));
         };
-        checks::initiator_secret(&secret)?;
         let request = v1::SetChapSecretRequest {
             secret: Some(secret.into_wire()),
             allow_long: false,
@@ -44,7 +41,6 @@ impl Library {
         key: Option<Secret>,
         persist: bool,
     ) -> Result<(), Status> {
-        checks::key(key.as_ref())?;
         let request = v1::SetGroupPresharedKeyRequest {
             key: key.map(Secret::into_wire),
             persist,
@@ -70,11 +66,6 @@ impl Library {
         info: IkeInfo,
         persist: bool,
     ) -> Result<(), Status> {
-        checks::initiator(initiator)?;
-        checks::auth_method(info.auth_method)?;
-        checks::ike_identity(&info.identity)?;
-        checks::security_flags(info.security_flags)?;
-        checks::key(info.key.as_ref())?;
         let request = v1::SetIkeInfoRequest {
             initiator: Some(initiator.into()),
             auth_method: info.auth_method,
@@ -97,9 +88,6 @@ impl Library {
         auth_method: u32,
         of: IkeIdentity,
     ) -> Result<u64, Status> {
-        checks::initiator(initiator)?;
-        checks::auth_method(auth_method)?;
-        checks::ike_identity(&of)?;
         let request = v1::GetIkeInfoRequest {
             initiator: Some(initiator.into()),
             auth_method,
@@ -122,13 +110,8 @@ impl Library {
         outer: Option<&str>,
         persist: bool,
     ) -> Result<(), Status> {
-        checks::initiator(initiator)?;
         let given = |address: Option<&str>| address.unwrap_or_default().to_owned();
         let (destination_address, outer_address) = (given(destination), given(outer));
-        if !destination_address.is_empty() {
-            checks::server_address(&destination_address)?;
-        }
-        checks::outer_address(&outer_address)?;
         let request = v1::SetTunnelAddressRequest {
             initiator: Some(initiator.into()),
             destination_address,

@@ -7,7 +7,7 @@ use super::{
     ANY_PORT, ConnectionId, ConnectionInfo, ConnectionInfoEx, Device, InitiatorPort, InterfaceType,
     Library, LoggedIn, Login, LoginOptions, LunMapping, NewConnection, Outcome, ScsiAddress,
     Secret, SessionId, SessionInfo, SessionInfoEx, Status, StorageDeviceNumber, TargetMapping, ask,
-    calls, checks,
+    calls,
 };
 
 /// Protocol of a connection: TCP.
@@ -26,14 +26,6 @@ impl Library {
     /// `ISDSC_INVALID_ISCSI_NAME`, `ISDSC_INVALID_TARGET_MAPPING` and those of [`LoginOptions`]; and the status for
     /// how the portal or target refused (§2.3).
     pub fn login(&self, login: Login) -> Result<Outcome<LoggedIn>, Status> {
-        checks::target_name(&login.target_name)?;
-        checks::login_initiator(&login.initiator)?;
-        checks::optional_portal(login.portal.as_ref())?;
-        checks::security_flags(login.security_flags)?;
-        checks::mapping(login.mapping.as_ref())?;
-        checks::key(login.key.as_ref())?;
-        let options = login.login_options.as_ref();
-        options.map_or(Ok(()), LoginOptions::check)?;
         let persistent = login.persistent;
         let (mode, call) = if persistent {
             (v1::LoginMode::Store, calls::LOGIN_STORE)
@@ -68,7 +60,6 @@ impl Library {
     /// # Errors
     /// `ISDSC_DEVICE_BUSY_ON_SESSION`, `ISDSC_INVALID_SESSION_ID`.
     pub fn logout(&self, session: SessionId) -> Result<(), Status> {
-        checks::session_id(session)?;
         let request = v1::LogoutRequest {
             which: Some(v1::logout_request::Which::SessionId(session.into())),
             force: false,
@@ -82,12 +73,6 @@ impl Library {
     /// `ISDSC_INVALID_SESSION_ID`, `ISDSC_TOO_MANY_CONNECTIONS` above the number that the session agreed on,
     /// `ISDSC_SESSION_BUSY`, and as [`Library::login`].
     pub fn add_connection(&self, new: NewConnection) -> Result<ConnectionId, Status> {
-        checks::session_id(new.session_id)?;
-        checks::optional_portal(new.portal.as_ref())?;
-        checks::security_flags(new.security_flags)?;
-        checks::key(new.key.as_ref())?;
-        let options = new.login_options.as_ref();
-        options.map_or(Ok(()), LoginOptions::check)?;
         let port = InitiatorPort::new(None, new.port_number);
         let request = v1::AddConnectionRequest {
             session_id: Some(new.session_id.into()),
@@ -116,7 +101,6 @@ impl Library {
         session: SessionId,
         connection: ConnectionId,
     ) -> Result<(), Status> {
-        checks::session_id(session)?;
         let request = v1::RemoveConnectionRequest {
             session_id: Some(session.into()),
             connection_id: Some(connection.into()),
@@ -160,7 +144,6 @@ impl Library {
     /// # Errors
     /// `ISDSC_INVALID_SESSION_ID`.
     pub fn devices(&self, session: SessionId) -> Result<Vec<Device>, Status> {
-        checks::session_id(session)?;
         let request = v1::ListDevicesRequest {
             session_id: Some(session.into()),
         };

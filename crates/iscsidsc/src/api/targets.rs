@@ -4,7 +4,7 @@ use hawser_api::v1;
 
 use super::{
     InformationClass, Library, LoginOptions, Portal, PortalGroup, StaticTarget, Status,
-    TargetInformation, ask, calls, checks, convert,
+    TargetInformation, ask, calls, convert,
 };
 
 /// `ISCSI_TCP_PROTOCOL_TYPE`.
@@ -19,13 +19,6 @@ impl Library {
     /// `ISDSC_INVALID_ISCSI_NAME`, `ISDSC_INVALID_TARGET_MAPPING`, `ERROR_INVALID_PARAMETER` for an alias or portal
     /// that cannot be one, those of [`LoginOptions`].
     pub fn add_static_target(&self, target: StaticTarget) -> Result<(), Status> {
-        checks::target_name(&target.name)?;
-        checks::alias(target.alias.as_deref())?;
-        checks::target_flags(target.flags)?;
-        checks::mapping(target.mapping.as_ref())?;
-        checks::portal_group(target.portal_group.as_ref())?;
-        let options = target.login_options.as_ref();
-        options.map_or(Ok(()), LoginOptions::check)?;
         let portals = target.portal_group.unwrap_or_default().portals;
         let request = v1::AddStaticTargetRequest {
             target_name: target.name,
@@ -50,7 +43,6 @@ impl Library {
     /// # Errors
     /// `ISDSC_TARGET_NOT_FOUND` if there is no static target of that name.
     pub fn remove_static_target(&self, name: &str) -> Result<(), Status> {
-        checks::target_name(name)?;
         let request = v1::RemoveStaticTargetRequest {
             target_name: name.to_owned(),
         };
@@ -119,7 +111,6 @@ impl Library {
     }
 
     fn target(&self, name: &str) -> Result<v1::Target, Status> {
-        checks::target_name(name)?;
         let request = v1::GetTargetRequest {
             target_name: name.to_owned(),
         };

@@ -1,6 +1,7 @@
 /* Links to the library and calls it while no service runs. */
 #include <iscsidsc.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define CHECK(condition)                                                        \
@@ -10,6 +11,28 @@
             return 1;                                                           \
         }                                                                       \
     } while (0)
+
+/* Options that are filled as far as they count; valgrind sees who reads on. */
+static int options_end_where_they_count(void)
+{
+    ISCSI_TARGET_PORTALA portal = {"", "192.0.2.1", 3260};
+    ISCSI_LOGIN_OPTIONS *partly = malloc(sizeof(*partly));
+    ISCSI_LOGIN_OPTIONS *shorter = malloc(offsetof(ISCSI_LOGIN_OPTIONS, AuthType));
+    ISDSC_STATUS status;
+    CHAR name[] = "iqn.2026-01.example:a";
+
+    CHECK(partly != NULL && shorter != NULL);
+    partly->Version = shorter->Version = ISCSI_LOGIN_OPTIONS_VERSION;
+    partly->InformationSpecified = shorter->InformationSpecified = 0;
+    partly->LoginFlags = shorter->LoginFlags = ISCSI_LOGIN_FLAG_MULTIPATH_ENABLED;
+    status = AddIScsiSendTargetPortalA(NULL, ISCSI_ANY_INITIATOR_PORT, partly, 0, &portal);
+    CHECK(status == ISDSC_SERVICE_NOT_RUNNING);
+    status = AddIScsiStaticTargetA(name, NULL, 0, FALSE, NULL, shorter, NULL);
+    CHECK(status == ISDSC_SERVICE_NOT_RUNNING);
+    free(partly);
+    free(shorter);
+    return 0;
+}
 
 int main(void)
 {
@@ -35,6 +58,8 @@ int main(void)
     memcpy(portal.Address, address, sizeof(address));
     portal.Socket = 3260;
     CHECK(RemoveIScsiSendTargetPortalW(NULL, ISCSI_ALL_INITIATOR_PORTS, &portal) == ISDSC_SERVICE_NOT_RUNNING);
+
+    CHECK(options_end_where_they_count() == 0);
 
     CHECK(strlen(IScsiStatusText(ISDSC_TARGET_NOT_FOUND)) > 0);
     CHECK(IScsiStatusText(0x12345678) != NULL);

@@ -5,7 +5,6 @@ use crate::abi::input::{self, Blob};
 use crate::abi::pack::reports;
 use crate::abi::strings::{Limit, Unit, read_text};
 use crate::abi::types::{BOOLEAN, IKE_AUTHENTICATION_INFORMATION};
-use crate::api::IkeInfo;
 
 export! {
     /// `SetIScsiInitiatorCHAPSharedSecret` (§2.7): a length of 0 clears it. `ISDSC_SHORT_CHAP_SECRET` is a warning.
@@ -65,14 +64,7 @@ unsafe fn set_ike_info<C: Unit>(
 ) -> Answer {
     // SAFETY: the caller vouches for the text, the struct, and the id and key in it.
     let (initiator, info) = unsafe {
-        let (auth_method, identity) = input::ike_identity(info)?;
-        let key = input::required(info)?.PsKey;
-        let info = IkeInfo {
-            auth_method,
-            security_flags: key.SecurityFlags,
-            identity,
-            key: input::secret(key.Key, key.KeyLengthInBytes, Blob::IKE_KEY)?,
-        };
+        let info = input::ike_info(info)?;
         (input::initiator(instance, port_number)?, info)
     };
     LIBRARY.set_ike_info(&initiator, info, persist != 0)?;

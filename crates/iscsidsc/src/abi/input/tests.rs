@@ -139,6 +139,38 @@ fn options_without_bits_have_nothing_read_through_their_pointers() {
     assert_eq!(unsafe { login_options(null()) }, Ok(None));
 }
 
+/// The memory ends behind the flags, so that a look at more is one outside of it.
+#[test]
+fn of_options_without_bits_only_version_bits_and_flags_are_read() {
+    let words: Box<[u32]> = Box::new([0, 0, 0x2]);
+    // SAFETY: no bit is set, so the three words are all that is read.
+    let read = unsafe { login_options(words.as_ptr().cast()) };
+    let expected = LoginOptions {
+        login_flags: 0x2,
+        ..LoginOptions::default()
+    };
+    assert_eq!(read, Ok(Some(expected)));
+}
+
+#[test]
+fn of_options_each_field_is_read_by_its_own_bit() {
+    let mut given = MaybeUninit::<ISCSI_LOGIN_OPTIONS>::uninit();
+    let place = given.as_mut_ptr();
+    // SAFETY: the fields are those of `given`; the rest of it stays uninitialised.
+    let read = unsafe {
+        (&raw mut (*place).Version).write(0);
+        (&raw mut (*place).InformationSpecified).write(ISCSI_LOGIN_OPTIONS_DEFAULT_TIME_2_WAIT);
+        (&raw mut (*place).LoginFlags).write(0);
+        (&raw mut (*place).DefaultTime2Wait).write(7);
+        login_options(place)
+    };
+    let expected = LoginOptions {
+        default_time2wait: Some(7),
+        ..LoginOptions::default()
+    };
+    assert_eq!(read, Ok(Some(expected)));
+}
+
 #[test]
 fn another_version_of_the_options_is_refused_unread() {
     let mut given = no_options();
