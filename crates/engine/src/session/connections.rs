@@ -146,6 +146,8 @@ impl Driver {
                 let removed = self.core.remove_connection(now, cid);
                 if removed.is_ok() {
                     self.dialer.forget_further(cid);
+                    // A login that is given up must not be taken for the next one of its CID.
+                    self.carry_out_actions();
                 }
                 let _ = reply.send(removed);
             }

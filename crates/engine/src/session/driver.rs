@@ -237,7 +237,7 @@ impl Driver {
         self.carry_out_actions();
     }
 
-    fn carry_out_actions(&mut self) -> bool {
+    pub(super) fn carry_out_actions(&mut self) -> bool {
         let mut moved = false;
         while let Some(action) = self.core.poll_action() {
             moved = true;
