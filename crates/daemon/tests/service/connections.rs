@@ -139,17 +139,7 @@ async fn a_connection_that_cannot_be_made_leaves_the_session_as_it_is() {
     let address = server.local_addrs()[0];
     let place = Place::new(ExportMode::None);
     let daemon = place.start().await;
-    daemon.add_portal(address).await.unwrap_err();
-    let request = v1::AddStaticTargetRequest {
-        target_name: now().target_name,
-        portals: vec![v1::PortalGroup {
-            tag: None,
-            portals: vec![portal(address)],
-        }],
-        ..v1::AddStaticTargetRequest::default()
-    };
-    let mut discovery = daemon.client.discovery();
-    discovery.add_static_target(request).await.unwrap();
+    daemon.add_portal(address).await.unwrap();
     let login = super::support::with_secret(now(), super::support::SECRET);
     let login = daemon.login(with_connections(login, 1, 2)).await.unwrap();
     let id = login.session_id;
