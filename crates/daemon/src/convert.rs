@@ -1,6 +1,7 @@
 //! Records as the RPC shows them, and requests as the store keeps them.
 
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 
 use hawser_api::{Failure, Status, v1};
 use hawser_store as store;
@@ -109,19 +110,21 @@ pub(crate) fn initiator_out(initiator: &store::InitiatorPort) -> v1::InitiatorPo
     }
 }
 
-/// A secret from a request; an empty one is none.
-pub(crate) fn secret_in(secret: Option<v1::Secret>) -> Result<Option<store::Secret>, Failure> {
-    given_secret_in(secret.filter(|secret| !secret.is_empty()))
+/// The initiator's CHAP secret from a request; an empty one is none.
+pub(crate) fn own_secret_in(secret: Option<v1::Secret>) -> Result<Option<store::Secret>, Failure> {
+    let given = secret.filter(|secret| !secret.is_empty());
+    secret_in(given, Status::INVALID_INITIATOR_CHAP_SECRET)
 }
 
-/// The same where an empty one is one that was given: it counts in place of a stored one.
-fn given_secret_in(secret: Option<v1::Secret>) -> Result<Option<store::Secret>, Failure> {
+/// A CHAP secret from a request; `status` says whose it is. An empty one was given too: it counts in place of a stored
+/// one.
+fn secret_in(secret: Option<v1::Secret>, status: Status) -> Result<Option<store::Secret>, Failure> {
     let Some(secret) = secret else {
         return Ok(None);
     };
     if secret.expose().len() > MAX_CHAP_LEN {
         let what = format!("a secret has {MAX_CHAP_LEN} bytes at most");
-        return Err(Failure::new(Status::INVALID_CHAP_SECRET, what));
+        return Err(Failure::new(status, what));
     }
     Ok(Some(store::Secret::new(secret.expose())))
 }
@@ -155,7 +158,7 @@ pub(crate) fn host_in(address: &str, longest: usize, whose: &str) -> Result<Stri
 }
 
 /// Whether an address that is no IPv6 one is made of what RFC 1035 section 2.3.4 and RFC 1123 section 2.1 take for
-/// labels. Nobody asks these servers when they are added, so no resolver tells of a name that nobody can have.
+/// labels, not of numbers alone unless it is an IPv4 one. Nobody asks these servers when they are added, so no resolver tells of a name that nobody can have.
 fn has_labels(address: &str) -> bool {
     let name = address.strip_suffix('.').unwrap_or(address);
     let is_label = |label: &str| {
@@ -163,7 +166,10 @@ fn has_labels(address: &str) -> bool {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    address.contains(':') || name.split('.').all(is_label)
+    let is_number = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
+    let numbers = name.split('.').all(is_number);
+    address.contains(':')
+        || name.split('.').all(is_label) && (!numbers || address.parse::<Ipv4Addr>().is_ok())
 }
 
 /// The beginning of a text from a request, for a message.
@@ -197,9 +203,9 @@ pub(crate) fn options_in(options: v1::LoginOptions) -> Result<store::LoginOption
         default_time2wait_s: options.default_time2wait_s,
         default_time2retain_s: options.default_time2retain_s,
         username: options.username,
-        secret: given_secret_in(options.secret)?,
+        secret: secret_in(options.secret, Status::INVALID_TARGET_CHAP_SECRET)?,
         mutual_username: options.mutual_username.filter(|name| !name.is_empty()),
-        mutual_secret: secret_in(options.mutual_secret)?,
+        mutual_secret: own_secret_in(options.mutual_secret)?,
         on_lost,
         hold_time_s: options.hold_time_s,
         login_timeout_ms: options.login_timeout_ms,
@@ -237,11 +243,19 @@ fn check_chap_names(options: &v1::LoginOptions) -> Result<(), Failure> {
 
 /// Refuses numbers out of range: those of iSCSI keys by RFC 7143, ours by our own limits.
 fn check_ranges(options: &v1::LoginOptions) -> Result<(), Failure> {
-    let most = u32::from(hawser_engine::MAX_CONNECTIONS);
+    // The Discovery Library has a status of its own for those that it has.
     for (name, value, low, high) in [
         ("MaxConnections", options.max_connections, 1, 65_535),
         ("DefaultTime2Wait", options.default_time2wait_s, 0, 3600),
         ("DefaultTime2Retain", options.default_time2retain_s, 0, 3600),
+    ] {
+        if value.is_some_and(|value| !(low..=high).contains(&value)) {
+            let what = format!("{name} must be {low} to {high}");
+            return Err(Failure::new(Status::LOGIN_USER_INFO_BAD, what));
+        }
+    }
+    let most = u32::from(hawser_engine::MAX_CONNECTIONS);
+    for (name, value, low, high) in [
         ("hold_time_s", options.hold_time_s, 0, MAX_HOLD_SECONDS),
         (
             "login_timeout_ms",
@@ -297,7 +311,10 @@ fn digest_in(value: i32) -> Result<store::Digest, Failure> {
         Ok(v1::Digest::None) => Ok(store::Digest::None),
         Ok(v1::Digest::Crc32c) => Ok(store::Digest::Crc32c),
         Ok(v1::Digest::PreferCrc32c) => Ok(store::Digest::PreferCrc32c),
-        Err(_) => Err(invalid(format!("there is no digest {value}"))),
+        Err(_) => {
+            let what = format!("there is no digest {value}");
+            Err(Failure::new(Status::LOGIN_USER_INFO_BAD, what))
+        }
     }
 }
 
@@ -514,6 +531,8 @@ mod tests {
             "2001:db8::1",
             "san.example",
             "san_1.example.",
+            "7.san.example",
+            "3com",
             &*"x".repeat(41),
         ] {
             assert_eq!(server(address).unwrap(), address);
@@ -531,6 +550,10 @@ mod tests {
             ".a",
             "-",
             "a.b-",
+            "300.1.1.1",
+            "192.0.2",
+            "1",
+            "192.0.2.1.",
             &*"x".repeat(42),
         ] {
             let failure = server(address).unwrap_err();
@@ -588,6 +611,23 @@ mod tests {
             ..Default::default()
         });
         assert!(failure.message.contains("DefaultTime2Wait"), "{failure}");
+        assert_eq!(failure.status, Status::LOGIN_USER_INFO_BAD);
+        let failure = bad(v1::LoginOptions {
+            data_digest: Some(7),
+            ..Default::default()
+        });
+        assert_eq!(failure.status, Status::LOGIN_USER_INFO_BAD);
+        let long = || Some(v1::Secret::new("x".repeat(1025)));
+        let failure = bad(v1::LoginOptions {
+            secret: long(),
+            ..Default::default()
+        });
+        assert_eq!(failure.status, Status::INVALID_TARGET_CHAP_SECRET);
+        let failure = bad(v1::LoginOptions {
+            mutual_secret: long(),
+            ..Default::default()
+        });
+        assert_eq!(failure.status, Status::INVALID_INITIATOR_CHAP_SECRET);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use crate::daemon::Daemon;
 use crate::events::{self, News};
 use crate::initiators::{self, INSTANCE};
+use crate::passing::MAX_KEPT;
 use crate::{convert, failures, ipsec, logins, radius, security};
 
 /// `ISCSI_TARGET_FLAGS`: keep a static target out of listings.
@@ -32,6 +33,8 @@ const MAX_ALIAS_LEN: usize = 255;
 #[derive(Debug, Default)]
 pub(crate) struct Discovery {
     passing: Mutex<BTreeMap<String, StaticTarget>>,
+    /// Held while a static target goes from there to the store or back, so that the number of them is not exceeded.
+    moving: tokio::sync::Mutex<()>,
     asked: Mutex<HashMap<String, Asked>>,
 }
 
@@ -46,6 +49,18 @@ impl Discovery {
     /// Static targets that end with the daemon.
     fn passing(&self) -> MutexGuard<'_, BTreeMap<String, StaticTarget>> {
         self.passing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Refuses one more of them than there is memory for; one that is there already may be changed.
+    fn refuse_many(&self, name: &str) -> Result<(), Failure> {
+        let passing = self.passing();
+        if passing.len() < MAX_KEPT || passing.contains_key(name) {
+            return Ok(());
+        }
+        let message = format!("{MAX_KEPT} static targets are kept in memory, the limit");
+        Err(Failure::new(Status::ERROR_NOT_ENOUGH_MEMORY, message)
+            .with_target(name)
+            .with_advice("store them (persist), or remove some"))
     }
 
     fn asked(&self) -> MutexGuard<'_, HashMap<String, Asked>> {
@@ -182,9 +197,10 @@ pub(crate) async fn remove_portal(
 ) -> Result<Vec<String>, Failure> {
     let keys = portal_keys(daemon, initiator, portal)?;
     let before = known_names(daemon);
-    for key in keys {
-        daemon.discovery.asked().remove(&asked_key(&key));
-        daemon.records.remove::<SendTargetsPortal>(key).await?;
+    let asked: Vec<_> = keys.iter().map(asked_key).collect();
+    daemon.records.remove_all::<SendTargetsPortal>(keys).await?;
+    for key in asked {
+        daemon.discovery.asked().remove(&key);
     }
     let after = known_names(daemon);
     let message = format!("the portal {}:{} is forgotten", portal.address, portal.port);
@@ -473,7 +489,7 @@ pub(crate) async fn add_static(
     let name = IscsiName::parse(&target.target_name).map_err(|error| {
         Failure::new(Status::INVALID_ISCSI_NAME, error.to_string()).with_target(&target.target_name)
     })?;
-    check_size(&target)?;
+    check_static(&target)?;
     target.target_name = name.as_str().to_owned();
     target.written_name = name.written().map(str::to_owned);
     target.added_at_ms = events::now_ms();
@@ -486,27 +502,10 @@ pub(crate) async fn add_static(
         target.added_at_ms = present.added_at_ms;
         if target.target_flags & FLAG_MERGE != 0 {
             merge(&mut target, present);
-            check_size(&target)?;
+            check_static(&target)?;
         }
     }
-    let unchanged = if wanted.persist {
-        let was_passing = daemon
-            .discovery
-            .passing()
-            .remove(&target.target_name)
-            .is_some();
-        daemon.records.put(target).await? == Change::Unchanged && !was_passing
-    } else {
-        daemon
-            .records
-            .remove::<StaticTarget>(target.target_name.clone())
-            .await?;
-        let before = daemon
-            .discovery
-            .passing()
-            .insert(target.target_name.clone(), target.clone());
-        before.as_ref() == Some(&target)
-    };
+    let unchanged = keep_static(daemon, target, wanted.persist).await?;
     Ok(match (known_before, unchanged) {
         (false, _) => Change::Created,
         (true, true) => Change::Unchanged,
@@ -514,8 +513,35 @@ pub(crate) async fn add_static(
     })
 }
 
-/// Refuses a static target with more than is kept of one.
-fn check_size(target: &StaticTarget) -> Result<(), Failure> {
+/// Puts a static target where it belongs and takes it away where it was before; gives whether it was there so already.
+/// The store may refuse and comes first: the target that was known is then known as before.
+async fn keep_static(
+    daemon: &Daemon,
+    target: StaticTarget,
+    persist: bool,
+) -> Result<bool, Failure> {
+    let _moving = daemon.discovery.moving.lock().await;
+    let name = target.target_name.clone();
+    if persist {
+        let change = daemon.records.put(target).await?;
+        let was_passing = daemon.discovery.passing().remove(&name).is_some();
+        return Ok(change == Change::Unchanged && !was_passing);
+    }
+    daemon.discovery.refuse_many(&name)?;
+    daemon.records.remove::<StaticTarget>(name.clone()).await?;
+    let before = daemon.discovery.passing().insert(name, target.clone());
+    Ok(before.as_ref() == Some(&target))
+}
+
+/// Refuses a static target with flags that there are not, or with more than is kept of one.
+fn check_static(target: &StaticTarget) -> Result<(), Failure> {
+    if target.target_flags & !(FLAG_HIDDEN | FLAG_MERGE) != 0 {
+        let flags = target.target_flags;
+        let message = format!("the flags of a static target are 0x2 and 0x4, not {flags:#x}");
+        return Err(
+            Failure::new(Status::ERROR_INVALID_PARAMETER, message).with_target(&target.target_name)
+        );
+    }
     if target.portals.len() <= MAX_PORTALS && target.alias.len() <= MAX_ALIAS_LEN {
         return Ok(());
     }
@@ -543,11 +569,9 @@ fn merge(target: &mut StaticTarget, present: StaticTarget) {
 pub(crate) async fn remove_static(daemon: &Arc<Daemon>, name: &str) -> Result<(), Failure> {
     let name = logins::target_name(name)?;
     let _lock = daemon.lock_target(name.as_str()).await;
+    let key = name.as_str().to_owned();
+    let stored = daemon.records.remove::<StaticTarget>(key).await?;
     let passing = daemon.discovery.passing().remove(name.as_str()).is_some();
-    let stored = daemon
-        .records
-        .remove::<StaticTarget>(name.as_str().to_owned())
-        .await?;
     if !passing && stored == Change::Unchanged {
         let message = format!("{name} is not a static target");
         return Err(Failure::new(Status::TARGET_NOT_FOUND, message).with_target(name.as_str()));
@@ -747,6 +771,23 @@ mod tests {
     }
 
     #[test]
+    fn flags_that_there_are_not_are_refused() {
+        let flagged = |target_flags| {
+            let target = StaticTarget {
+                target_flags,
+                ..StaticTarget::default()
+            };
+            check_static(&target).map_err(|failure| failure.status)
+        };
+        for flags in [0, FLAG_HIDDEN, FLAG_HIDDEN | FLAG_MERGE] {
+            assert_eq!(flagged(flags), Ok(()));
+        }
+        for flags in [1, 8, 0x8000_0002] {
+            assert_eq!(flagged(flags), Err(Status::ERROR_INVALID_PARAMETER));
+        }
+    }
+
+    #[test]
     fn merging_drops_no_portal_without_a_word() {
         let numbered = |from: usize, count: usize| StaticTarget {
             written_name: None,
@@ -758,9 +799,9 @@ mod tests {
         let mut target = numbered(200, 57);
         merge(&mut target, numbered(0, 200));
         assert_eq!(target.portals.len(), 257);
-        let refused = check_size(&target).map_err(|failure| failure.status);
+        let refused = check_static(&target).map_err(|failure| failure.status);
         assert_eq!(refused, Err(Status::ERROR_INVALID_PARAMETER));
         target.portals.pop();
-        assert!(check_size(&target).is_ok());
+        assert!(check_static(&target).is_ok());
     }
 }

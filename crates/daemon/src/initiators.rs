@@ -15,6 +15,8 @@ use crate::convert;
 
 /// Name of our one initiator instance.
 pub(crate) const INSTANCE: &str = "Root\\HAWSER\\0000_0";
+/// Longest name of an instance: `MAX_ISCSI_HBANAME_LEN` less the NUL.
+const MAX_INSTANCE_LEN: usize = 255;
 /// Addresses that an error lists; a machine with more has tools of its own for it.
 const MAX_LISTED: usize = 8;
 /// How long listings take the machine's addresses to be as they were.
@@ -72,6 +74,10 @@ pub(crate) fn check_instance(initiator: &InitiatorPort) -> Result<(), Failure> {
     let instance = &initiator.instance;
     if instance.is_empty() || instance.eq_ignore_ascii_case(INSTANCE) {
         return Ok(());
+    }
+    if instance.len() > MAX_INSTANCE_LEN {
+        let message = format!("an initiator's name has {MAX_INSTANCE_LEN} bytes at most");
+        return Err(Failure::new(Status::ERROR_INVALID_PARAMETER, message));
     }
     let message = format!("there is no initiator {}", convert::excerpt(instance));
     Err(Failure::new(Status::INITIATOR_NOT_FOUND, message)
@@ -213,6 +219,14 @@ mod tests {
         assert_eq!(
             status(port("other", None, None)),
             Status::INITIATOR_NOT_FOUND
+        );
+        assert_eq!(
+            status(port(&"x".repeat(255), None, None)),
+            Status::INITIATOR_NOT_FOUND
+        );
+        assert_eq!(
+            status(port(&"x".repeat(256), None, None)),
+            Status::ERROR_INVALID_PARAMETER
         );
         assert_eq!(
             status(port("", Some(0), None)),

@@ -8,8 +8,8 @@ use std::time::Duration;
 use hawser_api::v1;
 use hawser_api::{Failure, Status};
 use hawser_engine::{
-    ChapCredentials, DigestPolicy, IscsiName, Isid, LoginOptions, Secret, Session, SessionEvent,
-    SessionOptions, SessionState, SessionView, Timeouts,
+    ChapCredentials, DigestPolicy, IscsiName, Isid, LoginOptions, NameError, Secret, Session,
+    SessionEvent, SessionOptions, SessionState, SessionView, Timeouts,
 };
 use hawser_store::{
     self as store, Change, IsidKey, KeptIsid, PersistentLogin, PersistentLoginKey, Record,
@@ -93,10 +93,17 @@ impl Wanted {
     }
 }
 
-/// A target's name from a request: one that cannot be is not known.
+/// A target's name from a request. What no name can hold is told as such; one that merely has the wrong form is not
+/// known.
 pub(crate) fn target_name(name: &str) -> Result<IscsiName, Failure> {
     IscsiName::parse(name).map_err(|error| {
-        Failure::new(Status::TARGET_NOT_FOUND, error.to_string()).with_target(name)
+        let status = match error {
+            NameError::TooLong { .. } | NameError::ForbiddenCharacter { .. } => {
+                Status::INVALID_ISCSI_NAME
+            }
+            _ => Status::TARGET_NOT_FOUND,
+        };
+        Failure::new(status, error.to_string()).with_target(name)
     })
 }
 
@@ -734,16 +741,14 @@ pub(crate) async fn remove_stored(
             .with_advice("`hawser persistent list` shows those that are"));
     }
     let removed = u32::try_from(keys.len()).unwrap_or(u32::MAX);
-    for key in keys {
-        let gone = daemon.records.remove::<PersistentLogin>(key.clone()).await;
-        gone.map_err(|failure| {
-            let status = Status::COULD_NOT_REMOVE_PERSISTENT_LOGIN_DATA;
-            not_changed("the persistent login was not removed", status, &failure)
-        })?;
-        for entry in daemon.sessions.of_target(target) {
-            if entry.login().as_ref() == Some(&key) {
-                entry.set_login(None);
-            }
+    let gone = daemon.records.remove_all::<PersistentLogin>(keys.clone());
+    gone.await.map_err(|failure| {
+        let status = Status::COULD_NOT_REMOVE_PERSISTENT_LOGIN_DATA;
+        not_changed("no persistent login was removed", status, &failure)
+    })?;
+    for entry in daemon.sessions.of_target(target) {
+        if entry.login().is_some_and(|key| keys.contains(&key)) {
+            entry.set_login(None);
         }
     }
     daemon.volumes.look_again();

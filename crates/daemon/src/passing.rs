@@ -9,7 +9,7 @@ use hawser_store::{Change, Record};
 use crate::records::Records;
 
 /// Settings of one kind that are kept in memory; each is a record of the client's, so there is a limit.
-const MAX_KEPT: usize = 1024;
+pub(crate) const MAX_KEPT: usize = 1024;
 
 /// Settings of one kind.
 #[derive(Debug)]

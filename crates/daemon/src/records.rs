@@ -104,6 +104,15 @@ impl Records {
         self.change(move |store| store.remove::<R>(&key)).await
     }
 
+    /// Removes records, all or none.
+    pub(crate) async fn remove_all<R>(&self, keys: Vec<R::Key>) -> Result<Change, Failure>
+    where
+        R: Record + 'static,
+        R::Key: Send + 'static,
+    {
+        self.change(move |store| store.remove_all::<R>(&keys)).await
+    }
+
     /// Makes these the only records of their kind.
     pub(crate) async fn replace_all<R>(&self, records: Vec<R>) -> Result<Change, Failure>
     where

@@ -17,7 +17,7 @@ mod source;
 
 pub use error::{ConnectFailure, LoginFailure, LoginFailureKind, ScsiError, SessionError};
 pub use hawser_proto::login::{LoginError, LoginErrorKind, Waiting};
-pub use hawser_proto::names::{IscsiName, Isid, Portal};
+pub use hawser_proto::names::{IscsiName, Isid, NameError, Portal};
 pub use hawser_proto::parameters::Parameters;
 pub use hawser_proto::pdu::TmfFunction;
 pub use hawser_proto::session::{

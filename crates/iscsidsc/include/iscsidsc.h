@@ -7,7 +7,7 @@
  *
  * Text: functions and structs that end in A take UTF-8, those that end in W take UTF-16 in units of 16 bits
  * (WCHAR is char16_t, not wchar_t). Names without suffix are macros for the W variants if UNICODE is defined,
- * else for the A variants.
+ * else for the A variants; TCHAR and TEXT("...") are of the same width.
  *
  * Sizes of buffers are counted in characters, bytes or elements; the comment of each function says which. A buffer
  * that is NULL has no room whatever its size says. Without enough room a call returns ERROR_INSUFFICIENT_BUFFER,
@@ -58,6 +58,31 @@ typedef WCHAR *PWCHAR;
 typedef WCHAR *PWSTR;
 typedef USHORT *PUSHORT;
 typedef ULONG *PULONG;
+typedef int BOOL;
+typedef CHAR *LPSTR;
+typedef const CHAR *PCSTR;
+typedef const CHAR *LPCSTR;
+typedef WCHAR *LPWSTR;
+typedef const WCHAR *PCWSTR;
+typedef const WCHAR *LPCWSTR;
+/* Generic text: of the width of the names without suffix. */
+#ifdef UNICODE
+typedef WCHAR TCHAR;
+#ifndef TEXT
+#define ISCSIDSC_WIDE(literal) u##literal
+#define TEXT(literal) ISCSIDSC_WIDE(literal)
+#endif
+#else
+typedef CHAR TCHAR;
+#ifndef TEXT
+#define TEXT(literal) literal
+#endif
+#endif
+typedef TCHAR *PTCHAR;
+typedef TCHAR *PTSTR;
+typedef TCHAR *LPTSTR;
+typedef const TCHAR *PCTSTR;
+typedef const TCHAR *LPCTSTR;
 #ifndef GUID_DEFINED
 #define GUID_DEFINED
 typedef struct _GUID {

@@ -20,6 +20,10 @@ const COMPILERS: [(&str, &[&str]); 4] = [
     ("clang++", &["-x", "c++", "-std=c++17"]),
 ];
 
+/// The standards from the first to the last that the header is for, which these compilers all have.
+const C_STANDARDS: [&str; 3] = ["-std=c11", "-std=c17", "-std=c2x"];
+const CPP_STANDARDS: [&str; 3] = ["-std=c++11", "-std=c++17", "-std=c++20"];
+
 /// Compiles `source` with `compiler` and gives what it said if it took offence.
 fn compile(compiler: &str, language: &[&str], more: &[&str], source: &Path) -> Result<(), String> {
     let include = Path::new(env!("CARGO_MANIFEST_DIR")).join("include");
@@ -41,13 +45,34 @@ fn compile(compiler: &str, language: &[&str], more: &[&str], source: &Path) -> R
 }
 
 fn each_compiler_takes(source: &str) {
+    each_takes(
+        &COMPILERS.map(|(compiler, language)| (compiler, language.to_vec())),
+        source,
+    );
+}
+
+/// The same by each standard.
+fn each_standard_takes(source: &str) {
+    let of = |compiler, language, standards: [&'static str; 3]| {
+        standards.map(|standard| (compiler, vec!["-x", language, standard]))
+    };
+    let all = [
+        of("gcc", "c", C_STANDARDS),
+        of("g++", "c++", CPP_STANDARDS),
+        of("clang", "c", C_STANDARDS),
+        of("clang++", "c++", CPP_STANDARDS),
+    ];
+    each_takes(&all.concat(), source);
+}
+
+fn each_takes(compilers: &[(&str, Vec<&str>)], source: &str) {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("program.c");
     fs::write(&file, source).unwrap();
-    for (compiler, language) in COMPILERS {
+    for (compiler, language) in compilers {
         for more in [&[][..], &["-DUNICODE"]] {
             if let Err(said) = compile(compiler, language, more, &file) {
-                panic!("{compiler} {more:?}: {said}");
+                panic!("{compiler} {language:?} {more:?}: {said}");
             }
         }
     }
@@ -59,7 +84,31 @@ fn prototypes() -> impl Iterator<Item = (&'static str, &'static str)> {
 
 #[test]
 fn the_header_stands_alone_and_twice() {
-    each_compiler_takes("#include <iscsidsc.h>\n#include <iscsidsc.h>\n");
+    each_standard_takes("#include <iscsidsc.h>\n#include <iscsidsc.h>\n");
+}
+
+/// As programs for Windows are written that can be built for either width.
+#[test]
+fn a_program_in_generic_text_is_one_of_either_width() {
+    each_standard_takes(include_str!("c/generic_text.c"));
+}
+
+/// Types of another header keep theirs.
+#[test]
+fn windows_types_of_others_are_left_alone() {
+    let own = include_str!("../include/iscsidsc.h");
+    let begin = own.find("#ifndef ISCSIDSC_HAVE_WINDOWS_TYPES").unwrap();
+    let end = own
+        .find("#endif /* ISCSIDSC_HAVE_WINDOWS_TYPES */")
+        .unwrap();
+    // Another type of the name, which a second definition would contradict.
+    let types = own[begin..end].replace("typedef int BOOL;", "typedef long BOOL;");
+    assert!(types.contains("long BOOL"));
+    let source = format!(
+        "#include <stddef.h>\n#include <stdint.h>\n#ifndef __cplusplus\n#include <uchar.h>\n#endif\n\
+         {types}#endif\n#define ISCSIDSC_HAVE_WINDOWS_TYPES\n#include <iscsidsc.h>\n"
+    );
+    each_compiler_takes(&source);
 }
 
 /// A second declaration must say the same as the first, or the compiler refuses it.

@@ -1,13 +1,20 @@
-//! Every struct of the library has the size, alignment and offsets that Windows programs were compiled against:
-//! those of `windows-sys`, whose metadata come from the SDK header. (A `bool` there is one byte as our BOOLEAN is.)
+//! Every struct of the library has the size, alignment and offsets that Windows programs were compiled against, and every
+//! constant its value: those of `windows-sys`, whose metadata come from the SDK header. (A `bool` there is one byte as our
+//! BOOLEAN is.)
 #![cfg(target_pointer_width = "64")]
 
+use std::collections::BTreeSet;
+use std::ffi::CStr;
 use std::mem::{align_of, offset_of, size_of};
 
-use iscsidsc::abi::types as ours;
+use hawser_api::Status;
+use iscsidsc::abi::{constants, types as ours};
+use windows_sys::Win32::Foundation;
 use windows_sys::Win32::Storage::IscsiDisc as theirs;
-use windows_sys::Win32::System::Ioctl::STORAGE_DEVICE_NUMBER as THEIR_STORAGE_DEVICE_NUMBER;
-use windows_sys::core::GUID as THEIR_GUID;
+use windows_sys::Win32::System::Ioctl::{
+    self, STORAGE_DEVICE_NUMBER as THEIR_STORAGE_DEVICE_NUMBER,
+};
+use windows_sys::core::{GUID as THEIR_GUID, PCSTR};
 
 macro_rules! same_layout {
     ($ours:ty, $theirs:ty, $size:literal: $($field:ident = $offset:literal),+ $(,)?) => {
@@ -93,4 +100,173 @@ fn ike_information() {
     assert_eq!(offset_of!(Ours, AuthMethod), offset_of!(Theirs, AuthMethod));
     assert_eq!(offset_of!(Ours, PsKey), offset_of!(Theirs, Anonymous));
     assert_eq!(offset_of!(Ours, PsKey), 8);
+}
+
+/// A number of whatever width.
+fn number(value: impl TryInto<i64>) -> Option<i64> {
+    value.try_into().ok()
+}
+
+/// Constants that are numbers there too.
+macro_rules! same_numbers {
+    ($theirs:ident: $($name:ident),+ $(,)?) => {
+        $(assert_eq!(
+            number(constants::$name),
+            number($theirs::$name),
+            stringify!($name)
+        );)+
+    };
+}
+
+#[test]
+fn lengths_and_flags() {
+    same_numbers!(Foundation: MAX_PATH);
+    same_numbers!(theirs:
+        MAX_ISCSI_HBANAME_LEN,
+        MAX_ISCSI_NAME_LEN,
+        MAX_ISCSI_ALIAS_LEN,
+        MAX_ISCSI_PORTAL_NAME_LEN,
+        MAX_ISCSI_PORTAL_ALIAS_LEN,
+        MAX_ISCSI_TEXT_ADDRESS_LEN,
+        MAX_ISCSI_PORTAL_ADDRESS_LEN,
+        MAX_ISCSI_DISCOVERY_DOMAIN_LEN,
+        MAX_RADIUS_ADDRESS_LEN,
+        ISCSI_LOGIN_OPTIONS_VERSION,
+        ISCSI_LOGIN_FLAG_REQUIRE_IPSEC,
+        ISCSI_LOGIN_FLAG_MULTIPATH_ENABLED,
+        ISCSI_LOGIN_FLAG_RESERVED1,
+        ISCSI_LOGIN_FLAG_ALLOW_PORTAL_HOPPING,
+        ISCSI_LOGIN_FLAG_USE_RADIUS_RESPONSE,
+        ISCSI_LOGIN_FLAG_USE_RADIUS_VERIFICATION,
+        ISCSI_TARGET_FLAG_HIDE_STATIC_TARGET,
+        ISCSI_TARGET_FLAG_MERGE_TARGET_INFORMATION,
+    );
+}
+
+#[test]
+fn enumerations() {
+    same_numbers!(theirs:
+        ISCSI_DIGEST_TYPE_NONE,
+        ISCSI_DIGEST_TYPE_CRC32C,
+        ISCSI_NO_AUTH_TYPE,
+        ISCSI_CHAP_AUTH_TYPE,
+        ISCSI_MUTUAL_CHAP_AUTH_TYPE,
+        IKE_AUTHENTICATION_PRESHARED_KEY_METHOD,
+        ISCSI_TCP_PROTOCOL_TYPE,
+        ProtocolType,
+        TargetAlias,
+        DiscoveryMechanisms,
+        PortalGroups,
+        PersistentTargetMappings,
+        InitiatorName,
+        TargetFlags,
+        LoginOptions,
+    );
+}
+
+/// The number that a text of theirs is, in decimal or behind `0x`.
+fn number_of(text: PCSTR) -> u64 {
+    // SAFETY: it is a literal of `windows-sys`, which ends them with a NUL.
+    let text = unsafe { CStr::from_ptr(text.cast()) }.to_str().unwrap();
+    let read = text
+        .strip_prefix("0x")
+        .map_or_else(|| text.parse(), |digits| u64::from_str_radix(digits, 16));
+    read.unwrap_or_else(|_| panic!("{text}"))
+}
+
+/// Constants that are texts there, because the header casts them.
+macro_rules! same_as_texts {
+    ($($name:ident),+ $(,)?) => {
+        $(assert_eq!(
+            u64::from(constants::$name),
+            number_of(theirs::$name),
+            stringify!($name)
+        );)+
+    };
+}
+
+#[test]
+fn bits_and_identity_types() {
+    same_as_texts!(
+        ISCSI_LOGIN_OPTIONS_HEADER_DIGEST,
+        ISCSI_LOGIN_OPTIONS_DATA_DIGEST,
+        ISCSI_LOGIN_OPTIONS_MAXIMUM_CONNECTIONS,
+        ISCSI_LOGIN_OPTIONS_DEFAULT_TIME_2_WAIT,
+        ISCSI_LOGIN_OPTIONS_DEFAULT_TIME_2_RETAIN,
+        ISCSI_LOGIN_OPTIONS_USERNAME,
+        ISCSI_LOGIN_OPTIONS_PASSWORD,
+        ISCSI_LOGIN_OPTIONS_AUTH_TYPE,
+        ISCSI_SECURITY_FLAG_VALID,
+        ISCSI_SECURITY_FLAG_IKE_IPSEC_ENABLED,
+        ISCSI_SECURITY_FLAG_MAIN_MODE_ENABLED,
+        ISCSI_SECURITY_FLAG_AGGRESSIVE_MODE_ENABLED,
+        ISCSI_SECURITY_FLAG_PFS_ENABLED,
+        ISCSI_SECURITY_FLAG_TRANSPORT_MODE_PREFERRED,
+        ISCSI_SECURITY_FLAG_TUNNEL_MODE_PREFERRED,
+        ID_IPV4_ADDR,
+        ID_FQDN,
+        ID_USER_FQDN,
+        ID_IPV6_ADDR,
+    );
+}
+
+/// Those of our statuses that `windows-sys` knows with these features: it has neither `ISDSC_*` nor the rest of Winsock
+/// and RPC.
+#[test]
+fn statuses_of_win32() {
+    macro_rules! known {
+        ($($name:ident),+ $(,)?) => {
+            [$((stringify!($name), Foundation::$name)),+]
+        };
+    }
+    let known = known![
+        ERROR_SUCCESS,
+        ERROR_FILE_NOT_FOUND,
+        ERROR_ACCESS_DENIED,
+        ERROR_NOT_ENOUGH_MEMORY,
+        ERROR_NOT_SUPPORTED,
+        ERROR_INVALID_PARAMETER,
+        ERROR_DISK_FULL,
+        ERROR_CALL_NOT_IMPLEMENTED,
+        ERROR_INSUFFICIENT_BUFFER,
+        ERROR_INVALID_NAME,
+        ERROR_ALREADY_EXISTS,
+        ERROR_MORE_DATA,
+        ERROR_NOACCESS,
+        ERROR_SERVICE_NOT_ACTIVE,
+        ERROR_NOT_FOUND,
+        ERROR_TIMEOUT,
+    ];
+    for (name, code) in known {
+        let ours = Status::from_name(name).map(Status::code);
+        assert_eq!(ours, Some(code), "{name}");
+    }
+    let listed: BTreeSet<&str> = known.iter().map(|(name, _)| *name).collect();
+    let all = Status::ALL.iter().map(|info| info.name);
+    let ours: BTreeSet<&str> = all.filter(|name| name.starts_with("ERROR_")).collect();
+    assert_eq!(listed, ours, "none is left out");
+}
+
+#[test]
+fn device_interfaces() {
+    use iscsidsc::api::InterfaceType;
+    let pairs = [
+        (InterfaceType::Disk, Ioctl::GUID_DEVINTERFACE_DISK),
+        (InterfaceType::Cdrom, Ioctl::GUID_DEVINTERFACE_CDROM),
+        (InterfaceType::Tape, Ioctl::GUID_DEVINTERFACE_TAPE),
+        (
+            InterfaceType::WriteOnceDisk,
+            Ioctl::GUID_DEVINTERFACE_WRITEONCEDISK,
+        ),
+        (
+            InterfaceType::MediumChanger,
+            Ioctl::GUID_DEVINTERFACE_MEDIUMCHANGER,
+        ),
+    ];
+    for (kind, theirs) in pairs {
+        let ours = constants::device_interface(kind as u32);
+        let fields = (ours.Data1, ours.Data2, ours.Data3, ours.Data4);
+        let expected = (theirs.data1, theirs.data2, theirs.data3, theirs.data4);
+        assert_eq!(fields, expected, "{kind:?}");
+    }
 }

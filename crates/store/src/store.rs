@@ -172,12 +172,22 @@ impl Store {
     /// # Errors
     /// A failure of system or database.
     pub fn remove<R: Record>(&self, key: &R::Key) -> Result<Change, StoreError> {
+        self.remove_all::<R>(std::slice::from_ref(key))
+    }
+
+    /// Removes records, and those that go with them, all at once; damaged or not. What is not stored is no fault.
+    ///
+    /// # Errors
+    /// As [`Store::remove`]; then none is removed.
+    pub fn remove_all<R: Record>(&self, keys: &[R::Key]) -> Result<Change, StoreError> {
         let mut inner = self.inner();
-        let key = row_key::<R>(key);
-        if inner.rows.get(&key).is_none() && inner.rows.damage_of(&key).is_none() {
+        let mut keys: Vec<_> = keys.iter().map(row_key::<R>).collect();
+        keys.retain(|key| inner.rows.get(key).is_some() || inner.rows.damage_of(key).is_some());
+        if keys.is_empty() {
             return Ok(Change::Unchanged);
         }
-        inner.commit(vec![Write::Remove { key }])?;
+        let writes = keys.into_iter().map(|key| Write::Remove { key });
+        inner.commit(writes.collect())?;
         Ok(Change::Removed)
     }
 
@@ -409,4 +419,36 @@ fn sync_dir(dir: &Path) -> Result<(), StoreError> {
     File::open(dir)
         .and_then(|dir| dir.sync_all())
         .map_err(|error| StoreError::io("sync", dir, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::records::discovery::IsnsServer;
+
+    #[test]
+    fn a_removal_of_several_that_fails_removes_none() {
+        let dir = tempfile::tempdir().expect("directory");
+        let source = KeySource::choose(None, dir.path());
+        let store = Store::open(dir.path(), &source).expect("open");
+        let servers = ["a", "b", "c"].map(|address| IsnsServer {
+            address: address.to_owned(),
+            added_at_ms: 0,
+        });
+        for server in &servers {
+            store.put(server).expect("put");
+        }
+        let keys = servers.each_ref().map(Record::key);
+        let refuse = "CREATE TEMP TRIGGER refuse BEFORE DELETE ON main.records \
+                      WHEN instr(OLD.key, 'b') BEGIN SELECT RAISE(ABORT, 'refused'); END";
+        store.inner().db.execute_batch(refuse).expect("a trigger");
+        let refused = store.remove_all::<IsnsServer>(&keys);
+        assert!(refused.is_err(), "{refused:?}");
+        assert_eq!(store.load(), (servers.to_vec(), vec![]));
+        drop(store);
+        let store = Store::open(dir.path(), &source).expect("open again");
+        assert_eq!(store.load(), (servers.to_vec(), vec![]));
+        store.remove_all::<IsnsServer>(&keys).expect("remove");
+        assert_eq!(store.load::<IsnsServer>(), (vec![], vec![]));
+    }
 }

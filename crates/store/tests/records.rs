@@ -92,6 +92,29 @@ fn a_change_says_what_it_was() {
 }
 
 #[test]
+fn several_are_removed_at_once_whether_they_are_there_or_not() {
+    let dir = tempfile::tempdir().expect("directory");
+    let store = open(dir.path()).expect("open");
+    let keys = ["iqn.x:a", "iqn.x:b", "iqn.x:c"].map(|name| {
+        let login = login(name);
+        store.put(&login).expect("put");
+        login.key()
+    });
+    let [first, _, last] = keys;
+    let unknown = login("iqn.x:unknown").key();
+    let removed = store.remove_all::<PersistentLogin>(&[first, unknown.clone(), last]);
+    assert_eq!(removed.expect("removed"), Change::Removed);
+    let nothing = store.remove_all::<PersistentLogin>(&[unknown]);
+    assert_eq!(nothing.expect("none was there"), Change::Unchanged);
+    drop(store);
+    let store = open(dir.path()).expect("open again");
+    assert_eq!(
+        store.load::<PersistentLogin>(),
+        (vec![login("iqn.x:b")], vec![])
+    );
+}
+
+#[test]
 fn the_same_target_may_have_a_login_for_each_path() {
     let dir = tempfile::tempdir().expect("directory");
     let store = open(dir.path()).expect("open");

@@ -3,3 +3,4 @@
 
 pub mod peers;
 pub mod proxy;
+pub mod scripted;

@@ -56,6 +56,25 @@ pub(super) enum Request {
 }
 
 impl Request {
+    /// Whether the Discovery Library would ask this: on Windows the program speaks through it.
+    ///
+    /// # Errors
+    /// Why not.
+    fn check(&self) -> Result<(), Stop> {
+        match self {
+            Self::Discovery(ask) => discovery::check(ask),
+            // They say in their answers what is wrong.
+            Self::Targets(_) => Ok(()),
+            Self::Sessions(ask) => sessions::check(ask),
+            Self::Persistent(ask) => persistent::check(ask),
+            Self::Devices(ask) => devices::check(ask),
+            Self::Scsi(ask) => scsi::check(ask),
+            Self::Initiator(ask) => initiator::check(ask),
+            Self::Isns(ask) => isns::check(ask),
+            Self::Security(ask) => security::check(ask),
+        }
+    }
+
     /// Asks the daemon and lays out what it answers.
     ///
     /// # Errors
@@ -80,7 +99,7 @@ impl Command {
     /// know about how the words were read.
     ///
     /// # Errors
-    /// There are too few or too many words, or one cannot be what its place says.
+    /// There are too few or too many words, one cannot be what its place says, or the Discovery Library refuses them.
     pub(super) fn read(&self, words: &[String]) -> Result<(Request, Vec<String>), Stop> {
         let mut values = Values::default();
         let mut rest = words;
@@ -103,6 +122,7 @@ impl Command {
         }
         let request = (self.make)(&mut values)?;
         debug_assert!(values.is_empty(), "{}: {values:?}", self.name);
+        request.check()?;
         Ok((request, values.notes))
     }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use hawser_api::Client;
+use hawser_api::discovery_library::{Check, absolute_path};
 use hawser_api::v1::{
     BindAllRequest, BindRequest, BoundVolume, ListBoundRequest, UnbindAllRequest, UnbindRequest,
 };
@@ -37,7 +38,7 @@ pub(super) fn clear(_: &mut Values) -> Result<Request, Stop> {
 }
 
 pub(super) fn add(values: &mut Values) -> Result<Request, Stop> {
-    let path = absolute(&values.name())?;
+    let path = absolute_path(&values.name())?;
     Ok(Request::Devices(Ask::Add(BindRequest {
         seen: seen_at(Path::new(&path)),
         path,
@@ -46,18 +47,23 @@ pub(super) fn add(values: &mut Values) -> Result<Request, Stop> {
 }
 
 pub(super) fn remove(values: &mut Values) -> Result<Request, Stop> {
-    let path = absolute(&values.name())?;
+    let path = absolute_path(&values.name())?;
     Ok(Request::Devices(Ask::Remove(UnbindRequest {
         seen: seen_at(Path::new(&path)),
         path,
     })))
 }
 
-/// The path from the root, as typed otherwise: links are the daemon's to resolve.
-fn absolute(path: &str) -> Result<String, Stop> {
-    let unusable = || Stop::invalid(format!("{path:?} is not a path"));
-    let path = std::path::absolute(path).map_err(|_| unusable())?;
-    path.into_os_string().into_string().map_err(|_| unusable())
+/// Whether the Discovery Library would ask this.
+///
+/// # Errors
+/// Why not.
+pub(super) fn check(ask: &Ask) -> Result<(), Stop> {
+    match ask {
+        Ask::Add(request) => Ok(request.check()?),
+        Ask::Remove(request) => Ok(request.check()?),
+        Ask::BindAll | Ask::Report | Ask::Clear => Ok(()),
+    }
 }
 
 pub(super) async fn send(client: &Client, ask: Ask) -> Result<Answer, Stop> {

@@ -1,8 +1,9 @@
 //! Static targets and send-targets portals.
 
 use hawser_api::Client;
+use hawser_api::discovery_library::Check;
 use hawser_api::v1::{
-    AddPortalRequest, AddStaticTargetRequest, InitiatorPort, ListPortalsRequest,
+    AddPortalRequest, AddStaticTargetRequest, InitiatorPort, ListPortalsRequest, LoginOptions,
     RefreshPortalsRequest, RemovePortalRequest, RemoveStaticTargetRequest, StoredPortal,
 };
 use serde_json::{Value, json};
@@ -13,6 +14,9 @@ use super::page::{Page, shown};
 use super::stop::{Answer, Stop};
 use super::values::{Values, portal};
 use crate::commands::LoginOptionsView;
+
+/// `ISCSI_TARGET_FLAG_MERGE_TARGET_INFORMATION`.
+const MERGE: u32 = 0x4;
 
 /// What is asked.
 #[derive(Debug)]
@@ -28,15 +32,18 @@ pub(super) enum Ask {
 pub(super) fn add_target(values: &mut Values) -> Result<Request, Stop> {
     let target_name = values.name();
     let alias = values.name();
-    let portal = values.portal();
+    let portal = values.portal()?;
     let target_flags = values.number().unwrap_or(0);
     let persist = values.flag();
+    // Options of which none is specified are options too, and TargetInfo lists them as such. Merged into what is stored
+    // they would take its place, and `*` asks for no change.
+    let none_specified = (target_flags & MERGE == 0).then(LoginOptions::default);
     Ok(Request::Discovery(Ask::AddTarget(AddStaticTargetRequest {
         target_name,
         alias,
         target_flags,
         persist,
-        login_options: values.login_options(),
+        login_options: values.login_options().or(none_specified),
         mapping: values.mapping(),
         portals: portal.into_iter().collect(),
     })))
@@ -63,7 +70,7 @@ pub(super) fn remove_target(values: &mut Values) -> Result<Request, Stop> {
 }
 
 pub(super) fn add_portal(values: &mut Values) -> Result<Request, Stop> {
-    let portal = values.portal();
+    let portal = values.portal()?;
     let initiator = values.initiator();
     let security_flags = values.number().unwrap_or(0).into();
     Ok(Request::Discovery(Ask::AddPortal(AddPortalRequest {
@@ -85,14 +92,14 @@ pub(super) fn quick_add_portal(values: &mut Values) -> Result<Request, Stop> {
 }
 
 pub(super) fn remove_portal(values: &mut Values) -> Result<Request, Stop> {
-    let portal = values.portal();
+    let portal = values.portal()?;
     let initiator = given(values.initiator());
     let request = RemovePortalRequest { initiator, portal };
     Ok(Request::Discovery(Ask::RemovePortal(request)))
 }
 
 pub(super) fn refresh_portal(values: &mut Values) -> Result<Request, Stop> {
-    let portal = values.portal();
+    let portal = values.portal()?;
     let initiator = given(values.initiator());
     let request = RefreshPortalsRequest { initiator, portal };
     Ok(Request::Discovery(Ask::RefreshPortal(request)))
@@ -105,6 +112,22 @@ pub(super) fn list_portals(_: &mut Values) -> Result<Request, Stop> {
 /// The initiator of a request, if one was named.
 pub(super) fn given(initiator: InitiatorPort) -> Option<InitiatorPort> {
     (initiator != InitiatorPort::default()).then_some(initiator)
+}
+
+/// Whether the Discovery Library would ask this.
+///
+/// # Errors
+/// Why not.
+pub(super) fn check(ask: &Ask) -> Result<(), Stop> {
+    match ask {
+        Ask::AddTarget(request) => request.check()?,
+        Ask::RemoveTarget(request) => request.check()?,
+        Ask::AddPortal(request) => request.check()?,
+        Ask::RemovePortal(request) => request.check()?,
+        Ask::RefreshPortal(request) => request.check()?,
+        Ask::ListPortals => {}
+    }
+    Ok(())
 }
 
 pub(super) async fn send(client: &Client, ask: Ask) -> Result<Answer, Stop> {

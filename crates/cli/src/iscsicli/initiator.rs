@@ -1,5 +1,6 @@
 //! The initiator itself, and what only the program of Windows does.
 
+use hawser_api::discovery_library::Check;
 use hawser_api::v1::{Initiator, ListInitiatorsRequest, SetNodeNameRequest};
 use hawser_api::{Client, Failure, Status};
 use serde_json::json;
@@ -39,6 +40,17 @@ pub(super) fn firewall(_: &mut Values) -> Result<Request, Stop> {
     let advice = "let iSNS (port 3205) through with the firewall's own tools";
     let failure = Failure::new(Status::ERROR_NOT_SUPPORTED, what);
     Err(failure.with_advice(advice).into())
+}
+
+/// Whether the Discovery Library would ask this.
+///
+/// # Errors
+/// Why not.
+pub(super) fn check(ask: &Ask) -> Result<(), Stop> {
+    match ask {
+        Ask::List => Ok(()),
+        Ask::NodeName(request) => Ok(request.check()?),
+    }
 }
 
 pub(super) async fn send(client: &Client, ask: Ask) -> Result<Answer, Stop> {

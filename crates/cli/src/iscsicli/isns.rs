@@ -1,6 +1,7 @@
 //! iSNS servers.
 
 use hawser_api::Client;
+use hawser_api::discovery_library::Check;
 use hawser_api::v1::{
     AddIsnsServerRequest, IsnsServer, ListIsnsServersRequest, RefreshIsnsServersRequest,
     RemoveIsnsServerRequest,
@@ -42,6 +43,19 @@ pub(super) fn refresh(values: &mut Values) -> Result<Request, Stop> {
 
 pub(super) fn list(_: &mut Values) -> Result<Request, Stop> {
     Ok(Request::Isns(Ask::List))
+}
+
+/// Whether the Discovery Library would ask this.
+///
+/// # Errors
+/// Why not.
+pub(super) fn check(ask: &Ask) -> Result<(), Stop> {
+    match ask {
+        Ask::Add(request) => Ok(request.check()?),
+        Ask::Remove(request) => Ok(request.check()?),
+        Ask::Refresh(request) => Ok(request.check()?),
+        Ask::List => Ok(()),
+    }
 }
 
 pub(super) async fn send(client: &Client, ask: Ask) -> Result<Answer, Stop> {

@@ -1,7 +1,7 @@
 //! The nine login options, and the mapping of LUNs, as they stand in a command.
 
+use hawser_api::discovery_library::{auth_type, digest, max_connections};
 use hawser_api::v1::{AuthType, Digest, LoginOptions, LunMapping, Secret, TargetMapping};
-use hawser_api::{Failure, Status};
 
 use super::stop::Stop;
 use super::values::number;
@@ -54,17 +54,17 @@ pub(super) fn read(
         ..,
         auth,
     ] = numbers;
+    let digest_of = |number: Option<u32>| number.map(digest).transpose();
     let options = LoginOptions {
         login_flags: login_flags.unwrap_or(0),
-        header_digest: header.map(digest).transpose()?,
-        data_digest: data.map(digest).transpose()?,
-        // 0 is how the Discovery Library writes "no limit": the daemon's default.
-        max_connections: connections.filter(|count| *count != 0),
+        header_digest: digest_of(header)?.map(Digest::into),
+        data_digest: digest_of(data)?.map(Digest::into),
+        max_connections: connections.map(max_connections),
         default_time2wait_s: wait,
         default_time2retain_s: retain,
         username: username(at(6)),
         secret: password(at(7), notes),
-        auth_type: auth.map(auth_type).transpose()?,
+        auth_type: auth.map(auth_type).transpose()?.map(AuthType::into),
         ..LoginOptions::default()
     };
     Ok((options != LoginOptions::default()).then_some(options))
@@ -77,25 +77,6 @@ pub(super) fn one_way_chap(user: String, secret: Option<Secret>) -> LoginOptions
         username: Some(user.into_bytes()),
         secret,
         ..LoginOptions::default()
-    }
-}
-
-fn digest(number: u32) -> Result<i32, Stop> {
-    match number {
-        0 => Ok(Digest::None.into()),
-        1 => Ok(Digest::Crc32c.into()),
-        _ => Err(Stop::invalid(format!("there is no digest {number}"))),
-    }
-}
-
-fn auth_type(number: u32) -> Result<i32, Stop> {
-    let known = i32::try_from(number).ok().map(AuthType::try_from);
-    match known {
-        Some(Ok(kind)) => Ok(kind.into()),
-        _ => {
-            let why = format!("there is no authentication type {number}");
-            Err(Failure::new(Status::INVALID_LOGON_AUTH_TYPE, why).into())
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Persistent logins.
 
 use hawser_api::Client;
+use hawser_api::discovery_library::Check;
 use hawser_api::v1::{ListPersistentLoginsRequest, PersistentLogin, RemovePersistentLoginRequest};
 use serde_json::{Value, json};
 
@@ -8,7 +9,7 @@ use super::commands::Request;
 use super::discovery::{given, instance};
 use super::page::{Mapping, Page, shown};
 use super::stop::{Answer, Stop};
-use super::values::{Values, portal};
+use super::values::Values;
 use crate::commands::LoginOptionsView;
 
 /// What is asked.
@@ -26,7 +27,7 @@ pub(super) fn remove(values: &mut Values) -> Result<Request, Stop> {
     let instance = values.name();
     let target_name = values.name();
     let port_number = values.number();
-    let (address, socket) = (values.text(), values.number().unwrap_or(0));
+    let portal = values.portal()?;
     let initiator = hawser_api::v1::InitiatorPort {
         instance,
         port_number,
@@ -35,9 +36,20 @@ pub(super) fn remove(values: &mut Values) -> Result<Request, Stop> {
     let request = RemovePersistentLoginRequest {
         initiator: given(initiator),
         target_name,
-        portal: address.map(|address| portal(address, socket)),
+        portal,
     };
     Ok(Request::Persistent(Ask::Remove(request)))
+}
+
+/// Whether the Discovery Library would ask this.
+///
+/// # Errors
+/// Why not.
+pub(super) fn check(ask: &Ask) -> Result<(), Stop> {
+    match ask {
+        Ask::List => Ok(()),
+        Ask::Remove(request) => Ok(request.check()?),
+    }
 }
 
 pub(super) async fn send(client: &Client, ask: Ask) -> Result<Answer, Stop> {

@@ -1,5 +1,6 @@
 //! SCSI commands sent as they are.
 
+use hawser_api::discovery_library::Check;
 use hawser_api::v1::{
     InquiryRequest, Nexus, ReadCapacityRequest, ReportLunsRequest, ScsiResponse, SessionId, nexus,
 };
@@ -58,6 +59,18 @@ fn to(session: SessionId, lun: u64) -> Option<Nexus> {
         which: Some(nexus::Which::SessionId(session)),
         lun,
     })
+}
+
+/// Whether the Discovery Library would ask this.
+///
+/// # Errors
+/// Why not.
+pub(super) fn check(ask: &Ask) -> Result<(), Stop> {
+    match ask {
+        Ask::Inquiry(request) => Ok(request.check()?),
+        Ask::ReadCapacity(request) => Ok(request.check()?),
+        Ask::ReportLuns(request) => Ok(request.check()?),
+    }
 }
 
 pub(super) async fn send(client: &Client, ask: Ask) -> Result<Answer, Stop> {

@@ -3,9 +3,10 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use hawser_api::Client;
+use hawser_api::discovery_library::Check;
 use hawser_api::v1::{
-    ClearChapSecretRequest, GetIkeInfoRequest, IkeIdentity, InitiatorPort, Secret,
-    SetChapSecretRequest, SetGroupPresharedKeyRequest, SetIkeInfoRequest, SetTunnelAddressRequest,
+    ClearChapSecretRequest, GetIkeInfoRequest, IkeIdentity, InitiatorPort, SetChapSecretRequest,
+    SetGroupPresharedKeyRequest, SetIkeInfoRequest, SetTunnelAddressRequest,
 };
 use serde_json::json;
 
@@ -21,7 +22,8 @@ const PRESHARED_KEY: u32 = 1;
 /// What is asked.
 #[derive(Debug)]
 pub(super) enum Ask {
-    ChapSecret(Option<Secret>),
+    /// None: it is cleared.
+    ChapSecret(Option<SetChapSecretRequest>),
     GroupKey(SetGroupPresharedKeyRequest),
     SetIke(SetIkeInfoRequest),
     GetIke(GetIkeInfoRequest),
@@ -29,7 +31,14 @@ pub(super) enum Ask {
 }
 
 pub(super) fn chap_secret(values: &mut Values) -> Result<Request, Stop> {
-    Ok(Request::Security(Ask::ChapSecret(values.secret())))
+    // A length of 0 clears it, as in the Discovery Library.
+    let secret = values.secret().filter(|secret| !secret.is_empty());
+    let request = secret.map(|secret| SetChapSecretRequest {
+        secret: Some(secret),
+        allow_long: false,
+        store_short: true,
+    });
+    Ok(Request::Security(Ask::ChapSecret(request)))
 }
 
 pub(super) fn group_key(values: &mut Values) -> Result<Request, Stop> {
@@ -100,6 +109,21 @@ pub(super) fn tunnel_address(values: &mut Values) -> Result<Request, Stop> {
     })))
 }
 
+/// Whether the Discovery Library would ask this.
+///
+/// # Errors
+/// Why not.
+pub(super) fn check(ask: &Ask) -> Result<(), Stop> {
+    match ask {
+        Ask::ChapSecret(request) => request.as_ref().map_or(Ok(()), Check::check)?,
+        Ask::GroupKey(request) => request.check()?,
+        Ask::SetIke(request) => request.check()?,
+        Ask::GetIke(request) => request.check()?,
+        Ask::Tunnel(request) => request.check()?,
+    }
+    Ok(())
+}
+
 pub(super) async fn send(client: &Client, ask: Ask) -> Result<Answer, Stop> {
     let mut security = client.security();
     match ask {
@@ -108,12 +132,7 @@ pub(super) async fn send(client: &Client, ask: Ask) -> Result<Answer, Stop> {
                 .clear_chap_secret(ClearChapSecretRequest {})
                 .await?;
         }
-        Ask::ChapSecret(secret) => {
-            let request = SetChapSecretRequest {
-                secret,
-                allow_long: false,
-                store_short: true,
-            };
+        Ask::ChapSecret(Some(request)) => {
             let answer = security.set_chap_secret(request).await?.into_inner();
             return Ok(Answer::done().warning(answer.warning));
         }

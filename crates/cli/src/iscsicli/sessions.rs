@@ -1,5 +1,6 @@
 //! Logins, sessions, connections, and the LUNs of sessions.
 
+use hawser_api::discovery_library::Check;
 use hawser_api::v1::{
     AddConnectionRequest, ConnectionId, Device, InitiatorPort, ListDevicesRequest,
     ListDisksRequest, ListMappingsRequest, ListSessionsRequest, LoginMode, LoginRequest,
@@ -55,15 +56,7 @@ pub(super) fn persistent_login(values: &mut Values) -> Result<Request, Stop> {
 fn full_login(values: &mut Values, mode: LoginMode) -> Result<Request, Stop> {
     let target_name = values.name();
     let report_to_pnp = values.flag();
-    let (address, socket) = (values.text(), values.number());
-    if address.is_some() != socket.is_some() {
-        let line = "Portal address and socket must be specified";
-        return Err(Stop::invalid_line(
-            line,
-            "one of them is * and the other not",
-        ));
-    }
-    let target_portal = address.zip(socket);
+    let portal = values.whole_portal()?;
     let initiator = given(values.initiator());
     let security_flags = values.number().unwrap_or(0).into();
     let login_options = values.login_options();
@@ -72,7 +65,7 @@ fn full_login(values: &mut Values, mode: LoginMode) -> Result<Request, Stop> {
         target_name,
         informational: !report_to_pnp,
         initiator,
-        portal: target_portal.map(|(address, socket)| portal(address, socket)),
+        portal,
         security_flags,
         mapping: values.mapping(),
         login_options,
@@ -114,7 +107,7 @@ pub(super) fn add_connection(values: &mut Values) -> Result<Request, Stop> {
         instance: String::new(),
         ..values.initiator()
     });
-    let portal = values.portal();
+    let portal = values.portal()?;
     let security_flags = values.number().unwrap_or(0).into();
     let request = AddConnectionRequest {
         session_id: Some(session_id),
@@ -148,6 +141,22 @@ pub(super) fn remove_connection(values: &mut Values) -> Result<Request, Stop> {
         connection_id: Some(values.connection_id()),
     };
     Ok(Request::Sessions(Ask::RemoveConnection(request)))
+}
+
+/// Whether the Discovery Library would ask this.
+///
+/// # Errors
+/// Why not, behind the line that the command begins with.
+pub(super) fn check(ask: &Ask) -> Result<(), Stop> {
+    let (checked, heading) = match ask {
+        Ask::Login(request, Heading::Printed) => (request.check(), login_heading(request)),
+        Ask::Login(request, Heading::Absent) => (request.check(), Page::default()),
+        // Its id is read as one that there can be.
+        Ask::Logout(_) | Ask::List { .. } | Ask::Mappings => return Ok(()),
+        Ask::AddConnection(request, _) => (request.check(), Page::default()),
+        Ask::RemoveConnection(request) => (request.check(), Page::default()),
+    };
+    checked.map_err(|failure| Stop::from(failure).after(&heading))
 }
 
 pub(super) async fn send(client: &Client, ask: Ask) -> Result<Answer, Stop> {

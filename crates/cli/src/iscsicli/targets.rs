@@ -1,5 +1,6 @@
 //! Known targets.
 
+use hawser_api::discovery_library::Check;
 use hawser_api::v1::{GetTargetRequest, ListTargetsRequest, Target, TargetInstance, TargetView};
 use hawser_api::{Client, Failure, Status};
 use serde_json::{Value, json};
@@ -80,11 +81,19 @@ pub(super) async fn send(client: &Client, ask: Ask) -> Result<Answer, Stop> {
             let request = GetTargetRequest {
                 target_name: name.clone(),
             };
-            let told = client.discovery().get_target(request).await;
-            let target = told.map(|told| told.into_inner().target.unwrap_or_default());
-            details(&name, mechanism.as_deref(), &target.map_err(Failure::from))
+            // Whatever is wrong with the name is told as what the service says is.
+            let target = match request.check() {
+                Ok(()) => known(client, request).await,
+                Err(failure) => Err(failure),
+            };
+            details(&name, mechanism.as_deref(), &target)
         }
     }
+}
+
+async fn known(client: &Client, request: GetTargetRequest) -> Result<Target, Failure> {
+    let told = client.discovery().get_target(request).await?;
+    Ok(told.into_inner().target.unwrap_or_default())
 }
 
 /// `ListTargets`.

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use hawser_api::discovery_library::portal_address;
 use hawser_api::v1::{
     ConnectionId, InitiatorPort, LoginOptions, Portal, Secret, SessionId, TargetMapping,
 };
@@ -9,10 +10,7 @@ use hawser_api::{DEFAULT_PORT, Failure, Status};
 
 use super::options;
 use super::stop::Stop;
-use super::words;
-
-/// Longest address of a portal: `MAX_ISCSI_PORTAL_ADDRESS_LEN` less the NUL.
-const MAX_ADDRESS_LEN: usize = 255;
+use super::words::{self, Number};
 
 /// What a word, or several, of a command mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,9 +23,9 @@ pub(super) enum Kind {
     Address,
     /// Address of a portal; `*`: none.
     AddressOrAny,
-    /// TCP port of a portal; 0: the default port.
+    /// TCP port of a portal; 0: the default port. It is read only if there is an address.
     Socket,
-    /// TCP port of a portal; `*`: none.
+    /// TCP port of a portal; `*`: none. It is read only if there is an address.
     SocketOrAny,
     /// A number.
     Number,
@@ -76,6 +74,8 @@ impl Kind {
 enum Value {
     Text(Option<String>),
     Number(Option<u32>),
+    /// The word that is a socket if there is an address, and the name of its parameter; none for `*`.
+    Socket(Option<(String, &'static str)>),
     Flag(bool),
     Secret(Option<Secret>),
     Session(SessionId),
@@ -121,6 +121,8 @@ takers! {
     text: Option<String>, Value::Text(text) => text, None;
     /// A number, or none where `*` means that.
     number: Option<u32>, Value::Number(number) => number, None;
+    /// The word of a socket with its parameter's name, or none.
+    socket: Option<(String, &'static str)>, Value::Socket(socket) => socket, None;
     /// A truth value.
     flag: bool, Value::Flag(flag) => flag, false;
     /// A secret or key, or none.
@@ -152,10 +154,34 @@ impl Values {
         }
     }
 
-    /// Address and socket of a portal; none unless both are given.
-    pub(super) fn portal(&mut self) -> Option<Portal> {
-        let (address, socket) = (self.text(), self.number());
-        Some(portal(address?, socket?))
+    /// Address and socket of a portal; none unless both are given. Beside an address that is not, the socket is not
+    /// looked at.
+    ///
+    /// # Errors
+    /// The socket can be no number.
+    pub(super) fn portal(&mut self) -> Result<Option<Portal>, Stop> {
+        let (address, socket) = (self.text(), self.socket());
+        let (Some(address), Some((word, name))) = (address, socket) else {
+            return Ok(None);
+        };
+        let socket = self.plain_number(name, &word)?;
+        Ok(Some(portal(address, socket)))
+    }
+
+    /// The same where both must be given or neither.
+    ///
+    /// # Errors
+    /// One of them is given and the other not; the socket can be no number.
+    pub(super) fn whole_portal(&mut self) -> Result<Option<Portal>, Stop> {
+        let given = |value: Option<&Value>| {
+            matches!(value, Some(Value::Text(Some(_)) | Value::Socket(Some(_))))
+        };
+        if given(self.values.front()) != given(self.values.get(1)) {
+            let line = "Portal address and socket must be specified";
+            let why = "one of them is * and the other not";
+            return Err(Stop::invalid_line(line, why));
+        }
+        self.portal()
     }
 
     /// Whether every value was taken.
@@ -178,7 +204,7 @@ impl Values {
     /// The words cannot be that.
     pub(super) fn read(
         &mut self,
-        name: &str,
+        name: &'static str,
         kind: Kind,
         words: &mut &[String],
     ) -> Result<(), Stop> {
@@ -202,7 +228,7 @@ impl Values {
     }
 
     /// Reads a parameter of one word.
-    fn one(&mut self, name: &str, kind: Kind, word: &str) -> Result<Value, Stop> {
+    fn one(&mut self, name: &'static str, kind: Kind, word: &str) -> Result<Value, Stop> {
         let or_none = |word: &str| (!words::is_default(word)).then(|| word.to_owned());
         Ok(match kind {
             Kind::Name => Value::Text(Some(word.to_owned())),
@@ -212,8 +238,9 @@ impl Values {
                 Some(word) => Some(checked_address(name, &word)?),
                 None => None,
             }),
-            Kind::SocketOrAny | Kind::Port if words::is_default(word) => Value::Number(None),
-            Kind::Socket | Kind::SocketOrAny => Value::Number(Some(self.socket(name, word)?)),
+            Kind::Port if words::is_default(word) => Value::Number(None),
+            Kind::Socket => Value::Socket(Some((word.to_owned(), name))),
+            Kind::SocketOrAny => Value::Socket(or_none(word).map(|word| (word, name))),
             Kind::Byte => Value::Number(Some(self.byte(name, word)?)),
             Kind::Number | Kind::Port => Value::Number(Some(self.plain_number(name, word)?)),
             Kind::Flag(default) => Value::Flag(self.truth(name, word, default)),
@@ -259,14 +286,6 @@ impl Values {
         Ok(value)
     }
 
-    fn socket(&mut self, name: &str, word: &str) -> Result<u32, Stop> {
-        let value = self.plain_number(name, word)?;
-        if value > u32::from(u16::MAX) {
-            return Err(Stop::invalid(format!("{name} is 65535 at most")));
-        }
-        Ok(value)
-    }
-
     fn truth(&mut self, name: &str, word: &str, default: bool) -> bool {
         if words::looks_true(word) {
             let note =
@@ -277,13 +296,18 @@ impl Values {
     }
 }
 
-/// A number of a parameter; what is none counts as 0, with a note unless it asks for the default.
+/// A number of a parameter; what is none counts as far as it is one, with a note unless it asks for the default.
 pub(super) fn number(name: &str, word: &str, notes: &mut Vec<String>) -> Result<u32, Stop> {
-    let value = words::number(word)?;
-    if value.is_none() && !words::is_default(word) {
-        notes.push(format!("{name}: {word} is not a number and counts as 0"));
+    let value = match words::number(word)? {
+        Number::Whole(value) => return Ok(value),
+        Number::Begins(value) => value,
+        Number::None => 0,
+    };
+    if !words::is_default(word) {
+        let note = format!("{name}: {word} is not a number and counts as {value}");
+        notes.push(note);
     }
-    Ok(value.unwrap_or(0))
+    Ok(value)
 }
 
 /// A portal; socket 0 is the default port.
@@ -300,11 +324,12 @@ pub(super) fn portal(address: String, socket: u32) -> Portal {
     }
 }
 
+/// An address must be one even where its portal is left out, for want of a socket.
 fn checked_address(name: &str, word: &str) -> Result<String, Stop> {
-    if word.is_empty() || word.len() > MAX_ADDRESS_LEN {
-        let why = format!("{name} has 1 to {MAX_ADDRESS_LEN} characters");
-        return Err(Stop::invalid(why));
+    if word.is_empty() {
+        return Err(Stop::invalid(format!("{name} has no character")));
     }
+    portal_address(word)?;
     Ok(word.to_owned())
 }
 

@@ -17,27 +17,47 @@ pub(super) fn is_empty_mark(word: &str) -> bool {
     word.starts_with('-')
 }
 
-/// A number: decimal, or hexadecimal after `0x`. `Ok(None)` for a text that is none, which counts as 0.
+/// A word where a number belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Number {
+    /// It is one.
+    Whole(u32),
+    /// It begins with one, which counts; the rest does not.
+    Begins(u32),
+    /// It does not even begin with one, and counts as 0.
+    None,
+}
+
+/// A number: hexadecimal after `0x`, where all digits must be ones, else decimal, where what follows the digits is not
+/// looked at, as with `atoi`.
 ///
 /// # Errors
 /// A number of more than 32 bits.
-pub(super) fn number(word: &str) -> Result<Option<u32>, Stop> {
-    let (digits, radix) = match word.strip_prefix("0x").or(word.strip_prefix("0X")) {
-        Some(digits) if !digits.is_empty() => (digits, 16),
-        _ => (word, 10),
-    };
-    let unsigned = digits.strip_prefix('-').filter(|_| radix == 10);
-    let plain = unsigned.unwrap_or(digits);
-    let is_number = !plain.is_empty() && plain.chars().all(|digit| digit.is_digit(radix));
-    if !is_number {
-        return Ok(None);
-    }
+pub(super) fn number(word: &str) -> Result<Number, Stop> {
     let too_large = || Stop::invalid(format!("{word} is too large a number"));
-    let value = i64::from_str_radix(digits, radix).map_err(|_| too_large())?;
+    let hexadecimal = word.strip_prefix("0x").or(word.strip_prefix("0X"));
+    if let Some(digits) = hexadecimal.filter(|digits| !digits.is_empty()) {
+        if !digits.chars().all(|digit| digit.is_ascii_hexdigit()) {
+            return Ok(Number::None);
+        }
+        let value = u32::from_str_radix(digits, 16).map_err(|_| too_large())?;
+        return Ok(Number::Whole(value));
+    }
+    let unsigned = word.strip_prefix(['-', '+']).unwrap_or(word);
+    let behind = unsigned.trim_start_matches(|digit: char| digit.is_ascii_digit());
+    if behind.len() == unsigned.len() {
+        return Ok(Number::None);
+    }
+    let (digits, _) = word.split_at(word.len() - behind.len());
+    let value: i64 = digits.parse().map_err(|_| too_large())?;
     // -1 is how some scripts write "any": the bits count.
     let signed = i32::try_from(value).map(i32::cast_unsigned);
     let value = u32::try_from(value).or(signed).map_err(|_| too_large())?;
-    Ok(Some(value))
+    Ok(if behind.is_empty() {
+        Number::Whole(value)
+    } else {
+        Number::Begins(value)
+    })
 }
 
 /// A truth value: `t…` or `T…` is true, `*` is the default, anything else is false.
@@ -108,22 +128,25 @@ mod tests {
     #[test]
     fn numbers_are_decimal_or_hexadecimal_and_other_text_is_none() {
         let cases = [
-            ("0", Some(0)),
-            ("3260", Some(3260)),
-            ("0010", Some(10)),
-            ("0x10", Some(16)),
-            ("0XfF", Some(255)),
-            ("-1", Some(u32::MAX)),
-            ("4294967295", Some(u32::MAX)),
-            ("*", None),
-            ("abc", None),
-            ("12abc", None),
-            ("0x", None),
-            ("0xg", None),
-            ("0x-1", None),
-            ("", None),
-            ("-", None),
-            ("+1", None),
+            ("0", Number::Whole(0)),
+            ("3260", Number::Whole(3260)),
+            ("0010", Number::Whole(10)),
+            ("0x10", Number::Whole(16)),
+            ("0XfF", Number::Whole(255)),
+            ("-1", Number::Whole(u32::MAX)),
+            ("+1", Number::Whole(1)),
+            ("4294967295", Number::Whole(u32::MAX)),
+            ("12abc", Number::Begins(12)),
+            ("12 ", Number::Begins(12)),
+            ("-1é", Number::Begins(u32::MAX)),
+            ("0x", Number::Begins(0)),
+            ("*", Number::None),
+            ("abc", Number::None),
+            ("0x1g", Number::None),
+            ("0x-1", Number::None),
+            ("", Number::None),
+            ("-", Number::None),
+            ("--1", Number::None),
         ];
         for (word, value) in cases {
             assert_eq!(number(word).expect(word), value, "{word}");
@@ -133,6 +156,7 @@ mod tests {
             "0x100000000",
             "99999999999999999999",
             "-2147483649",
+            "4294967296abc",
         ] {
             assert!(number(word).is_err(), "{word}");
         }

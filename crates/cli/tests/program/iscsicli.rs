@@ -132,7 +132,7 @@ fn discover(daemon: &Daemon, portal: &str) {
 
 /// Logs in now and for good; gives the session's id.
 fn log_in(daemon: &Daemon, portal: &str) -> String {
-    let wrong = "QLoginTarget iqn.2026-01.example:iscsicli tester not-the-right-secret";
+    let wrong = "QLoginTarget iqn.2026-01.example:iscsicli tester not-this-secret";
     fails(daemon, wrong, 0x09, "Authentication failed.");
     let told = ok(daemon, &format!("QLoginTarget {TARGET} {USER} {SECRET}"));
     let lines: Vec<&str> = told.lines().collect();
@@ -288,7 +288,7 @@ fn log_out(daemon: &Daemon, session: &str, volume: &str) {
     assert_eq!(told.lines().count(), 1, "{told}");
     assert_eq!(ok(daemon, "SessionList"), "Total of 0 sessions\n\n");
     assert_eq!(ok(daemon, "ReportTargetMappings"), "No mappings\n");
-    let line = format!("RemovePersistentTarget * {TARGET} * * *");
+    let line = format!("RemovePersistentTarget * {TARGET} * * 99999");
     assert_eq!(ok(daemon, &line), "");
     assert_eq!(ok(daemon, "ListPersistentTargets"), "");
     let said = "The target is not known, or hidden from login.";
@@ -370,6 +370,7 @@ fn static_targets_names_servers_and_keys() {
     assert_eq!(ok(&daemon, "ListTargets"), targets);
     let said = "No portal of the target is known and none was given.";
     fails(&daemon, &format!("QLoginTarget {TARGET}"), 0x3c, said);
+    options_of_a_static_target(&daemon);
     let said = "There is no such portal.";
     fails(&daemon, "RemoveTargetPortal 192.0.2.1 3260", 0x43, said);
 
@@ -396,6 +397,28 @@ fn static_targets_names_servers_and_keys() {
     fails(&daemon, "CHAPSecret a-secret-of-far-too-many", 0x4c, said);
     servers_and_keys(&daemon);
     daemon.stop();
+}
+
+/// What was given is specified, be it empty, and what was not is not.
+fn options_of_a_static_target(daemon: &Daemon) {
+    let listed = |options: &str| {
+        let add = format!("AddTarget {TARGET} * * 99999 0 F {options} 0");
+        assert_eq!(ok(daemon, &add), "");
+        ok(daemon, &format!("TargetInfo {TARGET} Static:"))
+    };
+    let none = listed("* * * * * * * * *");
+    let lines = "    Version              : 0\n    Information Specified: 0x0\n    \
+                 Login Flags          : 0x0\n";
+    assert!(none.contains(lines), "{none}");
+    let some = listed("0x2 * * 0 * * - - *");
+    let lines = "    Version              : 0\n    Information Specified: 0x64\n    \
+                 Maximum Connections  : 65535\n    Login Flags          : 0x2\n                           \
+                 Multipath Enabled\n    Username             : \n    \
+                 Password             : <is established>\n";
+    assert!(some.contains(lines), "{some}");
+    let late = format!("AddTarget {TARGET} * * * 0 F * * * * 3601 * * * * 0");
+    let said = "The login parameters are invalid.";
+    fails(daemon, &late, 0x2a, said);
 }
 
 fn servers_and_keys(daemon: &Daemon) {

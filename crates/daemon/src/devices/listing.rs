@@ -14,6 +14,8 @@ use crate::initiators::INSTANCE;
 use crate::numbers::{self, LunNumbers, Place};
 use crate::sessions::Entry;
 
+/// `MAX_PATH` less the NUL: callers of the Discovery Library have no room for more.
+const MAX_PATH_LEN: usize = 259;
 /// Partition number of a device that has no partitions.
 const NO_PARTITIONS: u32 = u32::MAX;
 
@@ -74,8 +76,6 @@ impl Known {
             .filter(|other| !self.disk.is_shown() && other.disk.identity() == self.disk.identity());
         let shown = other.unwrap_or(self);
         let facts = shown.disk.facts();
-        let path =
-            |path: Option<&PathBuf>| path.map_or(String::new(), |path| path.display().to_string());
         let ready = self.is_ready(daemon) && shown.is_ready(daemon);
         let is_disk = self.file_device == 7;
         v1::Device {
@@ -90,8 +90,8 @@ impl Known {
                 lun: self.numbers.os_lun,
             }),
             device_type: self.device_type.into(),
-            interface_name: path(facts.stable_path().as_ref()),
-            legacy_name: path(facts.paths().first()),
+            interface_name: first_that_fits(&facts.stable_paths()),
+            legacy_name: first_that_fits(&facts.paths()),
             storage_device_number: ready.then_some(v1::StorageDeviceNumber {
                 device_type: self.file_device,
                 device_number: shown.numbers.device,
@@ -99,6 +99,14 @@ impl Known {
             }),
         }
     }
+}
+
+/// The first path that a caller has room for: one that is cut leads nowhere, or elsewhere. Empty if there is none.
+fn first_that_fits(paths: &[PathBuf]) -> String {
+    let mut paths = paths.iter().map(|path| path.display().to_string());
+    paths
+        .find(|path| path.len() <= MAX_PATH_LEN)
+        .unwrap_or_default()
 }
 
 /// The devices of a session.

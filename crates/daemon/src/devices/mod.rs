@@ -192,21 +192,25 @@ impl Facts {
 
     /// A path that leads to it after a restart too, as far as there is one.
     pub(crate) fn stable_path(&self) -> Option<PathBuf> {
-        self.links
-            .first()
-            .cloned()
-            .or_else(|| self.paths().first().cloned())
+        self.stable_paths().first().cloned()
+    }
+
+    /// The paths by which it is reached, those before the others that lead to it after a restart too.
+    fn stable_paths(&self) -> Vec<PathBuf> {
+        let mut paths = self.links.clone();
+        paths.extend(self.files());
+        paths
+    }
+
+    /// Its own files, the best first.
+    fn files(&self) -> impl Iterator<Item = PathBuf> {
+        let files = [&self.node, &self.fuse_file, &self.nbd_socket];
+        files.into_iter().flatten().cloned()
     }
 
     /// The paths by which it is reached, the best first.
     fn paths(&self) -> Vec<PathBuf> {
-        let files = [&self.node, &self.fuse_file, &self.nbd_socket];
-        files
-            .into_iter()
-            .flatten()
-            .chain(&self.links)
-            .cloned()
-            .collect()
+        self.files().chain(self.links.iter().cloned()).collect()
     }
 }
 

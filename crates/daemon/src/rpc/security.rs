@@ -21,7 +21,7 @@ impl Security for Service {
     ) -> Answer<v1::SetChapSecretResponse> {
         may_change(&request)?;
         let request = request.into_inner();
-        let secret = convert::secret_in(request.secret)?;
+        let secret = convert::own_secret_in(request.secret)?;
         let lengths = Lengths {
             short: self.daemon.config.allow_short_secrets || request.store_short,
             long: request.allow_long,

@@ -34,7 +34,7 @@ impl Sessions for Service {
             security_flags: request.security_flags,
             mapping: convert::mapping_in(request.mapping)?,
             options: request.login_options.map(convert::options_in).transpose()?,
-            preshared_key: convert::secret_in(request.preshared_key)?,
+            preshared_key: convert::key_in(request.preshared_key)?,
         };
         let daemon = Arc::clone(&self.daemon);
         let work = async move {

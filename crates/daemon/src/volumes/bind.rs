@@ -20,7 +20,7 @@ const MAX_TEXT_LEN: usize = 4095;
 /// Longest name of a filesystem type.
 const MAX_TYPE_LEN: usize = 64;
 /// Bound volumes; each is looked at whenever something happens.
-pub(super) const MAX_VOLUMES: usize = 4096;
+const MAX_VOLUMES: usize = 4096;
 /// How long a bind waits for its first mount.
 const MOUNT_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -46,10 +46,7 @@ pub(crate) async fn bind(daemon: &Arc<Daemon>, wanted: Wanted) -> Result<v1::Bou
     check(&wanted)?;
     let path = plain(&wanted.path);
     let volumes = daemon.records.all::<BoundVolume>();
-    if volumes.len() >= MAX_VOLUMES {
-        let message = format!("{MAX_VOLUMES} volumes are bound, the limit");
-        return Err(Failure::new(Status::ERROR_NOT_ENOUGH_MEMORY, message));
-    }
+    check_count(volumes.len() + 1)?;
     // Known without a look, which fails or hangs while its disk is away.
     if let Some(same) = volumes.iter().find(|bound| Path::new(&bound.path) == path) {
         return Err(bound_already(&same.path, same));
@@ -66,6 +63,16 @@ pub(crate) async fn bind(daemon: &Arc<Daemon>, wanted: Wanted) -> Result<v1::Bou
     sessions::apply_holds(daemon);
     settle(daemon, &volume).await;
     Ok(daemon.volumes.show(&volume))
+}
+
+/// Refuses a list of so many volumes.
+pub(super) fn check_count(count: usize) -> Result<(), Failure> {
+    if count <= MAX_VOLUMES {
+        return Ok(());
+    }
+    let message = format!("{count} volumes would be bound, and {MAX_VOLUMES} is the limit");
+    Err(Failure::new(Status::ERROR_NOT_ENOUGH_MEMORY, message)
+        .with_advice("bind those that matter by their paths, one by one, and unbind others"))
 }
 
 fn bound_already(path: &str, same: &BoundVolume) -> Failure {
@@ -391,4 +398,17 @@ pub(crate) async fn unbind_all(daemon: &Arc<Daemon>) -> Result<Vec<String>, Fail
         format!("{} paths are no longer bound", volumes.len()),
     ));
     Ok(volumes.into_iter().map(|volume| volume.path).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_volumes_than_the_limit_are_refused() {
+        assert!(check_count(MAX_VOLUMES).is_ok());
+        let failure = check_count(MAX_VOLUMES + 1).unwrap_err();
+        assert_eq!(failure.status, Status::ERROR_NOT_ENOUGH_MEMORY);
+        assert!(failure.message.contains("4097"), "{failure}");
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hawser_api::{Failure, Status, v1};
 use hawser_store::{BoundKind, BoundVolume};
 
-use super::bind::{MAX_VOLUMES, Wanted, is_same, plain, record};
+use super::bind::{Wanted, check_count, is_same, plain, record};
 use super::usable;
 use crate::daemon::Daemon;
 use crate::devices::usage;
@@ -42,7 +42,8 @@ pub(crate) async fn bind_all(
     for path in candidates(daemon)? {
         anew.add(daemon, &path, None).await;
     }
-    anew.volumes.truncate(MAX_VOLUMES);
+    // Nothing is left out without a word.
+    check_count(anew.volumes.len())?;
     daemon.records.replace_all(anew.volumes).await?;
     sessions::apply_holds(daemon);
     usable::look(daemon).await;

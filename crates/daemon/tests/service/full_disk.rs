@@ -178,6 +178,69 @@ async fn a_full_disk_refuses_changes_and_nothing_is_lost() {
     daemon.terminate().await;
 }
 
+async fn add_static(daemon: &Spawned, name: &str, persist: bool) -> Result<(), Failure> {
+    let request = v1::AddStaticTargetRequest {
+        target_name: name.into(),
+        alias: if persist { "stored" } else { "passing" }.into(),
+        persist,
+        ..v1::AddStaticTargetRequest::default()
+    };
+    let added = daemon.client.discovery().add_static_target(request).await;
+    added.map(drop).map_err(Failure::from)
+}
+
+/// Name, alias and whether it is stored, of the two targets of the test.
+async fn known_statics(daemon: &Spawned, names: [&str; 2]) -> Vec<(String, String, bool)> {
+    let request = v1::ListTargetsRequest::default();
+    let listed = daemon.client.discovery().list_targets(request).await;
+    let mut targets = listed.unwrap().into_inner().targets;
+    targets.retain(|target| names.contains(&target.target_name.as_str()));
+    let shown = targets.into_iter();
+    shown
+        .map(|target| {
+            let persisted = target.instances[0].persisted;
+            (target.target_name, target.alias, persisted)
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_cannot_be_stored_or_removed_stays_known_as_it_was() {
+    let names = ["iqn.2026-11.test.hawser:a", "iqn.2026-11.test.hawser:b"];
+    let [passing, stored] = names;
+    let place = Place::new(ExportMode::None);
+    let disk = SmallDisk::below(&place).await;
+    let daemon = place.spawn().await;
+    add_static(&daemon, passing, false).await.unwrap();
+    add_static(&daemon, stored, true).await.unwrap();
+    let before = known_statics(&daemon, names).await;
+    let expected = [(passing, "passing", false), (stored, "stored", true)];
+    let expected = expected.map(|(name, alias, kept)| (name.to_owned(), alias.to_owned(), kept));
+    assert_eq!(before, expected);
+
+    disk.fill();
+    store_targets(&daemon).await;
+    assert_full(&add_static(&daemon, passing, true).await.unwrap_err());
+    assert_full(&add_static(&daemon, stored, false).await.unwrap_err());
+    let request = v1::RemoveStaticTargetRequest {
+        target_name: stored.into(),
+    };
+    let removed = daemon
+        .client
+        .discovery()
+        .remove_static_target(request)
+        .await;
+    assert_full(&Failure::from(removed.unwrap_err()));
+    assert_eq!(known_statics(&daemon, names).await, before);
+
+    disk.make_room();
+    add_static(&daemon, passing, true).await.unwrap();
+    add_static(&daemon, stored, false).await.unwrap();
+    let after = known_statics(&daemon, names).await;
+    assert_eq!((after[0].2, after[1].2), (true, false));
+    daemon.terminate().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_start_on_a_full_disk_says_so_and_spoils_nothing() {
     let place = Place::new(ExportMode::None);

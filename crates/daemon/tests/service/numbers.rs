@@ -136,6 +136,23 @@ async fn devices_and_mappings_have_numbers_that_stay_over_a_reconnect() {
     daemon.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_has_a_name_that_callers_have_room_for() {
+    let longest = format!("{TARGET}{}", "x".repeat(223 - TARGET.len()));
+    let server = serve(target_named(&longest, "disk")).await;
+    let place = Place::new(ExportMode::Nbd);
+    let daemon = place.start().await;
+    daemon.add_portal(server.local_addrs()[0]).await.unwrap();
+    let session = log_in(&daemon, of(&longest, now()), 1).await;
+    let disk = daemon.disks().await.remove(0);
+    assert!(disk.links[0].contains("/by-target/") && disk.links[0].len() > 259);
+    let device = devices(&daemon, Some(session)).await.unwrap().remove(0);
+    let name = &device.interface_name;
+    assert!(name.contains("/by-id/") && name.len() <= 259, "{name}");
+    assert!(std::path::Path::new(name).exists(), "{name}");
+    daemon.stop().await;
+}
+
 fn with_mapping(request: v1::LoginRequest, mapping: Option<v1::TargetMapping>) -> v1::LoginRequest {
     v1::LoginRequest { mapping, ..request }
 }

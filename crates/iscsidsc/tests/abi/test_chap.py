@@ -108,8 +108,8 @@ class Chap(Discovered):
         (listed,) = self.library.sessions_ex()
         self.assertEqual(listed.Connections[0].AuthType, ISCSI_CHAP_AUTH_TYPE)
         # Name and secret go together.
-        multipath = ISCSI_LOGIN_FLAG_MULTIPATH_ENABLED
-        for options in (login_options(LoginFlags=multipath, Username=USER), login_options(LoginFlags=multipath, Password=b"")):
+        for half in ({"Username": USER}, {"Username": b""}, {"Password": b""}):
+            options = login_options(LoginFlags=ISCSI_LOGIN_FLAG_MULTIPATH_ENABLED, **half)
             refused = api.login(peers.CHAP, options=options)
             self.assertStatus(refused.status, ISDSC_INVALID_TARGET_CHAP_SECRET)
 

@@ -168,6 +168,9 @@ class Targets(Discovered):
             (TOO_LONG, ISDSC_INVALID_ISCSI_NAME),
             ("iqn.2026-11.test.abi:with blank", ISDSC_INVALID_ISCSI_NAME),
             ("iqn.2026-11.test.abi:new\nline", ISDSC_INVALID_ISCSI_NAME),
+            ("iqn.2026-11.test.abi:odd!", ISDSC_INVALID_ISCSI_NAME),
+            ("iqn.2026-11.test.abi:" + "\u00fc" * 102, ISDSC_INVALID_ISCSI_NAME),
+            ("no-name", ISDSC_TARGET_NOT_FOUND),
             ("iqn.2026-11.test.abi:" + "x" * 202, ISDSC_TARGET_NOT_FOUND),
         )
         for name, status in named:

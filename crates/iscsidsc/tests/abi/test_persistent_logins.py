@@ -226,6 +226,8 @@ class Removed(Discovered):
             ((None, ALL, None, None), ERROR_INVALID_PARAMETER),
             ((None, ALL, "", None), ERROR_INVALID_PARAMETER),
             ((None, ALL, TOO_LONG, None), ISDSC_INVALID_ISCSI_NAME),
+            ((None, ALL, peers.DISKS + "!", None), ISDSC_INVALID_ISCSI_NAME),
+            ((None, ALL, "no-name", None), ISDSC_TARGET_NOT_FOUND),
             ((None, ALL, api.bad_text(), None), ERROR_INVALID_PARAMETER),
             ((None, ALL, peers.DISKS, api.portal("with blank")), ERROR_INVALID_PARAMETER),
         )

@@ -12,7 +12,9 @@ from service import LIMIT, Service
 
 #: The order matters: a report has that of the adding.
 ADDRESSES = ["198.51.100.7", "isns.example", "2001:db8::7", "x" * 41]
-BAD_ADDRESSES = ("", " ", "a b", "a\tb", "a\nb", "a,b", "a/b", "x" * 256, "-", "a..b", "x" * 64 + ".example")
+BAD_ADDRESSES = (
+    "", " ", "a b", "a\tb", "a\nb", "a,b", "a/b", "x" * 256, "-", "a..b", "x" * 64 + ".example", "300.1.1.1", "192.0.2",
+)  # fmt: skip
 SECRET = b"0123456789abcdefghijklmnopqrstuv"
 
 

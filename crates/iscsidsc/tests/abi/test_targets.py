@@ -290,6 +290,17 @@ class Static(Known):
             self.service.restart()
             self.assertEqual(api.targets(), [MORE])
 
+    def test_there_is_memory_for_1024_that_end_with_the_service(self):
+        api = self.library.W
+        for number in range(1024):
+            self.add(api, f"{NAME}-{number}")
+        self.assertStatus(static(api), ERROR_NOT_ENOUGH_MEMORY)
+        self.add(api, f"{NAME}-0", alias="changed")
+        self.add(api, persist=True)
+        self.assertStatus(static(api, persist=False), ERROR_NOT_ENOUGH_MEMORY)
+        self.service.restart()
+        self.assertEqual(api.targets(), [NAME], "it is stored as before")
+
     @both_widths
     def test_a_hidden_one_outlives_the_service(self, api):
         self.add(api, flags=HIDE, persist=True, alias="hidden")
@@ -346,17 +357,20 @@ class Refusals(Known):
             lambda name: api.GetIScsiTargetInformation(name, None, TargetAlias, ULONG(), None),
             lambda name: api.ReportIScsiTargetPortals(None, name, None, ULONG(), None),
         ]
-        illegal = [NAME + end for end in (" ", "\n", "/", "\\", ",", ";", "\u2003", "\x7f")]
+        illegal = [NAME + end for end in (" ", "\n", "/", "\\", ",", ";", "\u2003", "\x7f", "!", "*")]
+        # 223 characters of UTF-16, but more bytes on the wire.
+        illegal.append(LONGEST_NAME[:-9] + "\u00fc" * 9)
         with self.unchanged():
             for call in calls:
                 for name in (None, "", api.bad_text()):
                     self.assertStatus(call(name), ERROR_INVALID_PARAMETER)
                 for name in (OVER_LONG_NAME, "iqn." + "x" * 5000, *illegal):
                     self.assertStatus(call(name), ISDSC_INVALID_ISCSI_NAME)
-            for name in ("disk", "iqn.", "iqn.2026-13.a", "eui.1", "naa.xyz", NAME + "!"):
+            for name in ("disk", "iqn.", "iqn.2026-13.a", "eui.1", "naa.xyz"):
                 self.assertStatus(static(api, name), ISDSC_INVALID_ISCSI_NAME)
-            # 223 characters of UTF-16, but more bytes on the wire.
-            self.assertStatus(static(api, LONGEST_NAME[:-9] + "\u00fc" * 9), ISDSC_INVALID_ISCSI_NAME)
+                # What merely has the wrong form is the name of nobody.
+                for call in calls[1:]:
+                    self.assertStatus(call(name), ISDSC_TARGET_NOT_FOUND)
 
     @both_widths
     def test_aliases(self, api):

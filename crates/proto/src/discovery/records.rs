@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
 
 use crate::names::{AddressError, IscsiName, NameError, Portal, TargetAddress};
-use crate::text::{Pair, TextError, pairs};
+use crate::text::{Key, Pair, TextError, lookup, pairs, spec};
 
 /// The most targets taken from one answer; large arrays that make each volume a target have tens of
 /// thousands.
@@ -27,6 +27,13 @@ pub enum RecordError {
     /// An address that belongs to no target.
     #[error("a TargetAddress comes before any TargetName")]
     AddressBeforeName,
+    /// A key that negotiates how the session works: whoever sends it may act on it, and it has no place
+    /// in an answer (RFC 7143 Appendix C).
+    #[error("the answer holds the operational key {key}")]
+    OperationalKey {
+        /// The key.
+        key: &'static str,
+    },
     /// More than [`MAX_TARGETS`].
     #[error("more than {MAX_TARGETS} targets")]
     TooManyTargets,
@@ -141,12 +148,21 @@ impl Reading {
         match pair.key {
             "TargetName" => self.name(pair.value),
             "TargetAddress" => self.address(pair.value),
-            key => {
-                let key = key.to_owned();
-                self.note(UnusualRecord::StrayKey { key });
-                Ok(())
+            key => self.stray(key),
+        }
+    }
+
+    /// Aliases and keys that we do not know are harmless.
+    fn stray(&mut self, key: &str) -> Result<(), RecordError> {
+        if let Some(known) = lookup(key) {
+            let spec = spec(known);
+            if spec.is_negotiated() || known == Key::MaxRecvDataSegmentLength {
+                return Err(RecordError::OperationalKey { key: spec.name });
             }
         }
+        let key = key.to_owned();
+        self.note(UnusualRecord::StrayKey { key });
+        Ok(())
     }
 
     fn name(&mut self, value: &str) -> Result<(), RecordError> {

@@ -9,7 +9,7 @@ use crate::serial::Serial;
 use crate::text::{Key, KeyForm, Offer, spec};
 
 /// RFC 7143 §6.1: the longest simple value, in bytes: aliases and CHAP names are held to it.
-const MAX_VALUE_BYTES: usize = 255;
+pub(super) const MAX_VALUE_BYTES: usize = 255;
 
 /// The protocol levels that we know: RFC 7143 and RFC 7144.
 const PROTOCOL_LEVELS: std::ops::RangeInclusive<u8> = 1..=2;

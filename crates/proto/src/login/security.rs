@@ -2,10 +2,10 @@
 
 use crate::chap::{Algorithm, Challenge, Response};
 use crate::pdu::LoginStage;
-use crate::text::{Key, PairWriter, REJECT, list_items, spec};
+use crate::text::{Key, PairWriter, REJECT, ValueError, list_items, spec};
 
 use super::ChapUsed;
-use super::config::{ChapConfig, SecurityStart};
+use super::config::{ChapConfig, MAX_VALUE_BYTES, SecurityStart};
 use super::error::{AuthenticationFailure, LoginErrorKind, PeerMisbehaved, Unusual};
 use super::exchange::Message;
 use super::intake::{Found, excerpt};
@@ -317,6 +317,11 @@ impl ExpectChapVerdict {
     fn check_target(&self, ours: &Challenge, mut keys: Keys) -> Result<(), LoginErrorKind> {
         let (name, response) = (keys.need(Key::ChapN)?, keys.need(Key::ChapR)?);
         keys.end()?;
+        if name.len() > MAX_VALUE_BYTES {
+            let limit = MAX_VALUE_BYTES;
+            let (key, source) = ("CHAP_N", ValueError::TooLong { limit });
+            return Err(PeerMisbehaved::MalformedValue { key, source }.into());
+        }
         let Some(mutual) = &self.chap.mutual else {
             return Err(AuthenticationFailure::TargetDidNotAuthenticate.into());
         };

@@ -78,15 +78,26 @@ impl Session {
         event: AsyncEvent,
         [cid, wait, retain]: [u16; 3],
     ) -> Result<(), ConnectionError> {
-        self.announce(wait, retain);
         let error = ConnectionError::Announced(event.code());
         let this = self.connections.get(index).map(|connection| connection.cid);
         let is_other = event == AsyncEvent::ConnectionDrop && this != Some(cid);
+        // A target may say it on each connection that is left: the second time it is gone already.
+        if is_other && self.index(cid).is_none() && self.is_gone(cid) {
+            return Ok(());
+        }
+        self.announce(wait, retain);
         if is_other && self.index(cid).is_some() {
             self.handle_connection_lost(now, cid, error);
             return Ok(());
         }
         Err(error)
+    }
+
+    /// The connection was lost or removed, and another is sought in its place, or there are others.
+    fn is_gone(&self, cid: u16) -> bool {
+        self.connections.len() > 1
+            || self.cleanups.iter().any(|cleanup| cleanup.cid == cid)
+            || self.joins.iter().any(|join| join.cid == cid)
     }
 
     /// The target asks for negotiation (asynchronous event 4).

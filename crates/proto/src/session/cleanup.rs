@@ -18,7 +18,7 @@ use super::connection::Connection;
 use super::event::{Action, ConnectionError, Event, LoginRole, Outcome};
 use super::members::Gone;
 use super::recovery::{Established, Nexus, Phase};
-use super::task::{Ending, Kind, State};
+use super::task::{Ending, Kind, State, TaskId};
 use crate::pdu::{LogoutReason, TmfFunction};
 
 /// Logouts that are tried for one lost connection before the whole session is given up.
@@ -107,7 +107,12 @@ impl Session {
         match self.level() {
             _ if others && logged_out => Rescue::LoggedOut,
             1 | 2 if others && !logged_out => Rescue::Connection,
-            2 if self.connections.len() == 1 && !logged_out && self.is_retained() => {
+            // Nobody waits for what goes on later when the hold time is over.
+            2 if self.connections.len() == 1
+                && !logged_out
+                && !self.failing
+                && self.is_retained() =>
+            {
                 Rescue::Suspend
             }
             _ => Rescue::Session,
@@ -267,9 +272,6 @@ impl Session {
             failures: 0,
             dialing: false,
         };
-        if self.failing {
-            self.fail_held();
-        }
     }
 
     /// Asks for the login that takes the place of the last connection, or gives the session up when the
@@ -408,7 +410,9 @@ impl Session {
         };
         let recovers = cleanup.reason == LogoutReason::RecoverConnection;
         let remains = match response {
-            Some(CLOSED) if recovers => Remains::Suspended,
+            // A target that does not know the connection may have suspended its tasks all the same: by an
+            // earlier logout whose answer was lost.
+            Some(CLOSED | CID_NOT_FOUND) if recovers => Remains::Suspended,
             // What the target knows nothing of has no tasks either.
             Some(CLOSED | CID_NOT_FOUND) => Remains::Dead,
             Some(RECOVERY_NOT_SUPPORTED) if recovers => {
@@ -478,6 +482,12 @@ impl Session {
             self.end_or_repeat(now, slot, Outcome::Interrupted);
         }
         self.next_management(now);
+    }
+
+    /// The connection that a command is allegiant to was lost and is not logged out of yet.
+    pub(super) fn awaits_cleanup(&mut self, id: TaskId) -> bool {
+        let task = self.tasks.find(id);
+        task.is_some_and(|task| self.cleanups.iter().any(|c| task.is_sent_on(c.gone.link)))
     }
 
     /// The connection that a command is allegiant to is gone, and what becomes of the command is not

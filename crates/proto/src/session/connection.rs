@@ -7,7 +7,7 @@ use super::SessionConfig;
 use super::event::{Action, PeerMisbehaved};
 use super::snack::Asked;
 use super::talk::Talk;
-use super::task::TaskId;
+use super::task::{Kind, Table, Task, TaskId};
 use super::transmit::Digests;
 use crate::parameters::Parameters;
 use crate::pdu::{Bhs, Snack};
@@ -224,6 +224,20 @@ impl Connection {
     /// Requests that concern its own tasks may still be sent on it.
     pub(super) fn may_carry(&self) -> bool {
         self.parting != Parting::LoggingOut && !self.logged_out
+    }
+
+    /// Requests that the target had no room for go out again; behind a logout no other than that does.
+    pub(super) fn repeat_postponed(&mut self, tasks: &Table) {
+        let may_carry = self.may_carry();
+        let may_go = |slot: &u16| {
+            let is_logout = |task: &Task| matches!(task.kind, Kind::Logout { .. });
+            may_carry || tasks.get(*slot).is_some_and(is_logout)
+        };
+        let postponed = std::mem::take(&mut self.postponed);
+        let (going, staying): (VecDeque<u16>, VecDeque<u16>) =
+            postponed.into_iter().partition(may_go);
+        self.immediate.extend(going);
+        self.postponed = staying;
     }
 
     /// It takes new requests, and its socket takes bytes.

@@ -197,9 +197,10 @@ impl Task {
         match &mut self.recovery {
             // `place` has checked that this does not pass the expected length.
             None => self.received = self.received.saturating_add(length),
+            // In any order (RFC 7143 §13.18, §13.19), so what counts is how much came.
             Some(recovery) => {
                 if is_next || recovery.missing.take(pdu.data_sn.get()) {
-                    self.note_offset(pdu.buffer_offset.get().saturating_add(length));
+                    self.received = self.received.saturating_add(length);
                 }
             }
         }

@@ -107,6 +107,8 @@ pub(super) struct Recovery {
     reassigns: u8,
     /// Times that its command was sent again under its number.
     pub(super) retries: u8,
+    /// The target has rejected its command.
+    pub(super) is_refused: bool,
 }
 
 impl Recovery {
@@ -149,11 +151,6 @@ impl Task {
         self.next_data_sn = got;
         self.data_pdus = self.data_pdus.saturating_add(got - expected);
         Ok(())
-    }
-
-    /// Data came that ends at this offset.
-    pub(super) fn note_offset(&mut self, end: u32) {
-        self.received = self.received.max(end);
     }
 
     /// Some of its data is missing, and may still come.

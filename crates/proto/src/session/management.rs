@@ -210,6 +210,13 @@ impl Session {
                 );
                 continue;
             }
+            let aborted = referenced.filter(|_| request.function == TmfFunction::AbortTask);
+            if aborted.is_some_and(|id| self.awaits_cleanup(id)) {
+                // On another connection it may be aborted when its own was logged out of (RFC 7143
+                // §11.5.1); what becomes of it is decided then.
+                self.report_unmanaged(request, Outcome::Interrupted);
+                continue;
+            }
             let carrier = self.carrier(&request);
             let token = request.token.unwrap_or_default();
             let mut task = Task::new(token, Kind::Management(request), now);

@@ -7,7 +7,7 @@ use super::Session;
 use super::connection::{Connection, Parting, Traffic};
 use super::event::{Action, Event, Joining, LoginRole};
 use super::recovery::{Established, Phase};
-use super::task::{Kind, State};
+use super::task::Kind;
 use crate::pdu::{LoginStatus, LogoutReason};
 
 /// Connections of one session at most: more than any host has paths to a target, and few enough that
@@ -297,7 +297,7 @@ impl Session {
                 continue;
             };
             let (link, cid) = (connection.link, connection.cid);
-            let is_busy = |task: &super::Task| matches!(task.state, State::Sent { link: on, .. } if on == link);
+            let is_busy = |task: &super::Task| task.is_sent_on(link);
             if now < until && self.tasks.iter().any(|(_, task)| is_busy(task)) {
                 continue;
             }

@@ -152,8 +152,8 @@ pub struct Full;
 ///    commands have slots of their own ([`has_urgent_room`](Self::has_urgent_room)).
 /// 4. For each connection: while the socket is writable, [`poll_transmit`](Self::poll_transmit) into
 ///    an empty [`Transmit`], write it out, then [`transmit_done`](Self::transmit_done). Where there are
-///    several, poll in rounds, until none has anything to send: one may leave its turn to another. While it is
-///    readable, read into the place that [`direct_read`](Self::direct_read) names and call
+///    several, poll in rounds, until none has anything to send: one may leave its turn to another. While
+///    it is readable, read into the place that [`direct_read`](Self::direct_read) names and call
 ///    [`handle_direct`](Self::handle_direct), and give all other bytes to
 ///    [`handle_input`](Self::handle_input). An error from either, or from the socket, goes to
 ///    [`handle_connection_lost`](Self::handle_connection_lost).
@@ -407,7 +407,7 @@ impl Session {
         self.forget_ghosts(now);
         if self.next_scan.is_some_and(|at| at <= now) {
             for connection in &mut self.connections {
-                connection.immediate.append(&mut connection.postponed);
+                connection.repeat_postponed(&self.tasks);
             }
             self.scan_deadlines(now);
             self.check_window(now);

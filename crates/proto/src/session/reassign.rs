@@ -62,6 +62,23 @@ impl Session {
         }
     }
 
+    /// A function that ends a task whose connection is gone also makes it allegiant to the one that it
+    /// travels on: a status that was not acknowledged comes there first (RFC 7143 §11.5.1).
+    pub(super) fn adopt_orphan(&mut self, id: TaskId, index: usize) {
+        let state = self.tasks.find(id).map(|task| task.state);
+        let Some(State::Sent { cmd_sn, .. }) = state.filter(|&state| self.is_orphan(state)) else {
+            return;
+        };
+        let link = self
+            .connections
+            .get(index)
+            .map(|connection| connection.link);
+        if let (Some(task), Some(link)) = (self.tasks.find(id), link) {
+            task.state = State::Sent { link, cmd_sn };
+            task.resume();
+        }
+    }
+
     /// ExpDataSN of a TASK REASSIGN (RFC 7143 §11.5.6): the first Data-In that did not come; 0 when none
     /// came, and for a write.
     pub(super) fn data_to_resume(&mut self, id: TaskId) -> u32 {

@@ -305,9 +305,15 @@ impl Session {
         announced: Option<Announced>,
     ) -> Duration {
         let backoff = self.config.backoff;
-        // What was waited for in vain has been waited for.
-        if matches!(self.phase, Phase::Suspended { .. }) {
-            return Duration::ZERO;
+        // What was waited for in vain has been waited for, unless that came to an early end.
+        if let Phase::Suspended {
+            retry_at, failures, ..
+        } = self.phase
+        {
+            return match failures {
+                0 => retry_at.saturating_duration_since(now),
+                _ => Duration::ZERO,
+            };
         }
         let wait = announced.map_or(nexus.time2wait, |announced| announced.wait);
         if now.saturating_duration_since(nexus.since) >= backoff.longest {
@@ -394,6 +400,10 @@ impl Session {
         }
         self.failing = true;
         self.fail_held();
+        // What was under way waits no longer to go on either.
+        if matches!(self.phase, Phase::Suspended { .. }) {
+            self.lose_session(now, ConnectionError::CleanupFailed);
+        }
     }
 
     /// Ends what waits for a session that has been gone for too long; urgent commands only while
@@ -458,7 +468,6 @@ impl Session {
     /// Pings silent connections and gives up dead ones (RFC 7143 §10.3). Any received byte is life.
     pub(super) fn check_life(&mut self, now: Instant) {
         let (interval, patience) = (self.config.ping_interval, self.config.ping_timeout);
-        // A logout under way has a time limit of its own.
         if interval.is_zero() || !self.may_request() {
             return;
         }
@@ -466,6 +475,11 @@ impl Session {
         let mut pings = Vec::new();
         for (index, connection) in self.connections.iter_mut().enumerate() {
             if connection.check_at > now {
+                continue;
+            }
+            if !connection.may_carry() {
+                // No request follows its logout (RFC 7143 §11.14), which has a time limit of its own.
+                connection.check_at = now + interval;
                 continue;
             }
             let heard = connection.last_heard;

@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::Session;
 use super::connection::Connection;
+use super::event::Outcome;
+use super::gaps::Recovery;
 use super::task::{Ending, State, Task, TaskId};
+use crate::pdu::RejectReason;
 use crate::serial::Serial;
 
 /// How long a target may take to acknowledge a command while it says other things. It drops one that it
@@ -29,8 +32,29 @@ impl Session {
         if level == 0 || self.window.is_acknowledged(cmd_sn) || !task.resend(cmd_sn, link) {
             return false;
         }
+        task.recovery_mut().is_refused = true;
         self.retries.push_back(id.slot());
         true
+    }
+
+    /// The target has counted the number of a command before that was sent again: it has taken the
+    /// command after all, or has rejected it for good.
+    pub(super) fn end_retry(&mut self, now: Instant, slot: u16, cmd_sn: Serial) {
+        let Some(task) = self.tasks.get_mut(slot) else {
+            return;
+        };
+        let is_refused = |recovery: &Recovery| recovery.is_refused;
+        if task.recovery.as_deref().is_some_and(is_refused) {
+            let reason = RejectReason::DataDigestError.code();
+            self.finish(slot, Outcome::Rejected { reason });
+            return;
+        }
+        let timeout = task.command().map_or(PATIENCE, |command| command.timeout);
+        task.deadline = now.checked_add(timeout);
+        task.state = State::Sent {
+            link: task.home,
+            cmd_sn,
+        };
     }
 
     /// Sends again the command whose number the target waits for, if it has not acknowledged that for long

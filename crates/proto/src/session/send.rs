@@ -53,7 +53,8 @@ impl Session {
         connection.writing
     }
 
-    /// The batch is written completely, or its connection is gone and it goes nowhere: tasks that ended meanwhile are given back.
+    /// The batch is written completely, or its connection is gone and it goes nowhere: tasks that ended
+    /// meanwhile are given back.
     pub fn transmit_done(&mut self, batch: &mut Transmit) {
         let (bytes, pdus) = batch.size();
         self.counters.wire_bytes_sent += bytes as u64;
@@ -106,6 +107,7 @@ impl Session {
         }
         let (link, usable) = (connection.link, connection.is_usable());
         let queued = connection.immediate.pop_front();
+        // Nothing new follows a logout (RFC 7143 §11.14).
         let plug = |session: &mut Self| usable.then(|| session.next_plug(now, link)).flatten();
         let Some(slot) = queued.or_else(|| plug(self)) else {
             return false;
@@ -184,6 +186,7 @@ impl Session {
                 pdu.exp_data_sn = self.data_to_resume(referenced).into();
             } else {
                 pdu.ref_cmd_sn = task_sn.0.into();
+                self.adopt_orphan(referenced, index);
             }
         }
         pdu.cmd_sn = cmd_sn.0.into();
@@ -269,7 +272,7 @@ impl Session {
         buffers: &B,
         out: &mut Transmit,
     ) -> bool {
-        let Some((slot, numbered)) = self.next_command(index) else {
+        let Some((slot, numbered)) = self.next_command(now, index) else {
             return false;
         };
         let id = self.tasks.id(slot);
@@ -296,12 +299,12 @@ impl Session {
 
     /// The command that this connection sends next, and its number if it has one.
     #[inline]
-    fn next_command(&mut self, index: usize) -> Option<(u16, Option<Serial>)> {
+    fn next_command(&mut self, now: Instant, index: usize) -> Option<(u16, Option<Serial>)> {
         if !self.may_request() {
             return None;
         }
         if !self.retries.is_empty()
-            && let Some((slot, cmd_sn)) = self.next_retry(index)
+            && let Some((slot, cmd_sn)) = self.next_retry(now, index)
         {
             return Some((slot, Some(cmd_sn)));
         }
@@ -332,19 +335,24 @@ impl Session {
     /// A command that goes out again with the number it has, which lies in the window
     /// (RFC 7143 §7.2.1): one that is allegiant to no connection, or to this one.
     #[cold]
-    fn next_retry(&mut self, index: usize) -> Option<(u16, Serial)> {
+    fn next_retry(&mut self, now: Instant, index: usize) -> Option<(u16, Serial)> {
         let connection = self.connections.get(index).filter(|c| c.is_usable())?;
-        let (tasks, link) = (&self.tasks, connection.link);
+        let link = connection.link;
         loop {
             let may_go = |task: &Task| task.home == 0 || task.home == link;
             let at = self
                 .retries
                 .iter()
-                .position(|&slot| tasks.get(slot).is_none_or(may_go))?;
+                .position(|&slot| self.tasks.get(slot).is_none_or(may_go))?;
             let slot = self.retries.remove(at)?;
-            if let Some(State::Numbered { cmd_sn }) = tasks.get(slot).map(|task| task.state) {
+            let Some(State::Numbered { cmd_sn }) = self.tasks.get(slot).map(|task| task.state)
+            else {
+                continue;
+            };
+            if !self.window.is_acknowledged(cmd_sn) {
                 return Some((slot, cmd_sn));
             }
+            self.end_retry(now, slot, cmd_sn);
         }
     }
 

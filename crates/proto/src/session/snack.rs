@@ -16,7 +16,7 @@ use super::connection::{Connection, Held, Incoming, Reply};
 use super::event::{ConnectionError, PeerMisbehaved};
 use super::gaps::{OwedAck, Run};
 use super::task::{Ending, State, TaskId};
-use crate::pdu::{BasicHeader, Bhs, DataIn, FromTarget, NIL, Opcode, Pdu, R2t, Snack, SnackType};
+use crate::pdu::{BasicHeader, Bhs, DataIn, FromTarget, NIL, Opcode, R2t, Snack, SnackType};
 
 /// How long a target may take to send again what it was asked for.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -256,11 +256,6 @@ impl Session {
         // One that was asked for and is damaged again is missing as before.
         if number == next {
             task.skip_to(number.saturating_add(1))?;
-            let end = pdu
-                .buffer_offset
-                .get()
-                .saturating_add(pdu.data_segment_length());
-            task.note_offset(end);
         }
         self.ask(now, index, Lost::Data(id));
         Ok(())

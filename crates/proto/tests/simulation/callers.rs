@@ -6,9 +6,12 @@ use std::time::{Duration, Instant};
 use hawser_proto::pdu::{TaskAttribute, TmfFunction};
 use hawser_proto::session::{Command, Direction, Done, Hold, Management, Outcome, TaskId};
 
-use crate::disk::{BLOCK, BLOCKS, MOST_BLOCKS, Oracle, block_of};
+use crate::disk::{BLOCK, BLOCKS, Oracle, block_of};
+use crate::initiator::Initiator;
+use crate::net::Net;
 use crate::rng::Rng;
-use crate::world::World;
+use crate::scenario::{Scenario, policy};
+use crate::tally::Tally;
 
 /// Tokens of management functions.
 const FUNCTIONS: u64 = 1 << 32;
@@ -26,6 +29,14 @@ struct Request {
     submitted: Instant,
 }
 
+/// The end of a request that asks who the disk is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Nothing,
+    Answered,
+    Unanswered,
+}
+
 #[derive(Debug)]
 pub(crate) struct Callers {
     oracle: Oracle,
@@ -33,32 +44,26 @@ pub(crate) struct Callers {
     functions: Vec<u64>,
     next_token: u64,
     next_version: u64,
-    depth: usize,
-    longest: usize,
-    stopped: bool,
+    scenario: Scenario,
+    /// Commands have been taken back.
+    withdraws: bool,
+    /// Commands that are still to be submitted.
+    left: u64,
+    pub(crate) tally: Tally,
 }
 
-impl Default for Callers {
-    fn default() -> Self {
+impl Callers {
+    pub(crate) fn new(scenario: Scenario) -> Self {
         Self {
             oracle: Oracle::new(),
             requests: HashMap::new(),
             functions: Vec::new(),
             next_token: 0,
             next_version: 0,
-            depth: 0,
-            longest: 0,
-            stopped: false,
-        }
-    }
-}
-
-impl Callers {
-    pub(crate) fn new(rng: &mut Rng) -> Self {
-        Self {
-            depth: rng.range(1, 16) as usize,
-            longest: rng.range(1, MOST_BLOCKS as u64) as usize,
-            ..Self::default()
+            withdraws: false,
+            left: scenario.commands,
+            scenario,
+            tally: Tally::default(),
         }
     }
 
@@ -67,36 +72,34 @@ impl Callers {
     }
 
     pub(crate) fn stop(&mut self) {
-        self.stopped = true;
+        self.left = 0;
     }
 
     /// Submits some requests; false when there will be no more.
-    pub(crate) fn call(&mut self, world: &mut World) -> bool {
-        if self.stopped {
-            return false;
-        }
-        let wanted = world.rng.range(1, 4);
+    pub(crate) fn call(&mut self, initiator: &mut Initiator, net: &mut Net) -> bool {
+        let wanted = net.rng.range(1, 4);
         for _ in 0..wanted {
-            if self.requests.len() < self.depth && world.session.has_room() {
-                self.submit(world, false);
+            let room = self.requests.len() < self.scenario.depth && initiator.session.has_room();
+            if self.left > 0 && room {
+                self.left -= 1;
+                self.submit(initiator, net, false);
             }
         }
-        true
+        self.left > 0
     }
 
     /// An urgent read that opens the gate when it is answered.
-    pub(crate) fn ask(&mut self, world: &mut World) {
-        self.submit(world, true);
+    pub(crate) fn ask(&mut self, initiator: &mut Initiator, net: &mut Net) {
+        self.submit(initiator, net, true);
     }
 
-    fn submit(&mut self, world: &mut World, asks: bool) {
-        let longest = if asks { 2 } else { self.longest };
-        let count = world.rng.range(1, longest as u64) as usize;
-        let first = world.rng.index(BLOCKS - count + 1);
-        let write = !asks && world.rng.chance(600) && self.oracle.may_write(first, count);
+    fn submit(&mut self, initiator: &mut Initiator, net: &mut Net, asks: bool) {
+        let longest = if asks { 2 } else { self.scenario.longest };
+        let count = net.rng.range(1, longest as u64) as usize;
+        let first = net.rng.index(BLOCKS - count + 1);
         self.next_token += 1;
         let token = self.next_token;
-        let version = write.then(|| {
+        let version = (!asks && net.rng.chance(600)).then(|| {
             self.next_version += 1;
             self.next_version
         });
@@ -110,21 +113,21 @@ impl Callers {
                 (Direction::Read(data.len() as u32), data)
             }
         };
-        let replay = !asks && world.rng.chance(850);
-        let command = command(world, direction, first, count, replay, asks);
+        let replay = !asks && net.rng.chance(850);
+        let mut command = command(&mut net.rng, direction, first, count);
+        (command.replay, command.urgent) = (replay, asks);
         match version {
             Some(version) => self.oracle.begin_write(first, count, version),
             None => self.oracle.begin_read(token, first, count),
         }
-        let id = world
+        let submitted = net.now;
+        let id = initiator
             .session
-            .submit(world.now, command, token)
+            .submit(submitted, command, token)
             .expect("there was room");
-        let before = world.buffers.0.insert(id.slot(), (token, data));
+        let before = initiator.buffers.0.insert(id.slot(), (token, data));
         assert!(before.is_none(), "two tasks in a slot");
-        world
-            .say(|| format!("++ {token}: version {version:?} at {first}+{count}, replay {replay}"));
-        let submitted = world.now;
+        net.say(|| format!("++ {token}: version {version:?} at {first}+{count}, replay {replay}"));
         let request = Request {
             id,
             first,
@@ -138,20 +141,34 @@ impl Callers {
     }
 
     /// A task ended: it was one that is under way, it ended for a reason, and it brought what it may.
-    pub(crate) fn done(&mut self, world: &mut World, done: &Done) {
+    pub(crate) fn done(
+        &mut self,
+        initiator: &mut Initiator,
+        net: &Net,
+        outage: Duration,
+        done: &Done,
+    ) -> Asked {
+        self.tally.count_variant("outcome", &done.outcome);
         if done.token >= FUNCTIONS {
             let at = self.functions.iter().position(|&f| f == done.token);
             self.functions
                 .swap_remove(at.expect("a function that ends twice"));
-            return;
+            return Asked::Nothing;
         }
         let request = self
             .requests
             .remove(&done.token)
             .expect("a task that ends twice");
-        let (token, data) = world.buffers.0.remove(&done.slot).expect("its buffer");
+        let (token, data) = initiator.buffers.0.remove(&done.slot).expect("its buffer");
         assert_eq!(token, done.token, "another task's buffer");
-        judge(world, &request, &done.outcome);
+        let age = net.now - request.submitted;
+        judge(
+            (self.scenario.hold, self.withdraws),
+            age,
+            outage,
+            &request,
+            &done.outcome,
+        );
         let good = match &done.outcome {
             Outcome::Completed(answer) if answer.status == 0 => {
                 assert_eq!(answer.transferred as usize, request.count * BLOCK);
@@ -159,46 +176,73 @@ impl Callers {
             }
             _ => false,
         };
+        self.tally.count(if good {
+            "ended well"
+        } else {
+            "ended with an error"
+        });
+        let (first, count) = (request.first, request.count);
         match request.version {
-            Some(version) => self
-                .oracle
-                .end_write(request.first, request.count, version, good),
+            Some(version) => self.oracle.end_write(first, count, version, good),
             None => self.oracle.end_read(token, good.then_some(&data)),
         }
-        if request.asks {
-            if good {
-                world.verified();
-            } else {
-                world.verify_later();
-            }
+        match (request.asks, good) {
+            (false, _) => Asked::Nothing,
+            (true, true) => Asked::Answered,
+            (true, false) => Asked::Unanswered,
         }
     }
 
     /// Aborts a request, or resets a unit.
-    pub(crate) fn change_their_mind(&mut self, world: &mut World) {
+    pub(crate) fn change_their_mind(&mut self, initiator: &mut Initiator, net: &mut Net) {
         let mut tokens: Vec<_> = self.requests.keys().copied().collect();
         tokens.sort_unstable();
         if tokens.is_empty() {
             return;
         }
-        if world.rng.chance(700) {
-            let token = world.rng.pick(&tokens);
-            world.say(|| format!("++ abort {token}"));
+        if net.rng.chance(700) {
+            let token = net.rng.pick(&tokens);
+            net.say(|| format!("++ abort {token}"));
             // A full queue is a refusal like any other.
-            let _ = world.session.abort(world.now, self.requests[&token].id);
+            let _ = initiator.session.abort(net.now, self.requests[&token].id);
             return;
         }
         self.next_token += 1;
         let token = FUNCTIONS + self.next_token;
         let request = Management {
             function: TmfFunction::LogicalUnitReset,
-            lun: lun(world.rng.range(0, 1) as u8),
+            lun: lun(net.rng.range(0, 1) as u8),
             task: None,
             token: Some(token),
         };
-        world.say(|| format!("++ reset {:?}", request.lun));
-        if world.session.manage(world.now, request).is_ok() {
+        net.say(|| format!("++ reset {:?}", request.lun));
+        if initiator.session.manage(net.now, request).is_ok() {
             self.functions.push(token);
+        }
+    }
+
+    /// Adds or removes a connection, changes the policy, or takes back commands for a unit.
+    pub(crate) fn rearrange(&mut self, initiator: &mut Initiator, net: &mut Net) {
+        let session = &mut initiator.session;
+        let what = net.rng.range(0, 3);
+        net.say(|| format!("++ rearranges {what}"));
+        match what {
+            // A refusal is an answer too.
+            0 => {
+                let _ = session.add_connection(net.now);
+            }
+            1 => {
+                let cids: Vec<u16> = session.cids().collect();
+                if !cids.is_empty() {
+                    let cid = net.rng.pick(&cids);
+                    let _ = session.remove_connection(net.now, cid);
+                }
+            }
+            2 => session.set_policy(policy(&mut net.rng)),
+            _ => {
+                self.withdraws = true;
+                session.withdraw(lun(net.rng.range(0, 1) as u8));
+            }
         }
     }
 
@@ -212,51 +256,47 @@ fn lun(number: u8) -> [u8; 8] {
     [0, number, 0, 0, 0, 0, 0, 0]
 }
 
-fn command(
-    world: &mut World,
-    direction: Direction,
-    first: usize,
-    count: usize,
-    replay: bool,
-    urgent: bool,
-) -> Command {
+fn command(rng: &mut Rng, direction: Direction, first: usize, count: usize) -> Command {
     let mut cdb = [0; 16];
     cdb[5] = first as u8;
     cdb[8] = count as u8;
     Command {
         cdb,
-        lun: lun(world.rng.range(0, 1) as u8),
+        lun: lun(rng.range(0, 1) as u8),
         direction,
         attribute: TaskAttribute::Simple,
-        replay,
-        urgent,
-        timeout: world.rng.millis(500, 6000),
+        replay: false,
+        urgent: false,
+        timeout: rng.millis(500, 6000),
     }
 }
 
-/// Whether a task may have ended so.
-fn judge(world: &World, request: &Request, outcome: &Outcome) {
-    let age = world.now - request.submitted;
+/// Whether a task may have ended so, at this age and in an outage that has lasted so long.
+fn judge(
+    (hold, withdraws): (Hold, bool),
+    age: Duration,
+    outage: Duration,
+    request: &Request,
+    outcome: &Outcome,
+) {
     match outcome {
         Outcome::Interrupted => {
-            let held_too_long = matches!(world.hold, Hold::For(limit) if age >= limit);
+            let held_too_long = matches!(hold, Hold::For(limit) if age >= limit);
             assert!(
                 !request.replay || held_too_long,
                 "a request that may be replayed"
             );
         }
         Outcome::Disconnected => {
-            let Hold::For(limit) = world.hold else {
+            let Hold::For(limit) = hold else {
                 panic!("held for ever, yet failed");
             };
-            let outage = world
-                .outage_since
-                .map_or(Duration::ZERO, |at| world.now - at);
             assert!(outage >= limit || age >= limit, "failed before its time");
         }
-        Outcome::Answered | Outcome::Managed { .. } | Outcome::Withdrawn => panic!("{outcome:?}"),
-        Outcome::TargetFailure { .. } => panic!("the model gives none"),
+        Outcome::Answered | Outcome::Managed { .. } => panic!("{outcome:?}"),
+        Outcome::Withdrawn => assert!(withdraws && !request.asks, "not taken back"),
         Outcome::Completed(_)
+        | Outcome::TargetFailure { .. }
         | Outcome::Rejected { .. }
         | Outcome::TimedOut
         | Outcome::Aborted

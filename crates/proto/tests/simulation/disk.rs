@@ -1,4 +1,4 @@
-//! What is on the disk of the target, and what a caller may find there.
+//! What is on the disk of the target, and what a reader may find there.
 
 use std::collections::HashMap;
 
@@ -6,8 +6,6 @@ use std::collections::HashMap;
 pub(crate) const BLOCK: usize = 64;
 /// Blocks of the disk, shared by the logical units.
 pub(crate) const BLOCKS: usize = 64;
-/// The most blocks of one command.
-pub(crate) const MOST_BLOCKS: usize = 64;
 
 /// The bytes of a block that holds this version.
 pub(crate) fn block_of(version: u64) -> [u8; BLOCK] {
@@ -26,46 +24,55 @@ pub(crate) fn version_of(block: &[u8]) -> u64 {
     version
 }
 
-/// What a block may hold, by what the caller was told.
-#[derive(Debug)]
-struct Known {
-    /// The last acknowledged version, and those since whose writes have not ended well.
-    possible: Vec<u64>,
-    /// Its last write has not ended yet.
-    being_written: bool,
+/// A write of one block, as its caller knows it. Times are counted in events.
+#[derive(Debug, Clone, Copy)]
+struct Write {
+    version: u64,
+    submitted: u64,
+    /// When its caller was told of its end; `MAX` while it is under way.
+    ended: u64,
 }
 
-/// The caller's knowledge of all blocks, and of the reads under way.
+/// What each block may hold, and what each read under way may find: a register with concurrent
+/// writers. A value is out of the question for a read once a later write, one that was submitted
+/// after that value's end, is known to have happened before the read was submitted: because it was
+/// acknowledged, or because an earlier read found it.
 #[derive(Debug)]
 pub(crate) struct Oracle {
-    blocks: Vec<Known>,
-    /// Reads under way: first block, and what each block may turn out to hold.
+    clock: u64,
+    /// Writes that a new read may find.
+    blocks: Vec<Vec<Write>>,
+    /// Reads under way: first block, and the versions that each block may turn out to hold.
     reads: HashMap<u64, (usize, Vec<Vec<u64>>)>,
 }
 
 impl Oracle {
     pub(crate) fn new() -> Self {
-        let fresh = || Known {
-            possible: vec![0],
-            being_written: false,
+        let fresh = Write {
+            version: 0,
+            submitted: 0,
+            ended: 0,
         };
         Self {
-            blocks: (0..BLOCKS).map(|_| fresh()).collect(),
+            clock: 0,
+            blocks: vec![vec![fresh]; BLOCKS],
             reads: HashMap::new(),
         }
     }
 
-    /// Nobody writes there now: concurrent writes of one block have no order.
-    pub(crate) fn may_write(&self, first: usize, count: usize) -> bool {
-        !self.blocks[first..first + count]
-            .iter()
-            .any(|block| block.being_written)
+    fn tick(&mut self) -> u64 {
+        self.clock += 1;
+        self.clock
     }
 
     pub(crate) fn begin_write(&mut self, first: usize, count: usize, version: u64) {
+        let submitted = self.tick();
         for block in &mut self.blocks[first..first + count] {
-            block.possible.push(version);
-            block.being_written = true;
+            block.push(Write {
+                version,
+                submitted,
+                ended: u64::MAX,
+            });
         }
         for (begin, seen) in self.reads.values_mut() {
             for (n, versions) in seen.iter_mut().enumerate() {
@@ -76,22 +83,24 @@ impl Oracle {
         }
     }
 
-    /// The write has ended; `done` when with GOOD. Otherwise it may have happened or not, but it
-    /// will not happen any more once a later one is acknowledged.
+    /// The write has ended; `done` when with GOOD. Otherwise it may have happened or not, but it will
+    /// not happen any more once one that is submitted from now on is acknowledged.
     pub(crate) fn end_write(&mut self, first: usize, count: usize, version: u64, done: bool) {
+        let ended = self.tick();
         for block in &mut self.blocks[first..first + count] {
-            block.being_written = false;
+            if let Some(write) = block.iter_mut().find(|write| write.version == version) {
+                write.ended = ended;
+            }
             if done {
-                block.possible = vec![version];
+                has_happened(block, version);
             }
         }
     }
 
     pub(crate) fn begin_read(&mut self, token: u64, first: usize, count: usize) {
-        let seen = self.blocks[first..first + count]
-            .iter()
-            .map(|block| block.possible.clone())
-            .collect();
+        let blocks = &self.blocks[first..first + count];
+        let versions = |block: &Vec<Write>| block.iter().map(|write| write.version).collect();
+        let seen = blocks.iter().map(versions).collect();
         self.reads.insert(token, (first, seen));
     }
 
@@ -101,23 +110,29 @@ impl Oracle {
         let Some(data) = data else { return };
         for (n, (block, allowed)) in data.chunks(BLOCK).zip(&seen).enumerate() {
             let found = version_of(block);
+            let at = first + n;
             assert!(
                 allowed.contains(&found),
-                "block {} reads as version {found}, may be {allowed:?}",
-                first + n
+                "block {at} reads as version {found}, may be {allowed:?}"
             );
+            has_happened(&mut self.blocks[at], found);
         }
     }
 
     /// Compares what is on the disk in the end.
     pub(crate) fn compare(&self, disk: &[u64]) {
-        for (n, (known, found)) in self.blocks.iter().zip(disk).enumerate() {
-            assert!(!known.being_written);
+        for (n, (block, found)) in self.blocks.iter().zip(disk).enumerate() {
             assert!(
-                known.possible.contains(found),
-                "block {n} holds version {found}, may be {:?}",
-                known.possible
+                block.iter().any(|write| write.version == *found),
+                "block {n} holds version {found}, may be {block:?}"
             );
         }
+    }
+}
+
+/// This write has happened by now: what had ended before it was submitted is overwritten for good.
+fn has_happened(block: &mut Vec<Write>, version: u64) {
+    if let Some(&Write { submitted, .. }) = block.iter().find(|write| write.version == version) {
+        block.retain(|write| write.version == version || write.ended > submitted);
     }
 }

@@ -1,179 +1,102 @@
-//! One run: the session with its driver, the network, the target, the callers, and the clock.
+//! One run: the initiator, the network, the target, the callers, and what goes wrong between them.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::io::IoSlice;
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use hawser_proto::parameters::Parameters;
-use hawser_proto::serial::Serial;
-use hawser_proto::session::{
-    Action, Backoff, ConnectionError, Established, Event, Hold, MAX_SEGMENTS, Session,
-    SessionConfig, TaskBuffers, Transmit,
-};
+use hawser_proto::session::{Event, Hold};
 
-use crate::callers::Callers;
-use crate::faults::{Faults, parameters};
-use crate::network::{Link, pieces};
+use crate::callers::{Asked, Callers};
+use crate::initiator::Initiator;
+use crate::net::{Happening, Net};
+use crate::network::Break;
 use crate::rng::Rng;
-use crate::target::{Effect, Speech, Target, Timer};
+use crate::scenario::{Faults, Scenario};
+use crate::tally::Tally;
+use crate::target::{Effect, Speech, Target};
 
-/// Faults stop after this long, new requests a little later.
-const FAULTS_END: Duration = Duration::from_secs(30);
-const REQUESTS_END: Duration = Duration::from_secs(34);
-/// Everything must have ended by then.
-const LIMIT: Duration = Duration::from_secs(600);
+/// Faults stop between these, new requests a little later.
+const FAULTS_END: (u64, u64) = (2_000, 12_000);
+const REQUESTS_END: Duration = Duration::from_secs(3);
+/// Everything must have ended so long after the faults.
+const LIMIT: Duration = Duration::from_secs(120);
 /// Far more steps than any run takes: a livelock ends here.
-const MOST_STEPS: u64 = 400_000;
-/// Bytes a socket takes at once.
-const SOCKET: usize = 16 * 1024;
+const MOST_STEPS: u64 = 200_000;
 
-#[derive(Debug)]
-enum Happening {
-    /// Bytes reach the target, or the initiator.
-    Up(u64, Vec<u8>),
-    Down(u64, Vec<u8>),
-    /// The initiator learns that the connection is closed.
-    Fin(u64),
-    Target(Timer),
-    /// The socket takes bytes again.
-    Writable(u64),
-    LoginDone(u64),
-    /// Opens the gate, or tries to find out again whether it may.
-    Verify(u64),
-    Caller,
-    Tick,
-    Thaw,
-    FaultsEnd,
-    RequestsEnd,
-}
-
-/// The driver's buffers, by slot, with the token of their task.
-#[derive(Debug, Default)]
-pub(crate) struct Buffers(pub(crate) HashMap<u16, (u64, Vec<u8>)>);
-
-impl TaskBuffers for Buffers {
-    fn outgoing(&self, slot: u16) -> &[u8] {
-        self.0.get(&slot).map_or(&[], |(_, data)| data)
-    }
-
-    fn incoming(&mut self, slot: u16) -> &mut [u8] {
-        self.0.get_mut(&slot).map_or(&mut [], |(_, data)| data)
-    }
-}
-
-pub(crate) struct World {
-    pub(crate) now: Instant,
-    start: Instant,
-    pub(crate) rng: Rng,
-    pub(crate) session: Session,
-    pub(crate) buffers: Buffers,
-    pub(crate) faults: Faults,
-    parameters: Parameters,
-    pub(crate) hold: Hold,
-    agenda: BTreeMap<(Instant, u64), Happening>,
-    next_number: u64,
+struct World {
+    net: Net,
+    initiator: Initiator,
     target: Target,
     callers: Callers,
-    link: Option<Link>,
-    next_link: u64,
-    batch: Transmit,
-    blocked: bool,
+    hold: Hold,
     /// What waits for the target to thaw.
     frozen: Option<VecDeque<Happening>>,
+    /// The portal group that logins go to.
     group: u16,
-    dialing: u64,
+    /// The mean pause between requests, in milliseconds.
+    pause: u64,
+    faults_end: Instant,
     logins: u64,
-    pub(crate) outage_since: Option<Instant>,
+    outage_since: Option<Instant>,
+    gate_open: bool,
     closed: bool,
-    pub(crate) trace: bool,
 }
 
-/// Carries out the run of a seed; a panic is a finding.
-pub(crate) fn run(seed: u64, trace: bool) {
+/// Carries out the run of a seed; a panic is a finding. Gives what it came upon.
+pub(crate) fn run(seed: u64, trace: bool) -> Tally {
     let mut world = World::new(seed, trace);
-    let end = world.start + LIMIT;
+    let end = world.faults_end + LIMIT;
     let mut steps = 0;
     while !world.is_over() {
         world.step();
         steps += 1;
+        let waiting = world.callers.outstanding();
         assert!(
-            world.now < end,
-            "{} tasks never end",
-            world.callers.outstanding()
+            world.net.now < end,
+            "seed {seed}: {waiting} tasks never end"
         );
-        assert!(steps < MOST_STEPS, "a livelock");
+        assert!(steps < MOST_STEPS, "seed {seed}: a livelock");
     }
     world.callers.judge_disk(&world.target.shared.disk);
+    let mut tally = world.callers.tally;
+    tally.add(world.initiator.tally);
+    tally.add(world.initiator.checkers.tally);
+    tally
 }
 
 impl World {
     fn new(seed: u64, trace: bool) -> Self {
         let mut rng = Rng::new(seed);
-        let parameters = parameters(&mut rng);
-        let faults = Faults::swarm(&mut rng, &parameters);
-        let hold = match rng.chance(500) {
-            true => Hold::Forever,
-            false => Hold::For(rng.millis(3000, 20_000)),
-        };
-        let config = SessionConfig {
-            max_tasks: rng.pick(&[1, 2, 8, 32]),
-            hold,
-            ping_interval: rng.millis(500, 5000),
-            ping_timeout: rng.millis(500, 3000),
-            management_timeout: rng.millis(1000, 4000),
-            backoff: Backoff {
-                first: Duration::from_millis(100),
-                longest: Duration::from_secs(2),
-            },
-            ..SessionConfig::default()
-        };
+        let scenario = Scenario::draw(&mut rng);
+        let config = scenario.config(&mut rng);
         if trace {
-            println!("{config:?}\n{parameters:?}\n{faults:?}");
+            println!("{scenario:#?}\n{config:?}");
         }
         let start = Instant::now();
-        let target = Target::new(
-            Rng::new(rng.next()),
-            faults.clone(),
-            parameters.clone(),
-            trace,
-        );
-        let callers = Callers::new(&mut rng);
-        let mut world = Self {
-            now: start,
-            start,
-            rng,
-            session: Session::new(config, start),
-            buffers: Buffers::default(),
-            faults,
-            parameters,
-            hold,
-            agenda: BTreeMap::new(),
-            next_number: 0,
+        let faults = scenario.faults.clone();
+        let keys = scenario.target.clone();
+        let target = Target::new(start, Rng::new(rng.next()), faults.clone(), keys, trace);
+        let faults_end = rng.range(FAULTS_END.0, FAULTS_END.1);
+        let pause = 1 + 2 * (faults_end + 2000) / scenario.commands;
+        let mut net = Net::new(start, rng, faults, trace);
+        let faults_end = Duration::from_millis(faults_end);
+        net.plan(faults_end, Happening::FaultsEnd);
+        net.plan(faults_end + REQUESTS_END, Happening::RequestsEnd);
+        net.plan(Duration::ZERO, Happening::Caller);
+        net.plan(Duration::ZERO, Happening::Tick);
+        Self {
+            net,
+            hold: scenario.hold,
+            callers: Callers::new(scenario.clone()),
+            initiator: Initiator::new(start, scenario, config),
             target,
-            callers,
-            link: None,
-            next_link: 0,
-            batch: Transmit::default(),
-            blocked: false,
             frozen: None,
             group: 1,
-            dialing: 0,
+            pause,
+            faults_end: start + faults_end,
             logins: 0,
             outage_since: Some(start),
+            gate_open: false,
             closed: false,
-            trace,
-        };
-        world.plan(FAULTS_END, Happening::FaultsEnd);
-        world.plan(REQUESTS_END, Happening::RequestsEnd);
-        world.plan(Duration::ZERO, Happening::Caller);
-        world.plan(Duration::ZERO, Happening::Tick);
-        world
-    }
-
-    pub(crate) fn say(&self, what: impl FnOnce() -> String) {
-        if self.trace {
-            let at = (self.now - self.start).as_secs_f64();
-            println!("{at:10.3} {}", what());
         }
     }
 
@@ -181,171 +104,200 @@ impl World {
         self.closed && self.callers.outstanding() == 0
     }
 
-    fn plan(&mut self, after: Duration, what: Happening) {
-        self.plan_at(self.now + after, what);
-    }
-
-    fn plan_at(&mut self, at: Instant, what: Happening) {
-        self.next_number += 1;
-        self.agenda.insert((at, self.next_number), what);
-    }
-
     /// The next thing happens: a timer of the session or an entry of the agenda.
     fn step(&mut self) {
-        let due = self.session.poll_timeout();
-        let next = self.agenda.first_key_value().map(|(&(at, _), _)| at);
+        let due = self.initiator.session.poll_timeout();
+        let next = self.net.next_at();
         if let Some(due) = due
             && next.is_none_or(|next| due <= next)
         {
-            self.now = self.now.max(due);
-            self.session.handle_timeout(self.now);
-            let again = self.session.poll_timeout();
-            assert!(again.is_none_or(|again| again > self.now), "a busy timer");
+            self.net.now = self.net.now.max(due);
+            let session = &mut self.initiator.session;
+            session.handle_timeout(self.net.now);
+            let again = session.poll_timeout();
+            assert!(
+                again.is_none_or(|again| again > self.net.now),
+                "a busy timer"
+            );
         } else {
-            let ((at, _), what) = self.agenda.pop_first().expect("nothing ever happens again");
-            self.now = at;
+            let what = self.net.advance();
             self.happen(what);
         }
         self.drive();
     }
 
     fn happen(&mut self, what: Happening) {
-        let of_target = matches!(what, Happening::Up(..) | Happening::Target(_));
+        let of_target = matches!(
+            what,
+            Happening::Up(..) | Happening::UpEnd(_) | Happening::Target(_)
+        );
         if of_target && let Some(frozen) = &mut self.frozen {
             frozen.push_back(what);
             return;
         }
         match what {
-            Happening::Up(link, bytes) => self.up(link, &bytes),
+            Happening::Up(link, bytes) => self.up(link, bytes),
             Happening::Down(link, bytes) => self.down(link, bytes),
-            Happening::Fin(link) => {
-                if self.is_link(link) {
-                    self.lose(ConnectionError::Transport(
-                        "closed by the target".to_owned(),
-                    ));
+            Happening::UpEnd(link) => {
+                self.target.lost(self.net.now, link);
+                self.net.links.remove(&link);
+            }
+            Happening::DownEnd(link) => {
+                if self
+                    .net
+                    .links
+                    .get(&link)
+                    .is_some_and(|link| !link.is_broken)
+                {
+                    self.initiator.ended(&mut self.net, link);
                 }
             }
-            Happening::Target(timer) => self.target.timer(self.now, timer),
-            Happening::Writable(link) => self.blocked &= !self.is_link(link),
-            Happening::LoginDone(dialing) => self.login(dialing),
+            Happening::Target(timer) => self.target.timer(self.net.now, timer),
+            Happening::Writable(link) => self.initiator.writable(link),
+            Happening::Connected(link) => self.connected(link),
+            Happening::DialTimeout(link) => self.initiator.dial_timeout(&mut self.net, link),
             Happening::Verify(login) => self.verify(login),
             Happening::Caller => self.call(),
             Happening::Tick => self.tick(),
-            Happening::Thaw => self.thaw(),
+            Happening::Thaw => {
+                for what in self.frozen.take().into_iter().flatten() {
+                    self.happen(what);
+                }
+            }
             Happening::FaultsEnd => self.end_faults(),
             Happening::RequestsEnd => self.callers.stop(),
         }
     }
 
-    fn is_link(&self, id: u64) -> bool {
-        self.link.as_ref().is_some_and(|link| link.id == id)
-    }
-
-    fn up(&mut self, id: u64, bytes: &[u8]) {
-        let Some(link) = self.link.as_mut().filter(|link| link.id == id) else {
+    fn up(&mut self, id: u64, mut bytes: Vec<u8>) {
+        let Some(link) = self.net.links.get_mut(&id) else {
             return;
         };
-        let carried = link.carry(bytes.len());
-        self.target.receive(self.now, id, &bytes[..carried]);
-        self.break_if_due(id);
+        let breaks = link.carry(&mut bytes);
+        if link.damage_up(&mut bytes) {
+            self.net
+                .say(|| format!("-- damage on the way up of link {id}"));
+        }
+        self.target.receive(self.net.now, id, &bytes);
+        if breaks {
+            self.breaks(id);
+        }
     }
 
     fn down(&mut self, id: u64, mut bytes: Vec<u8>) {
-        let Some(link) = self.link.as_mut().filter(|link| link.id == id) else {
+        let Some(link) = self.net.links.get_mut(&id) else {
             return;
         };
-        let carried = link.carry(bytes.len());
-        bytes.truncate(carried);
-        link.damage(&mut bytes);
-        if let Err(error) = self.feed(&bytes) {
-            self.lose(error);
+        let breaks = link.carry(&mut bytes);
+        if link.damage_down(&mut bytes) {
+            self.net
+                .say(|| format!("-- damage on the way down of link {id}"));
         }
-        self.break_if_due(id);
-    }
-
-    /// Gives the session bytes, some of them read straight into their place.
-    fn feed(&mut self, mut bytes: &[u8]) -> Result<(), ConnectionError> {
-        while !bytes.is_empty() {
-            let taken = self.rng.range(1, bytes.len() as u64) as usize;
-            let (piece, rest) = bytes.split_at(taken);
-            bytes = rest;
-            let mut beyond = piece;
-            if let Some(place) = self.session.direct_read(0)
-                && self.rng.chance(500)
-            {
-                let count = piece.len().min(place.len);
-                let to = self.buffers.incoming(place.slot);
-                to[place.offset..place.offset + count].copy_from_slice(&piece[..count]);
-                self.session.handle_direct(0, count, &mut self.buffers);
-                beyond = &piece[count..];
-            }
-            self.session
-                .handle_input(self.now, 0, beyond, &mut self.buffers)?;
-            self.drain();
-            if self.link.is_none() {
-                break;
-            }
+        if !bytes.is_empty() {
+            self.initiator.receive(&mut self.net, id, &bytes);
         }
-        Ok(())
-    }
-
-    fn break_if_due(&mut self, id: u64) {
-        if self
-            .link
-            .as_ref()
-            .is_some_and(|l| l.id == id && l.is_broken())
-        {
-            self.say(|| "-- the connection breaks".to_owned());
-            self.target.lost(self.now, id);
-            let after = self.rng.millis(0, 20);
-            self.plan(after, Happening::Fin(id));
+        if breaks {
+            self.breaks(id);
         }
     }
 
-    fn lose(&mut self, error: ConnectionError) {
-        self.say(|| format!("-- lost: {error}"));
-        self.session.handle_connection_lost(self.now, 0, error);
+    /// The connection carries no more. Where a session may move to another portal group, the target
+    /// learns of it at once: how long its tasks live is counted from there, and the initiator counts
+    /// from when it learns.
+    fn breaks(&mut self, id: u64) {
+        self.net.say(|| format!("-- link {id} breaks"));
+        let Some(link) = self.net.links.get(&id) else {
+            return;
+        };
+        let silent = link.way == Break::Silent;
+        if !silent || self.net.faults.move_group > 0 {
+            self.target.lost(self.net.now, id);
+        }
+        if !silent {
+            self.initiator.ended(&mut self.net, id);
+        }
     }
 
-    /// Does all that can be done now: the driver's loop.
+    /// Does all that can be done now.
     fn drive(&mut self) {
         loop {
-            self.drain();
-            self.carry_out_effects();
-            if !self.write() {
+            self.initiator.drive(&mut self.net);
+            let news = self.handle_events();
+            self.tell_target();
+            let effects = std::mem::take(&mut self.target.shared.effects);
+            if effects.is_empty() && !news {
                 break;
+            }
+            for effect in effects {
+                match effect {
+                    Effect::Timer { after, timer } => {
+                        self.net.plan(after, Happening::Target(timer));
+                    }
+                    Effect::Send { link, bytes } => self.net.send_down(link, bytes),
+                    Effect::Close { link } => {
+                        self.target.lost(self.net.now, link);
+                        self.net.close_down(link);
+                    }
+                }
             }
         }
         self.check_hold();
     }
 
-    fn drain(&mut self) {
-        while let Some(action) = self.session.poll_action() {
-            match action {
-                Action::Disconnect { .. } => self.disconnect(),
-                Action::Connect { .. } => {
-                    self.dialing += 1;
-                    let after = self.rng.millis(1, 30);
-                    self.plan(after, Happening::LoginDone(self.dialing));
+    /// What the initiator wrote before it closed a connection reaches the target first.
+    fn tell_target(&mut self) {
+        for id in std::mem::take(&mut self.initiator.closed) {
+            if self.net.faults.move_group == 0 && self.frozen.is_none() {
+                self.net.close_up(id);
+                continue;
+            }
+            // See `breaks`.
+            let arriving = self.net.take_up(id);
+            let is_broken = self.net.links.get(&id).is_none_or(|link| link.is_broken);
+            if self.frozen.is_none() && !is_broken {
+                for bytes in arriving {
+                    self.target.receive(self.net.now, id, &bytes);
                 }
             }
+            self.target.lost(self.net.now, id);
+            self.net.links.remove(&id);
         }
-        while let Some(event) = self.session.poll_event() {
-            self.say(|| format!("** {event:?}"));
+    }
+
+    fn handle_events(&mut self) -> bool {
+        let mut news = false;
+        while let Some(event) = self.initiator.events.pop_front() {
+            news = true;
             match event {
                 Event::Done(done) => {
-                    let mut callers = std::mem::take(&mut self.callers);
-                    callers.done(self, &done);
-                    self.callers = callers;
+                    let outage = self
+                        .outage_since
+                        .map_or(Duration::ZERO, |since| self.net.now - since);
+                    match self
+                        .callers
+                        .done(&mut self.initiator, &self.net, outage, &done)
+                    {
+                        Asked::Nothing => {}
+                        Asked::Answered => self.verified(),
+                        Asked::Unanswered => self.verify_later(),
+                    }
                 }
                 Event::Up { again } => {
+                    self.gate_open = false;
                     assert_eq!(again, self.logins > 0);
                     self.logins += 1;
-                    self.plan(Duration::ZERO, Happening::Verify(self.logins));
+                    self.net
+                        .plan(Duration::ZERO, Happening::Verify(self.logins));
                 }
                 Event::Lost(_) => {
-                    self.outage_since.get_or_insert(self.now);
+                    self.outage_since.get_or_insert(self.net.now);
                 }
+                Event::ConnectionLost { .. } if !self.initiator.session.is_up() => {
+                    self.outage_since.get_or_insert(self.net.now);
+                }
+                Event::ConnectionUp { .. } if self.gate_open => self.outage_since = None,
+                // The session was resumed before its disk was asked, or had answered.
+                Event::ConnectionUp { .. } => self.verify_later(),
                 Event::Closed => {
                     assert!(!self.closed, "closed twice");
                     self.closed = true;
@@ -353,231 +305,125 @@ impl World {
                 _ => {}
             }
         }
+        news
     }
 
-    /// What the initiator wrote before it closed reaches the target first, then the end does.
-    fn disconnect(&mut self) {
-        let Some(link) = self.link.take() else { return };
-        self.batch = Transmit::default();
-        self.blocked = false;
-        let mut arriving = Vec::new();
-        self.agenda.retain(|_, what| match what {
-            Happening::Up(id, bytes) if *id == link.id => {
-                arriving.push(std::mem::take(bytes));
-                false
+    fn connected(&mut self, link: u64) {
+        let down = self
+            .target
+            .down_until
+            .is_some_and(|until| until > self.net.now);
+        let chance = self.net.faults.login / 2;
+        let well = !down && self.frozen.is_none() && !self.net.rng.chance(chance);
+        let chance = self.net.faults.move_group;
+        if let Some(is_leading) = self.initiator.connected(&mut self.net, link, well) {
+            if is_leading && self.net.rng.chance(chance) {
+                self.group = 3 - self.group;
             }
-            _ => true,
-        });
-        if self.frozen.is_none() && !link.is_broken() {
-            for bytes in arriving {
-                self.target.receive(self.now, link.id, &bytes);
-            }
+            self.target.open(link, self.group);
         }
-        self.target.lost(self.now, link.id);
-    }
-
-    fn carry_out_effects(&mut self) {
-        for effect in std::mem::take(&mut self.target.shared.effects) {
-            match effect {
-                Effect::Timer { after, timer } => self.plan(after, Happening::Target(timer)),
-                Effect::Send { connection, bytes } => self.send_down(connection, bytes),
-                Effect::Close { connection } => {
-                    self.target.lost(self.now, connection);
-                    if let Some(link) = self.link.as_ref().filter(|l| l.id == connection) {
-                        let at = link.last_down.max(self.now);
-                        self.plan_at(at, Happening::Fin(connection));
-                    }
-                }
-            }
-        }
-    }
-
-    fn send_down(&mut self, connection: u64, bytes: Vec<u8>) {
-        let Some(mut at) = self
-            .link
-            .as_ref()
-            .filter(|link| link.id == connection)
-            .map(|link| link.last_down)
-        else {
-            return;
-        };
-        for piece in pieces(&mut self.rng, bytes) {
-            at = at.max(self.now + self.rng.millis(0, 3));
-            self.plan_at(at, Happening::Down(connection, piece));
-        }
-        if let Some(link) = &mut self.link {
-            link.last_down = at;
-        }
-    }
-
-    /// Writes what the session has to say; the socket takes all, or some and no more for a while.
-    fn write(&mut self) -> bool {
-        let Some(link) = self.link.as_ref().filter(|_| !self.blocked) else {
-            return false;
-        };
-        let (id, mut at) = (link.id, link.last_up);
-        if self.batch.is_empty() {
-            self.session.transmit_done(&mut self.batch);
-            if !self
-                .session
-                .poll_transmit(self.now, 0, &self.buffers, &mut self.batch)
-            {
-                return false;
-            }
-        }
-        let mut bytes = Vec::new();
-        let mut slices = [IoSlice::new(&[]); MAX_SEGMENTS];
-        let count = self.batch.slices(&self.buffers, &mut slices);
-        for slice in &slices[..count.expect("the buffer of a task under way")] {
-            bytes.extend_from_slice(slice);
-        }
-        bytes.truncate(SOCKET);
-        if self.rng.chance(100) {
-            let taken = self.rng.range(1, bytes.len() as u64) as usize;
-            bytes.truncate(taken);
-            self.blocked = true;
-            let after = self.rng.millis(0, 10);
-            self.plan(after, Happening::Writable(id));
-        }
-        self.batch.advance(bytes.len());
-        for piece in pieces(&mut self.rng, bytes) {
-            at = at.max(self.now + self.rng.millis(0, 3));
-            self.plan_at(at, Happening::Up(id, piece));
-        }
-        if let Some(link) = &mut self.link {
-            link.last_up = at;
-        }
-        true
-    }
-
-    fn login(&mut self, dialing: u64) {
-        if dialing != self.dialing || self.closed {
-            return;
-        }
-        let down = self.target.down_until.is_some_and(|until| until > self.now);
-        if down || self.frozen.is_some() || self.rng.chance(self.faults.login) {
-            self.session.handle_login_failed(self.now);
-            return;
-        }
-        if self.rng.chance(self.faults.move_group) {
-            self.group = 3 - self.group;
-        }
-        self.next_link += 1;
-        let id = self.next_link;
-        self.say(|| format!("-- login at group {}", self.group));
-        self.link = Some(Link::new(id, self.now, &mut self.rng, &self.faults));
-        let (cmd_sn, max_cmd_sn, stat_sn) = self.target.login(self.now, self.group, id);
-        let login = Established {
-            cid: 0,
-            tsih: 1,
-            tpgt: Some(self.group),
-            parameters: self.parameters.clone(),
-            cmd_sn: Serial(cmd_sn),
-            exp_cmd_sn: Serial(cmd_sn),
-            max_cmd_sn: Serial(max_cmd_sn),
-            exp_stat_sn: stat_sn,
-        };
-        self.session.handle_logged_in(self.now, login);
     }
 
     /// Asks the disk who it is, by an urgent command, until there is an answer.
     fn verify(&mut self, login: u64) {
-        if login != self.logins || !self.session.is_up() {
+        if login != self.logins || !self.initiator.session.is_up() {
             return;
         }
-        if self.session.has_urgent_room() {
-            let mut callers = std::mem::take(&mut self.callers);
-            callers.ask(self);
-            self.callers = callers;
+        if self.initiator.session.has_urgent_room() {
+            self.callers.ask(&mut self.initiator, &mut self.net);
         } else {
             self.verify_later();
         }
     }
 
-    pub(crate) fn verify_later(&mut self) {
-        self.plan(Duration::from_millis(200), Happening::Verify(self.logins));
+    fn verify_later(&mut self) {
+        self.net
+            .plan(Duration::from_millis(200), Happening::Verify(self.logins));
     }
 
-    pub(crate) fn verified(&mut self) {
-        if self.session.open_gate(self.now) {
-            self.say(|| "-- the gate is opened".to_owned());
+    fn verified(&mut self) {
+        if self.initiator.session.open_gate(self.net.now) {
+            self.net.say(|| "-- the gate is opened".to_owned());
             self.outage_since = None;
+            self.gate_open = true;
         }
     }
 
     fn call(&mut self) {
-        let mut callers = std::mem::take(&mut self.callers);
-        let again = callers.call(self);
-        self.callers = callers;
-        if again {
-            let after = self.rng.millis(1, 400);
-            self.plan(after, Happening::Caller);
+        if self.callers.call(&mut self.initiator, &mut self.net) {
+            let after = self.net.rng.millis(0, 2 * self.pause);
+            self.net.plan(after, Happening::Caller);
         } else if self.callers.outstanding() == 0 {
-            self.session.logout(self.now);
+            self.initiator.session.logout(self.net.now);
         } else {
-            self.plan(Duration::from_millis(500), Happening::Caller);
+            self.net.plan(Duration::from_millis(300), Happening::Caller);
         }
     }
 
     /// A tenth of a second: time for something to go wrong.
     fn tick(&mut self) {
-        self.plan(Duration::from_millis(100), Happening::Tick);
+        self.net.plan(Duration::from_millis(100), Happening::Tick);
         if self.frozen.is_some() {
             return;
         }
-        if self.rng.chance(20) {
-            self.target.speak(self.now, Speech::Ping);
+        let faults = self.net.faults.clone();
+        let rng = &mut self.net.rng;
+        if rng.chance(20) {
+            self.target.speak(self.net.now, Speech::Ping);
         }
-        if self.rng.chance(self.faults.notice) {
-            let event = self.rng.pick(&[0, 0, 1, 2, 3, 4, 255]);
-            let parameters = [0, self.rng.range(0, 2) as u16, self.rng.range(0, 3) as u16];
+        if rng.chance(faults.notice) {
+            let event = rng.pick(&[0, 0, 1, 2, 3, 4, 255]);
+            let parameters = [0, rng.range(0, 2) as u16, rng.range(0, 3) as u16];
             self.target
-                .speak(self.now, Speech::Async { event, parameters });
+                .speak(self.net.now, Speech::Async { event, parameters });
         }
-        if self.rng.chance(self.faults.window) {
-            let grant = self.rng.pick(&[0, 1, 1, 2, 16]);
+        if rng.chance(faults.window) {
+            let grant = rng.pick(&[0, 1, 1, 2, 16]);
             self.set_grant(grant);
         }
-        if self.rng.chance(self.faults.restart) {
+        if self.net.rng.chance(faults.restart) {
             self.restart();
         }
-        if self.rng.chance(self.faults.freeze) {
-            self.say(|| "-- the target freezes".to_owned());
+        if self.net.rng.chance(faults.freeze) {
+            self.net.say(|| "-- the target freezes".to_owned());
             self.frozen = Some(VecDeque::new());
-            let after = self.rng.millis(100, 12_000);
-            self.plan(after, Happening::Thaw);
+            let after = self.net.rng.millis(100, 8_000);
+            self.net.plan(after, Happening::Thaw);
         }
-        if self.rng.chance(self.faults.caller_aborts) {
-            let mut callers = std::mem::take(&mut self.callers);
-            callers.change_their_mind(self);
-            self.callers = callers;
+        if self.net.rng.chance(faults.caller_aborts) {
+            self.callers
+                .change_their_mind(&mut self.initiator, &mut self.net);
+        }
+        if self.net.rng.chance(faults.caller_rearranges) {
+            self.callers.rearrange(&mut self.initiator, &mut self.net);
         }
     }
 
     fn set_grant(&mut self, grant: u32) {
+        self.net.say(|| format!("-- grants {grant}"));
         self.target.shared.grant = grant;
-        self.target.speak(self.now, Speech::Numbers);
+        self.target.speak(self.net.now, Speech::Numbers);
     }
 
     fn restart(&mut self) {
-        self.say(|| "-- the target restarts".to_owned());
-        self.target.down_until = Some(self.now + self.rng.millis(0, 3000));
+        self.net.say(|| "-- the target restarts".to_owned());
+        self.target.down_until = Some(self.net.now + self.net.rng.millis(0, 2000));
         for link in self.target.restart() {
-            self.plan(Duration::ZERO, Happening::Fin(link));
-        }
-    }
-
-    fn thaw(&mut self) {
-        for what in self.frozen.take().into_iter().flatten() {
-            self.happen(what);
+            self.net.close_down(link);
         }
     }
 
     fn end_faults(&mut self) {
-        self.say(|| "-- no more faults".to_owned());
-        self.faults = Faults::none();
-        self.target.shared.faults = Faults::none();
-        if let Some(link) = &mut self.link {
+        self.net.say(|| "-- no more faults".to_owned());
+        // Whether portal groups change stays as it is, for what it says of when the target learns.
+        let move_group = self.net.faults.move_group;
+        self.net.faults = Faults {
+            move_group,
+            ..Faults::default()
+        };
+        self.net.is_calm = true;
+        self.target.shared.faults = Faults::default();
+        for link in self.net.links.values_mut().filter(|link| !link.is_broken) {
             link.heal();
         }
         self.set_grant(16);
@@ -589,7 +435,7 @@ impl World {
             return;
         };
         let slack = Duration::from_secs(1);
-        if !self.session.is_up() && self.now > since + limit + slack {
+        if !self.initiator.session.is_up() && self.net.now > since + limit + slack {
             assert_eq!(self.callers.outstanding(), 0, "held beyond the limit");
         }
     }

@@ -123,6 +123,24 @@ fn list_target_portals() {
     );
 }
 
+/// What was given and has no byte is specified, and has nothing to dump.
+#[test]
+fn a_user_and_a_password_that_are_empty_are_listed() {
+    let login = PersistentLogin {
+        login_options: Some(LoginOptions {
+            username: Some(Vec::new()),
+            secret_set: true,
+            ..LoginOptions::default()
+        }),
+        ..PersistentLogin::default()
+    };
+    let told = answered(persistent::logins(&[login]));
+    let options = "    Version              : 0\n    Information Specified: 0x60\n    \
+                   Login Flags          : 0x0\n    Username             : \n    \
+                   Password             : <is established>\n\n";
+    assert!(told.contains(options), "{told}");
+}
+
 fn target() -> Target {
     let group = PortalGroup {
         tag: Some(1),

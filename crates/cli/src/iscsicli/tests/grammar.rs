@@ -9,7 +9,7 @@ use hawser_api::v1::{
 use super::super::commands::{self, ALL, Command, Extra, Request};
 use super::super::stop::Stop;
 use super::super::values::Kind;
-use super::super::{discovery, scsi, security, sessions, usage};
+use super::super::{discovery, persistent, scsi, security, sessions, usage};
 
 /// The commands of the program of Windows.
 const NAMES: &str = "
@@ -53,7 +53,8 @@ fn shows_usage(line: &str) {
 fn sample(kind: Kind) -> Vec<&'static str> {
     match kind {
         Kind::SessionId | Kind::SessionIdOrUsage | Kind::ConnectionId => vec!["0x1-0x2"],
-        Kind::Number => vec!["1"],
+        // As target flags, security flags and id types alike.
+        Kind::Number => vec!["2"],
         Kind::Byte | Kind::Socket | Kind::Lun => vec!["0"],
         Kind::Port | Kind::SocketOrAny | Kind::AddressOrAny | Kind::Flag(_) => vec!["*"],
         Kind::LoginOptions => vec!["*"; 9],
@@ -233,9 +234,15 @@ fn defaults_leave_out_what_is_not_given() {
     let expected = AddStaticTargetRequest {
         target_name: "iqn.a".into(),
         persist: true,
+        login_options: Some(LoginOptions::default()),
         ..AddStaticTargetRequest::default()
     };
     assert_eq!(request, expected, "no socket, no portal");
+    let line = "AddTarget iqn.a * * * 0x4 * * * * * * * * * * 0";
+    let Request::Discovery(discovery::Ask::AddTarget(request)) = asked(line) else {
+        panic!("another request");
+    };
+    assert_eq!(request.login_options, None, "merging takes nothing away");
 
     // The line that everybody types.
     let line = "PersistentLoginTarget iqn.a T * * * * * * * * * * * * * * * 0";
@@ -254,7 +261,7 @@ fn defaults_leave_out_what_is_not_given() {
 #[test]
 fn login_target_reads_all_of_its_words() {
     let line =
-        r"logintarget iqn.a F 192.0.2.1 3261 Root\HAWSER\0000_0 3 0x13 8 * * * * * - - 2 key 0";
+        r"logintarget iqn.a F 192.0.2.1 3261 Root\HAWSER\0000_0 3 0x13 8 * * * * * - - 0 key 0";
     let Request::Sessions(sessions::Ask::Login(request, _)) = asked(line) else {
         panic!("another request");
     };
@@ -273,7 +280,7 @@ fn login_target_reads_all_of_its_words() {
             login_flags: 8,
             username: Some(Vec::new()),
             secret: Some(Secret::new([])),
-            auth_type: Some(AuthType::MutualChap.into()),
+            auth_type: Some(AuthType::None.into()),
             ..LoginOptions::default()
         }),
         // With the NUL that ends it on Windows.
@@ -349,7 +356,9 @@ fn add_connection_reads_all_of_its_words_but_the_instance() {
 #[test]
 fn keys_and_secrets_have_their_own_rules() {
     let key = |line: &str| match asked(line) {
-        Request::Security(security::Ask::ChapSecret(secret)) => secret,
+        Request::Security(security::Ask::ChapSecret(request)) => {
+            request.and_then(|request| request.secret)
+        }
         Request::Security(security::Ask::GroupKey(request)) => request.key,
         Request::Security(security::Ask::SetIke(request)) => request.key,
         other => panic!("{other:?}"),
@@ -357,6 +366,7 @@ fn keys_and_secrets_have_their_own_rules() {
     let bytes = |line: &str| key(line).map(|secret| secret.expose().to_vec());
     assert_eq!(bytes("CHAPSecret 0x4142"), Some(b"AB".to_vec()));
     assert_eq!(bytes("CHAPSecret *"), None);
+    assert_eq!(bytes("CHAPSecret 0x"), None, "no byte clears it");
     assert_eq!(bytes("GroupKey 0x4142 *"), Some(b"0x4142\0".to_vec()));
     assert_eq!(bytes("GroupKey * T"), None);
     assert_eq!(
@@ -441,7 +451,7 @@ fn wrong_values_are_refused_with_their_status() {
         ("ReportLUNs 1".into(), Status::ERROR_INVALID_PARAMETER),
         (
             "AddTargetPortal a 0 * * 0 * 2 * * * * * * *".into(),
-            Status::ERROR_INVALID_PARAMETER,
+            Status::LOGIN_USER_INFO_BAD,
         ),
         (
             "AddTargetPortal a 0 * * 0 * * * * * * * * 3".into(),
@@ -465,6 +475,146 @@ fn wrong_values_are_refused_with_their_status() {
     }
 }
 
+/// What the sheet says is ignored may be anything.
+#[test]
+fn a_socket_counts_only_beside_an_address() {
+    for socket in ["*", "99999", "0x1ffffffff", "nonsense", ""] {
+        let remove = format!("RemovePersistentTarget * iqn.a * * {socket}");
+        let Request::Persistent(persistent::Ask::Remove(request)) = asked(&remove) else {
+            panic!("another request");
+        };
+        assert_eq!(request.portal, None, "{socket}");
+        let add = format!("AddTarget iqn.a * * {socket} 0 * * * * * * * * * * 0");
+        let Request::Discovery(discovery::Ask::AddTarget(request)) = asked(&add) else {
+            panic!("another request");
+        };
+        assert_eq!(request.portals, [], "{socket}");
+        let connect = format!("AddConnection 1-2 * * * {socket} 0 * * * * * * * * * *");
+        let Request::Sessions(sessions::Ask::AddConnection(request, _)) = asked(&connect) else {
+            panic!("another request");
+        };
+        assert_eq!(request.portal, None, "{socket}");
+    }
+    for line in [
+        "RemovePersistentTarget * iqn.a * 192.0.2.1 99999",
+        "AddTarget iqn.a * 192.0.2.1 99999 0 * * * * * * * * * * 0",
+        "AddConnection 1-2 * * 192.0.2.1 99999 0 * * * * * * * * * *",
+        "LoginTarget iqn.a T 192.0.2.1 0x1ffffffff * * 0 * * * * * * * * * * 0",
+    ] {
+        assert_eq!(status(line), Status::ERROR_INVALID_PARAMETER, "{line}");
+    }
+    // A login says that it wants both or neither.
+    for (address, socket) in [("*", "99999"), ("192.0.2.1", "*")] {
+        let line = format!("LoginTarget iqn.a T {address} {socket} * * 0 * * * * * * * * * * 0");
+        let Err(Stop::Failed { page, .. }) = read(&line) else {
+            panic!("{line}");
+        };
+        let told = "Portal address and socket must be specified\n";
+        assert_eq!(page.text(), told, "{line}");
+    }
+    let Request::Persistent(persistent::Ask::Remove(request)) =
+        asked("RemovePersistentTarget * iqn.a * 192.0.2.1 *")
+    else {
+        panic!("another request");
+    };
+    assert_eq!(request.portal, Some(portal("192.0.2.1", 3260)));
+}
+
+fn options_of(words: &str) -> LoginOptions {
+    let line = format!("LoginTarget iqn.a T * * * * 0 {words} * 0");
+    match asked(&line) {
+        Request::Sessions(sessions::Ask::Login(request, _)) => {
+            request.login_options.expect("some are given")
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// `*` is the only word that leaves an option out.
+#[test]
+fn options_that_are_given_are_specified_whatever_they_say() {
+    let connections = |count: &str| options_of(&format!("* * * {count} * * * * *"));
+    assert_eq!(connections("0").max_connections, Some(65_535), "no limit");
+    assert_eq!(connections("1").max_connections, Some(1));
+    let empty = options_of("* * * * * * - - *");
+    assert_eq!(empty.username, Some(Vec::new()));
+    assert_eq!(empty.secret, Some(Secret::new([])));
+    assert_eq!(empty.auth_type, None);
+}
+
+/// As by `libiscsidsc`: both are one library on Windows.
+#[test]
+fn what_the_discovery_library_refuses_has_its_status() {
+    let name = "a".repeat(224);
+    let options = |words: &str| format!("LoginTarget iqn.a T * * * * 0 {words} * 0");
+    let cases = [
+        (
+            options("* * * 65536 * * * * *"),
+            Status::LOGIN_USER_INFO_BAD,
+        ),
+        (options("* * * * 3601 * * * *"), Status::LOGIN_USER_INFO_BAD),
+        (options("* * * * * 3601 * * *"), Status::LOGIN_USER_INFO_BAD),
+        (
+            options("* * * * * * u seventeen-letters 1"),
+            Status::INVALID_TARGET_CHAP_SECRET,
+        ),
+        (
+            options("* * * * * * - - 1"),
+            Status::INVALID_TARGET_CHAP_SECRET,
+        ),
+        (format!("QLoginTarget {name}"), Status::INVALID_ISCSI_NAME),
+        (format!("QAddTarget {name} *"), Status::INVALID_ISCSI_NAME),
+        (format!("RemoveTarget {name}"), Status::INVALID_ISCSI_NAME),
+        (
+            format!("RemovePersistentTarget * {name} * * *"),
+            Status::INVALID_ISCSI_NAME,
+        ),
+        ("RemoveTarget ".into(), Status::ERROR_INVALID_PARAMETER),
+        (
+            "LoginTarget iqn.a T * * * 0 0 * * * * * * * * * * 0".into(),
+            Status::ERROR_INVALID_PARAMETER,
+        ),
+        (
+            "AddTarget iqn.a * * * 1 * * * * * * * * * * 0".into(),
+            Status::ERROR_INVALID_PARAMETER,
+        ),
+        (
+            "CHAPSecret seventeen-letters".into(),
+            Status::INVALID_INITIATOR_CHAP_SECRET,
+        ),
+        ("AddiSNSServer a/b".into(), Status::ERROR_INVALID_PARAMETER),
+        (
+            "AddPersistentDevice ".into(),
+            Status::ERROR_INVALID_PARAMETER,
+        ),
+        (
+            format!("AddPersistentDevice /{}", "x".repeat(4096)),
+            Status::DEVICE_NOT_FOUND,
+        ),
+        (
+            "PSKey * * 0xd 2 a.example k T".into(),
+            Status::ERROR_INVALID_PARAMETER,
+        ),
+        (
+            "TunnelAddr * * * a.example T".into(),
+            Status::ERROR_INVALID_PARAMETER,
+        ),
+    ];
+    for (line, expected) in cases {
+        assert_eq!(status(&line), expected, "{line}");
+    }
+}
+
+#[test]
+fn a_refused_login_says_first_what_it_is() {
+    let line = "LoginTarget a,b T * * * * 0 * * * * * * * * * * 0";
+    let Err(Stop::Failed { page, .. }) = read(line) else {
+        panic!("it is refused");
+    };
+    let heading = "LoginTarget to a,b on <no init instance> to <no portal>/0\n";
+    assert_eq!(page.text(), heading);
+}
+
 #[test]
 fn what_windows_reads_in_silence_is_told() {
     for (line, told) in [
@@ -473,6 +623,10 @@ fn what_windows_reads_in_silence_is_told() {
         (
             "AddTargetPortal 192.0.2.1 iscsi",
             "is not a number and counts as 0",
+        ),
+        (
+            "AddTargetPortal 192.0.2.1 12abc",
+            "is not a number and counts as 12",
         ),
     ] {
         let (_, notes) = read(line).expect(line);

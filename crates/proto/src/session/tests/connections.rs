@@ -384,6 +384,16 @@ fn announced_times_of_one_connection_win() {
 }
 
 #[test]
+fn a_drop_that_is_told_on_each_connection_is_one() {
+    let mut many = Many::up(3, 1);
+    for told_on in [0, 2] {
+        many.say(told_on, async_message(2, [1, 0, 0]));
+    }
+    assert_eq!(many.disconnects, [1]);
+    many.never_lost();
+}
+
+#[test]
 fn a_lost_connection_that_the_target_does_not_know_has_no_tasks() {
     let mut many = Many::up(2, 1);
     many.set_policy(Policy::FailOver);

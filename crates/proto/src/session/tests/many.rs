@@ -1,7 +1,7 @@
 //! A bench for sessions of several connections, and for recovery: the target's numbers are kept for each
 //! connection, and what it does not hear is lost.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::io::IoSlice;
 use std::time::{Duration, Instant};
 
@@ -41,7 +41,7 @@ pub(super) struct Many {
     pub(super) disconnects: Vec<u16>,
     /// CmdSN that the target expects next, and later ones that it has.
     pub(super) exp_cmd_sn: u32,
-    early: BTreeSet<u32>,
+    early: BTreeMap<u32, u16>,
     pub(super) grant: u32,
     /// ExpStatSN of what comes is that of a target which has lost nothing.
     pub(super) check_stat_sn: bool,
@@ -83,7 +83,7 @@ impl Many {
             connects: VecDeque::new(),
             disconnects: Vec::new(),
             exp_cmd_sn: 0x1000,
-            early: BTreeSet::new(),
+            early: BTreeMap::new(),
             grant: 64,
             check_stat_sn: true,
             next_token: 0,
@@ -144,6 +144,11 @@ impl Many {
     pub(super) fn refuse(&mut self, cid: u16, status: Option<LoginStatus>) {
         self.session.handle_join_failed(self.now, cid, status);
         self.settle();
+    }
+
+    /// Commands of a connection, or of all, that came behind a missing one are forgotten.
+    pub(super) fn forget_early(&mut self, cid: Option<u16>) {
+        self.early.retain(|_, on| cid.is_some_and(|cid| cid != *on));
     }
 
     fn max_cmd_sn(&self) -> u32 {
@@ -252,8 +257,9 @@ impl Many {
                 ahead <= max.wrapping_sub(self.exp_cmd_sn),
                 "window: {pdu:?}"
             );
-            assert!(self.early.insert(pdu.cmd_sn()), "twice: {pdu:?}");
-            while self.early.remove(&self.exp_cmd_sn) {
+            let before = self.early.insert(pdu.cmd_sn(), cid);
+            assert!(before.is_none(), "twice: {pdu:?}");
+            while self.early.remove(&self.exp_cmd_sn).is_some() {
                 self.exp_cmd_sn = self.exp_cmd_sn.wrapping_add(1);
             }
         }

@@ -21,6 +21,7 @@ mod reads;
 mod reassign;
 mod rejects;
 mod snack;
+mod storm;
 mod stuck;
 mod wire;
 mod writes;
