@@ -154,10 +154,11 @@ impl Entry {
         self.id_of(member.map_or_else(|| fresh(&self.next), |member| member.number))
     }
 
-    /// The id of its first connection, if it has any.
-    pub(crate) fn first_connection_id(&self) -> Option<v1::ConnectionId> {
+    /// The id of its first connection; of one that is lost a number that no other has.
+    pub(crate) fn first_connection_id(&self) -> v1::ConnectionId {
         let members = self.members();
-        members.first().map(|first| self.id_of(first.number))
+        let first = members.first();
+        self.id_of(first.map_or_else(|| fresh(&self.next), |first| first.number))
     }
 
     /// It is logged in now.

@@ -48,10 +48,7 @@ impl Sessions for Service {
         let view = done.entry.as_ref().and_then(|entry| entry.view());
         Ok(tonic::Response::new(v1::LoginResponse {
             session_id: done.entry.as_ref().map(|entry| entry.id),
-            connection_id: done
-                .entry
-                .as_ref()
-                .and_then(|entry| entry.first_connection_id()),
+            connection_id: done.entry.as_ref().map(|entry| entry.first_connection_id()),
             already_logged_in: done.already,
             portal: view.map(|view| convert::engine_portal_out(&view.portal)),
             persistent_login: done

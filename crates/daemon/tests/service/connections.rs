@@ -179,7 +179,7 @@ async fn closed_portal() -> (std::net::SocketAddr, tokio::net::TcpSocket) {
 }
 
 /// Writes pieces and reads each again until it is told to end; gives how many.
-fn use_disk(path: PathBuf, end: Arc<AtomicBool>, done: Arc<AtomicU32>) {
+fn use_disk(path: PathBuf, end: &AtomicBool, done: &AtomicU32) {
     let options = std::fs::OpenOptions::new()
         .read(true)
         .write(true)
@@ -233,9 +233,9 @@ async fn io_goes_on_while_connections_are_lost_and_policies_change() {
         joined(&daemon, 2).await;
         daemon.event("disk-ready", |_| true).await;
         let path = daemon.disks().await[0].fuse_path.clone();
-        let (end, done) = (Arc::default(), Arc::default());
+        let (end, done) = <(Arc<AtomicBool>, Arc<AtomicU32>)>::default();
         let (own_end, own_done) = (Arc::clone(&end), Arc::clone(&done));
-        let work = tokio::task::spawn_blocking(move || use_disk(path.into(), own_end, own_done));
+        let work = tokio::task::spawn_blocking(move || use_disk(path.into(), &own_end, &own_done));
         let rounds = async |count: u32| {
             let until = done.load(Ordering::Relaxed) + count;
             in_time(async {
