@@ -15,8 +15,9 @@ const MAX_FILE_BYTES: u64 = 1024 * 1024;
 const MAX_SECONDS: u64 = 86_400;
 /// The highest error recovery level (RFC 7143 section 13.20).
 const MAX_LEVEL: u8 = 2;
-/// The error recovery level that logins offer: targets that can do less settle for less.
-const DEFAULT_LEVEL: u8 = 2;
+/// The error recovery level that logins offer: higher ones are for those who ask for them, until they are proven
+/// against more targets.
+const DEFAULT_LEVEL: u8 = 0;
 /// Sessions at once, by default the limit of the Microsoft initiator.
 const DEFAULT_MAX_SESSIONS: usize = 256;
 /// Most sessions that can be configured: each holds a socket and tasks.
