@@ -13,6 +13,11 @@ use serde::Deserialize;
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 /// Longest hold time and wait limit: a day.
 const MAX_SECONDS: u64 = 86_400;
+/// The highest error recovery level (RFC 7143 section 13.20).
+const MAX_LEVEL: u8 = 2;
+/// The error recovery level that logins offer: higher ones are for those who ask for them, until they are proven
+/// against more targets.
+const DEFAULT_LEVEL: u8 = 0;
 /// Sessions at once, by default the limit of the Microsoft initiator.
 const DEFAULT_MAX_SESSIONS: usize = 256;
 /// Most sessions that can be configured: each holds a socket and tasks.
@@ -56,6 +61,8 @@ pub struct Config {
     pub allow_md5: bool,
     /// Whether CHAP secrets under 12 bytes are taken, for targets that can do no better.
     pub allow_short_secrets: bool,
+    /// The error recovery level that logins offer unless they say another, 0 to 2.
+    pub error_recovery_level: u8,
     /// How long I/O of disks without bound volumes is held when their session is lost.
     pub hold: Duration,
     /// How long `wait` waits if it is not said.
@@ -104,6 +111,7 @@ struct File {
     socket: Option<PathBuf>,
     export: ExportSection,
     chap: ChapSection,
+    login: LoginSection,
     session: SessionSection,
     discovery: DiscoverySection,
     wait: WaitSection,
@@ -123,6 +131,12 @@ struct ExportSection {
 struct ChapSection {
     allow_md5: Option<bool>,
     allow_short_secrets: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct LoginSection {
+    error_recovery_level: Option<u8>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -205,6 +219,7 @@ impl Config {
             nbd_tcp: None,
             allow_md5: true,
             allow_short_secrets: false,
+            error_recovery_level: DEFAULT_LEVEL,
             hold: Duration::from_secs(120),
             wait_timeout: Duration::from_secs(60),
             link_local: false,
@@ -230,6 +245,13 @@ impl Config {
         self.allow_md5 = file.chap.allow_md5.unwrap_or(self.allow_md5);
         let short = file.chap.allow_short_secrets;
         self.allow_short_secrets = short.unwrap_or(self.allow_short_secrets);
+        self.error_recovery_level = match file.login.error_recovery_level {
+            Some(level) if level > MAX_LEVEL => {
+                let what = format!("login.error_recovery_level: {MAX_LEVEL} at most");
+                return Err(wrong(what));
+            }
+            level => level.unwrap_or(self.error_recovery_level),
+        };
         self.link_local = file.discovery.link_local.unwrap_or(self.link_local);
         let seconds = |name: &str, value: Option<u64>, default: Duration| match value {
             None => Ok(default),
@@ -370,6 +392,10 @@ mod tests {
             ("[export]\nnbd_tcp = '127.0.0.1:10809'", "nbd_tcp"),
             ("[session]\nhold_seconds = 90000", "86400"),
             ("[limits]\nsessions = 0", "limits.sessions"),
+            (
+                "[login]\nerror_recovery_level = 3",
+                "login.error_recovery_level",
+            ),
             ("x", "hawser.toml"),
         ] {
             let error = with_file(text, Overrides::default()).unwrap_err();

@@ -217,6 +217,8 @@ pub(crate) fn options_in(options: v1::LoginOptions) -> Result<store::LoginOption
         max_outstanding_r2t: options.max_outstanding_r2t,
         initial_r2t: options.initial_r2t,
         immediate_data: options.immediate_data,
+        error_recovery_level: options.error_recovery_level,
+        connections: options.connections,
     })
 }
 
@@ -252,6 +254,7 @@ fn check_ranges(options: &v1::LoginOptions) -> Result<(), Failure> {
             return Err(Failure::new(Status::LOGIN_USER_INFO_BAD, what));
         }
     }
+    let most = u32::from(hawser_engine::MAX_CONNECTIONS);
     for (name, value, low, high) in [
         ("hold_time_s", options.hold_time_s, 0, MAX_HOLD_SECONDS),
         (
@@ -276,6 +279,13 @@ fn check_ranges(options: &v1::LoginOptions) -> Result<(), Failure> {
         ),
         ("MaxBurstLength", options.max_burst_length, 512, 0xff_ffff),
         ("MaxOutstandingR2T", options.max_outstanding_r2t, 1, 65_535),
+        ("ErrorRecoveryLevel", options.error_recovery_level, 0, 2),
+        (
+            "connections",
+            options.connections,
+            1,
+            options.max_connections.unwrap_or(most).min(most),
+        ),
     ] {
         if value.is_some_and(|value| !(low..=high).contains(&value)) {
             return Err(invalid(format!("{name} must be {low} to {high}")));
@@ -350,6 +360,8 @@ pub(crate) fn options_out(options: &store::LoginOptions) -> v1::LoginOptions {
         max_outstanding_r2t: options.max_outstanding_r2t,
         initial_r2t: options.initial_r2t,
         immediate_data: options.immediate_data,
+        error_recovery_level: options.error_recovery_level,
+        connections: options.connections,
     }
 }
 
@@ -460,6 +472,8 @@ pub(crate) fn options_over(
         max_outstanding_r2t: over.max_outstanding_r2t.or(under.max_outstanding_r2t),
         initial_r2t: over.initial_r2t.or(under.initial_r2t),
         immediate_data: over.immediate_data.or(under.immediate_data),
+        error_recovery_level: over.error_recovery_level.or(under.error_recovery_level),
+        connections: over.connections.or(under.connections),
     }
 }
 

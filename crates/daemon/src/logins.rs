@@ -22,7 +22,8 @@ use crate::discovery::{self, KnownTarget};
 use crate::events::News;
 use crate::sessions::{self, Entry, Origin};
 use crate::{
-    convert, failures, initiators, ipsec, radius, security, shared_secrets, volumes, whereabouts,
+    connections, convert, failures, initiators, ipsec, radius, security, shared_secrets, volumes,
+    whereabouts,
 };
 
 /// `ISCSI_LOGIN_FLAGS`: a target that is logged in may be logged in to again.
@@ -348,6 +349,7 @@ async fn prepare(
     let mut session = SessionOptions::new(login, target.clone(), first, isid);
     session.portals = portals;
     session.timeouts = timeouts(options);
+    session.connections = connections::wanted(options);
     let bare = store::LoginOptions {
         secret: None,
         mutual_secret: None,
@@ -460,6 +462,8 @@ pub(crate) fn login_options(
         .min(login.max_burst);
     login.initial_r2t = options.initial_r2t.unwrap_or(login.initial_r2t);
     login.immediate_data = options.immediate_data.unwrap_or(login.immediate_data);
+    login.max_connections = connections::offered(options);
+    login.error_recovery_level = connections::level(options, daemon.config.error_recovery_level);
     login.chap = chap(daemon, &login.initiator_name, options)?;
     Ok(login)
 }

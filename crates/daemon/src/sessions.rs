@@ -11,6 +11,7 @@ use hawser_engine::{Counters, Hold, Isid, Session, SessionEvent, SessionState, S
 use hawser_store as store;
 use tokio::sync::{Notify, broadcast, watch};
 
+use crate::connections::{self, Member, Members};
 use crate::daemon::Daemon;
 use crate::events::{self, News};
 use crate::moves::{self, Move};
@@ -28,7 +29,7 @@ const LOGOUT_LIMIT: Duration = Duration::from_secs(60);
 pub(crate) struct Sessions {
     entries: Mutex<BTreeMap<u64, Arc<Entry>>>,
     adapter_unique: u64,
-    next: AtomicU64,
+    next: Arc<AtomicU64>,
     /// How the operating system's side calls the data sessions and their LUNs.
     pub(crate) numbers: Numbers,
 }
@@ -71,13 +72,14 @@ pub(crate) struct Entry {
     /// It is being ended.
     pub(crate) ending: watch::Sender<bool>,
     life: Mutex<Life>,
+    next: Arc<AtomicU64>,
 }
 
 /// What changes while a session lives.
 #[derive(Debug, Default)]
 struct Life {
     login: Option<store::PersistentLoginKey>,
-    connection: u64,
+    members: Members,
     logged_in_at_ms: i64,
     lost_at_ms: Option<i64>,
     last_error: Option<Failure>,
@@ -125,12 +127,38 @@ impl Entry {
         life.notes.push_back(text.into());
     }
 
-    /// The id of its present connection.
-    pub(crate) fn connection_id(&self) -> v1::ConnectionId {
+    /// Its connections now, the leading one first, or the one that has taken its place.
+    pub(crate) fn members(&self) -> Vec<Member> {
+        // Looked at under the lock: an older look must not come after a newer one.
+        self.with_members(|members| members.now(self.engine.members(), || fresh(&self.next)))
+    }
+
+    /// What is kept of its connections.
+    pub(crate) fn with_members<T>(&self, work: impl FnOnce(&mut Members) -> T) -> T {
+        work(&mut self.life().members)
+    }
+
+    /// The id of the connection of this number.
+    pub(crate) fn id_of(&self, number: u64) -> v1::ConnectionId {
         v1::ConnectionId {
             adapter_unique: self.id.adapter_unique,
-            adapter_specific: self.life().connection,
+            adapter_specific: number,
         }
+    }
+
+    /// The id of a connection; one that is gone already has a number that no other has.
+    pub(crate) fn connection_id(&self, view: &Arc<SessionView>) -> v1::ConnectionId {
+        let members = self.members();
+        let mut members = members.iter();
+        let member = members.find(|member| Arc::ptr_eq(&member.view, view));
+        self.id_of(member.map_or_else(|| fresh(&self.next), |member| member.number))
+    }
+
+    /// The id of its first connection; of one that is lost a number that no other has.
+    pub(crate) fn first_connection_id(&self) -> v1::ConnectionId {
+        let members = self.members();
+        let first = members.first();
+        self.id_of(first.map_or_else(|| fresh(&self.next), |first| first.number))
     }
 
     /// It is logged in now.
@@ -139,6 +167,11 @@ impl Entry {
             SessionState::Up(view) => Some(view),
             _ => None,
         }
+    }
+
+    /// Its loss was told, and not its return.
+    fn is_lost(&self) -> bool {
+        self.life().lost_at_ms.is_some()
     }
 
     /// It is being ended.
@@ -209,7 +242,9 @@ impl Entry {
     /// Who it is, and its connections.
     pub(crate) fn show_connections(&self, persistent: bool) -> v1::Session {
         let state = self.engine.state();
+        let members = self.members();
         let life = self.life();
+        let (policy, weights) = life.members.show_policy();
         let view = match &state {
             SessionState::Up(view) => Some(Arc::clone(view)),
             _ => None,
@@ -249,10 +284,12 @@ impl Entry {
                 .as_ref()
                 .and_then(|view| view.target_alias.clone())
                 .unwrap_or_default(),
-            connections: view
+            connections: members
                 .iter()
-                .map(|view| show_connection(view, self.id, life.connection))
+                .map(|member| self.show_connection(member, &life.members))
                 .collect(),
+            policy: policy.into(),
+            weights,
             persistent,
             on_lost: on_lost.into(),
             hold_time_s,
@@ -260,6 +297,15 @@ impl Entry {
             lost_at_ms: life.lost_at_ms,
             ..v1::Session::default()
         }
+    }
+
+    fn show_connection(&self, member: &Member, kept: &Members) -> v1::Connection {
+        let view = &member.view;
+        let mut shown = show_connection(view, self.id_of(member.number));
+        if kept.is_parting(view.cid) || self.is_ending() {
+            shown.set_state(v1::ConnectionState::Logout);
+        }
+        shown
     }
 
     fn show_authentication(&self, view: &SessionView) -> v1::Authentication {
@@ -283,7 +329,12 @@ impl Entry {
     }
 }
 
-fn show_connection(view: &SessionView, id: SessionId, connection: u64) -> v1::Connection {
+/// A number that no session or connection has had.
+fn fresh(next: &AtomicU64) -> u64 {
+    next.fetch_add(1, Ordering::Relaxed)
+}
+
+fn show_connection(view: &SessionView, id: v1::ConnectionId) -> v1::Connection {
     let digest = |on: bool| {
         if on {
             v1::Digest::Crc32c
@@ -294,10 +345,7 @@ fn show_connection(view: &SessionView, id: SessionId, connection: u64) -> v1::Co
     };
     let parameters = &view.parameters;
     v1::Connection {
-        id: Some(v1::ConnectionId {
-            adapter_unique: id.adapter_unique,
-            adapter_specific: connection,
-        }),
+        id: Some(id),
         cid: view.cid.into(),
         state: v1::ConnectionState::FullFeature.into(),
         local: view.local_address.parse().ok(),
@@ -357,18 +405,13 @@ impl Sessions {
         Self {
             entries: Mutex::default(),
             adapter_unique,
-            next: AtomicU64::new(1),
+            next: Arc::new(AtomicU64::new(1)),
             numbers: Numbers::default(),
         }
     }
 
     fn entries(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Entry>>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A number that no session or connection has had.
-    fn fresh(&self) -> u64 {
-        self.next.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Takes a session in.
@@ -380,14 +423,13 @@ impl Sessions {
     ) -> Arc<Entry> {
         let [a, b, c, d, ..] = origin.isid.0;
         // As seen on Windows: the start of the ISID above, a counter below.
-        let specific = (u64::from(u32::from_be_bytes([a, b, c, d])) << 32) | self.fresh();
+        let specific = (u64::from(u32::from_be_bytes([a, b, c, d])) << 32) | fresh(&self.next);
         let id = SessionId {
             adapter_unique: self.adapter_unique,
             adapter_specific: specific,
         };
         let life = Life {
             login,
-            connection: self.fresh(),
             ..Life::default()
         };
         if !origin.informational {
@@ -400,7 +442,10 @@ impl Sessions {
             scan: Notify::new(),
             ending: watch::channel(false).0,
             life: Mutex::new(life),
+            next: Arc::clone(&self.next),
         });
+        // Its first connection gets the number that follows its own.
+        entry.members();
         self.entries()
             .insert(specific & 0xffff_ffff, Arc::clone(&entry));
         entry
@@ -506,7 +551,19 @@ async fn follow(
 
 async fn take(daemon: &Arc<Daemon>, entry: &Arc<Entry>, event: SessionEvent) {
     match event {
-        SessionEvent::Lost(why) => take_loss(daemon, entry, &why),
+        SessionEvent::Lost(why)
+        | SessionEvent::ConnectionLost {
+            why, last: true, ..
+        } => take_loss(daemon, entry, &why),
+        SessionEvent::ConnectionLost { cid, why, .. } => {
+            connections::take_loss(daemon, entry, cid, &why);
+        }
+        // One that takes the place of the last one brings the session back.
+        SessionEvent::ConnectionUp(view) if entry.is_lost() => take_up(daemon, entry, &view).await,
+        SessionEvent::ConnectionUp(view) => connections::take_up(daemon, entry, &view),
+        SessionEvent::ConnectionRefused { cid, why } => {
+            connections::take_refusal(daemon, entry, cid, &why);
+        }
         SessionEvent::LoginFailed(failure) => {
             take_failed_login(daemon, entry, failures::of_login(&failure));
         }
@@ -552,15 +609,12 @@ async fn take(daemon: &Arc<Daemon>, entry: &Arc<Entry>, event: SessionEvent) {
 }
 
 async fn take_up(daemon: &Arc<Daemon>, entry: &Arc<Entry>, view: &SessionView) {
-    let fresh = daemon.sessions.fresh();
     let first = {
         let mut life = entry.life();
         life.lost_at_ms = None;
         let first = life.logged_in_at_ms == 0;
         if first {
             life.logged_in_at_ms = events::ms_of(view.since);
-        } else {
-            life.connection = fresh;
         }
         first
     };
@@ -606,14 +660,19 @@ fn take_loss(daemon: &Daemon, entry: &Entry, why: &str) {
         .with_target(&entry.origin.target)
         .with_peer_said(why)
         .with_advice("it is being made again; I/O waits");
-    {
+    let is_new = {
         let mut life = entry.life();
+        let is_new = life.lost_at_ms.is_none();
         life.lost_at_ms.get_or_insert_with(events::now_ms);
         life.last_error = Some(failure.clone());
+        is_new
+    };
+    // A session whose last connection could not be replaced has been told of.
+    if is_new {
+        daemon
+            .events
+            .tell(News::warning("session-lost", failure).session(entry.id));
     }
-    daemon
-        .events
-        .tell(News::warning("session-lost", failure).session(entry.id));
 }
 
 /// Told once for each reason: a target that is away for a day fails thousands of times.

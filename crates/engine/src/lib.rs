@@ -25,8 +25,11 @@ pub use hawser_proto::session::{
 };
 pub use hawser_scsi::{DiskIdentity, Lun as LunNumber};
 pub use lun::Lun;
-pub use options::{ChapCredentials, DigestPolicy, LoginOptions, Secret, SessionOptions, Timeouts};
+pub use options::{
+    ChapCredentials, ConnectionOptions, DigestPolicy, LoginOptions, Secret, SessionOptions,
+    Timeouts,
+};
 pub use session::{
-    ConnectionView, ManagementRequest, ScsiAnswer, ScsiRequest, Session, SessionEvent,
+    ConnectionView, JoinError, ManagementRequest, ScsiAnswer, ScsiRequest, Session, SessionEvent,
     SessionState, SessionView, Transfer,
 };

@@ -1,5 +1,6 @@
 //! Carries a login out: connect, negotiate, follow redirects, once more with MD5 alone.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io::ErrorKind;
 use std::net::IpAddr;
@@ -21,7 +22,9 @@ use tokio::time::timeout;
 
 use crate::connect::connect;
 use crate::error::{ConnectFailure, LoginFailure, LoginFailureKind};
-use crate::options::{DigestPolicy, LoginOptions, SessionOptions};
+use crate::options::{
+    ChapCredentials, ConnectionOptions, DigestPolicy, LoginOptions, SessionOptions,
+};
 
 /// Redirects followed in one attempt: a group address leads to a member, which may lead on once;
 /// more is a loop.
@@ -65,6 +68,8 @@ pub(crate) struct Dialer {
     joined: Option<Parameters>,
     /// Portals at which the target takes no further connection into the session: of another group.
     foreign: Vec<Portal>,
+    /// What is different for the further connections, by their CID.
+    further: BTreeMap<u16, ConnectionOptions>,
 }
 
 /// A login under way.
@@ -83,6 +88,7 @@ impl Dialer {
             level: config.offers.error_recovery_level,
             joined: None,
             foreign: Vec::new(),
+            further: BTreeMap::new(),
             config,
             portals: options.portals.clone(),
             learned: None,
@@ -112,17 +118,32 @@ impl Dialer {
                 turn(self.group(), failures as usize)
             }
         };
+        let (mut source, mut allow_md5) = (self.source, self.allow_md5);
+        let own = self.further.get(&cid);
+        if let Some(own) = own {
+            source = own.source.or(source);
+            if let Some(chap) = &own.chap {
+                allow_md5 = chap.as_ref().is_some_and(|chap| chap.allow_md5);
+                config.md5_only = false;
+            }
+            take_own(&mut config, own);
+        }
+        let portal = own.and_then(|own| own.portal.as_ref()).or(portal);
         let Some(portal) = portal.cloned() else {
             let failure = LoginFailure::closed(&self.target);
             return Box::pin(async { Err(failure) });
         };
-        Box::pin(log_in(
-            config,
-            portal,
-            self.source,
-            self.allow_md5,
-            self.limit,
-        ))
+        Box::pin(log_in(config, portal, source, allow_md5, self.limit))
+    }
+
+    /// What is different for the connection `cid`, for as long as the session wants it.
+    pub(crate) fn set_further(&mut self, cid: u16, options: ConnectionOptions) {
+        self.further.insert(cid, options);
+    }
+
+    /// The connection is not wanted any more.
+    pub(crate) fn forget_further(&mut self, cid: u16) {
+        self.further.remove(&cid);
     }
 
     fn join(&self, config: &mut LoginConfig, joining: Joining) {
@@ -153,6 +174,9 @@ impl Dialer {
     /// Begins with this portal next time, and adopts what the leading login taught.
     pub(crate) fn remember(&mut self, login: &LoggedInStream) {
         self.foreign.clear();
+        // The further connections of a session that is made again have the CIDs from 1 on.
+        let further = std::mem::take(&mut self.further);
+        self.further = (1..).zip(further.into_values()).collect();
         self.joined = Some(login.login.parameters.clone());
         self.config.expected_tpgt = login.login.tpgt;
         self.config.md5_only = login.md5_fallback;
@@ -209,17 +233,33 @@ pub(crate) fn with_options(mut config: LoginConfig, options: &LoginOptions) -> L
         ..Offers::default()
     };
     offer_level(&mut config.offers, options.error_recovery_level);
-    config.chap = options.chap.as_ref().map(|chap| {
-        let mut config = ChapConfig::one_way(chap.user.clone(), chap.secret.clone());
-        config.mutual = chap.mutual.as_ref().map(|(name, secret)| MutualChap {
-            expected_name: name.clone(),
-            secret: secret.clone(),
-        });
-        if chap.allow_short_secrets {
-            config.policy = SecretPolicy { minimum: 1 };
-        }
-        config
+    config.chap = options.chap.as_ref().map(credentials);
+    config
+}
+
+/// What is different for one further connection, in its login's configuration.
+fn take_own(config: &mut LoginConfig, own: &ConnectionOptions) {
+    let offers = &mut config.offers;
+    if let Some(policy) = own.header_digest {
+        offers.header_digest = digests(policy);
+    }
+    if let Some(policy) = own.data_digest {
+        offers.data_digest = digests(policy);
+    }
+    if let Some(chap) = &own.chap {
+        config.chap = chap.as_ref().map(credentials);
+    }
+}
+
+fn credentials(chap: &ChapCredentials) -> ChapConfig {
+    let mut config = ChapConfig::one_way(chap.user.clone(), chap.secret.clone());
+    config.mutual = chap.mutual.as_ref().map(|(name, secret)| MutualChap {
+        expected_name: name.clone(),
+        secret: secret.clone(),
     });
+    if chap.allow_short_secrets {
+        config.policy = SecretPolicy { minimum: 1 };
+    }
     config
 }
 

@@ -115,6 +115,21 @@ impl LoginOptions {
     }
 }
 
+/// What is different for one further connection of a session; what is `None` is as for the leading one.
+#[derive(Debug, Clone, Default)]
+pub struct ConnectionOptions {
+    /// The portal to connect to; `None`: those of the session in turn.
+    pub portal: Option<Portal>,
+    /// The address of this machine to connect from.
+    pub source: Option<IpAddr>,
+    /// Header digest.
+    pub header_digest: Option<DigestPolicy>,
+    /// Data digest.
+    pub data_digest: Option<DigestPolicy>,
+    /// CHAP; `Some(None)`: without.
+    pub chap: Option<Option<ChapCredentials>>,
+}
+
 /// The time limits of a session.
 #[derive(Debug, Clone)]
 pub struct Timeouts {

@@ -38,12 +38,13 @@ const MUTUAL_USER: &str = "abi-target";
 const MUTUAL_SECRET: &str = "secret-of-peer-2";
 
 /// What `OTHER` says in a login; `test_session_list.py` has what comes of it.
-const OTHER_KEYS: [(&str, &str); 5] = [
+const OTHER_KEYS: [(&str, &str); 6] = [
     ("InitialR2T", "Yes"),
     ("ImmediateData", "No"),
     ("FirstBurstLength", "16384"),
     ("MaxBurstLength", "131072"),
     ("MaxRecvDataSegmentLength", "32768"),
+    ("MaxConnections", "4"),
 ];
 
 macro_rules! modules {

@@ -86,7 +86,8 @@ pub struct LoginOptions {
     /// Data digest.
     #[prost(enumeration = "Digest", optional, tag = "4")]
     pub data_digest: ::core::option::Option<i32>,
-    /// MaxConnections, 1 to 65535.
+    /// MaxConnections that is offered, 1 to 65535: how many connections the session may have. A session has 16 at most.
+    /// Absent: `connections`, or 1.
     #[prost(uint32, optional, tag = "5")]
     pub max_connections: ::core::option::Option<u32>,
     /// DefaultTime2Wait in seconds, 0 to 3600.
@@ -149,6 +150,14 @@ pub struct LoginOptions {
     /// ImmediateData.
     #[prost(bool, optional, tag = "24")]
     pub immediate_data: ::core::option::Option<bool>,
+    /// ErrorRecoveryLevel that is offered, 0 to 2; the target may settle for less. Absent: the configuration's
+    /// `login.error_recovery_level`.
+    #[prost(uint32, optional, tag = "25")]
+    pub error_recovery_level: ::core::option::Option<u32>,
+    /// Connections that are made, 1 to 16 and not above `max_connections`: the login is done with the first, the others
+    /// come behind it, as many as the target agrees to. Absent: 1.
+    #[prost(uint32, optional, tag = "26")]
+    pub connections: ::core::option::Option<u32>,
 }
 /// Fixed numbers that the operating system's side should use for a target's LUNs.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -3040,7 +3049,7 @@ pub struct Session {
     /// Target alias, or empty.
     #[prost(string, tag = "10")]
     pub target_alias: ::prost::alloc::string::String,
-    /// Its connections; none while it reconnects.
+    /// Its connections, the leading one first, or the one that has taken its place; none while it reconnects.
     #[prost(message, repeated, tag = "11")]
     pub connections: ::prost::alloc::vec::Vec<Connection>,
     /// What the login agreed on.
@@ -3077,6 +3086,22 @@ pub struct Session {
     /// Its disks' LUNs, in the form of `Disk.lun`.
     #[prost(fixed64, repeated, tag = "22")]
     pub luns: ::prost::alloc::vec::Vec<u64>,
+    /// How its commands are shared out among its connections.
+    #[prost(enumeration = "ConnectionPolicy", tag = "23")]
+    pub policy: i32,
+    /// With `CONNECTION_POLICY_WEIGHTED`: the weights that were given.
+    #[prost(message, repeated, tag = "24")]
+    pub weights: ::prost::alloc::vec::Vec<ConnectionWeight>,
+}
+/// The weight of a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ConnectionWeight {
+    /// CID, 0 to 65535. A connection that comes later under this CID has the weight too.
+    #[prost(uint32, tag = "1")]
+    pub cid: u32,
+    /// 0 to 65535. 0: commands only when no other connection can take them.
+    #[prost(uint32, tag = "2")]
+    pub weight: u32,
 }
 /// A connection of a session.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -3298,17 +3323,18 @@ pub struct AddConnectionRequest {
     /// Which session.
     #[prost(message, optional, tag = "1")]
     pub session_id: ::core::option::Option<SessionId>,
-    /// Source address to connect from; its instance is not needed.
+    /// Source address to connect from; its instance is not needed. Absent: that of the session.
     #[prost(message, optional, tag = "2")]
     pub initiator: ::core::option::Option<InitiatorPort>,
-    /// Where to. Absent: where the leading connection goes.
+    /// Where to. Absent: the portals of the session in turn, so that the second connection of one with several goes to
+    /// the second, and of one with a single portal to where the leading connection goes.
     #[prost(message, optional, tag = "3")]
     pub portal: ::core::option::Option<Portal>,
     /// ISCSI_SECURITY_FLAGS.
     #[prost(uint64, tag = "4")]
     pub security_flags: u64,
     /// Options of this connection (CHAP, digests); those of the session as a whole do not count. Absent: those of the
-    /// session.
+    /// session, and so for the digests and for CHAP (names, secrets and kind together) where these are absent.
     #[prost(message, optional, tag = "5")]
     pub login_options: ::core::option::Option<LoginOptions>,
     /// IKE preshared key.
@@ -3335,6 +3361,23 @@ pub struct RemoveConnectionRequest {
 /// The connection is removed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RemoveConnectionResponse {}
+/// Chooses a policy.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SetPolicyRequest {
+    /// Which session.
+    #[prost(message, optional, tag = "1")]
+    pub session_id: ::core::option::Option<SessionId>,
+    /// The policy.
+    #[prost(enumeration = "ConnectionPolicy", tag = "2")]
+    pub policy: i32,
+    /// With `CONNECTION_POLICY_WEIGHTED` alone: weights, 16 at most and each CID once. A connection that is not named has
+    /// weight 1.
+    #[prost(message, repeated, tag = "3")]
+    pub weights: ::prost::alloc::vec::Vec<ConnectionWeight>,
+}
+/// The policy is chosen.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetPolicyResponse {}
 /// Asks for the mappings.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListMappingsRequest {}
@@ -3519,6 +3562,47 @@ impl SessionState {
             "SESSION_STATE_RECONNECTING" => Some(Self::Reconnecting),
             "SESSION_STATE_FAILED" => Some(Self::Failed),
             "SESSION_STATE_LOGGING_OUT" => Some(Self::LoggingOut),
+            _ => None,
+        }
+    }
+}
+/// How the commands of a session are shared out among its connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ConnectionPolicy {
+    /// Not said.
+    Unspecified = 0,
+    /// Each connection in turn: the default.
+    RoundRobin = 1,
+    /// The connection that has the fewest commands under way.
+    LeastQueueDepth = 2,
+    /// The first connection alone; the others stand by for its loss.
+    FailOver = 3,
+    /// Each in turn, as many commands as its weight.
+    Weighted = 4,
+}
+impl ConnectionPolicy {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "CONNECTION_POLICY_UNSPECIFIED",
+            Self::RoundRobin => "CONNECTION_POLICY_ROUND_ROBIN",
+            Self::LeastQueueDepth => "CONNECTION_POLICY_LEAST_QUEUE_DEPTH",
+            Self::FailOver => "CONNECTION_POLICY_FAIL_OVER",
+            Self::Weighted => "CONNECTION_POLICY_WEIGHTED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "CONNECTION_POLICY_UNSPECIFIED" => Some(Self::Unspecified),
+            "CONNECTION_POLICY_ROUND_ROBIN" => Some(Self::RoundRobin),
+            "CONNECTION_POLICY_LEAST_QUEUE_DEPTH" => Some(Self::LeastQueueDepth),
+            "CONNECTION_POLICY_FAIL_OVER" => Some(Self::FailOver),
+            "CONNECTION_POLICY_WEIGHTED" => Some(Self::Weighted),
             _ => None,
         }
     }
@@ -3795,11 +3879,13 @@ pub mod sessions_client {
                 .insert(GrpcMethod::new("hawser.v1.Sessions", "RemovePersistentLogin"));
             self.inner.unary(req, path, codec).await
         }
-        /// Adds a connection to a session. ISDSC_INVALID_SESSION_ID: no such session. ISDSC_SESSION_BUSY: it is being logged
-        /// out. ISDSC_TOO_MANY_CONNECTIONS: it has as many as its login agreed on.
+        /// Adds a connection to a session, and answers when it is there; its login is tried once. ISDSC_INVALID_SESSION_ID: no
+        /// such session. ISDSC_SESSION_BUSY: it is being logged out. ISDSC_TOO_MANY_CONNECTIONS: it has as many as its login
+        /// agreed on (`LoginOptions.max_connections`, 1 if it is not said). ISDSC_NO_CONNECTION_AVAILABLE: it is lost. What
+        /// the login of the connection ends with is told as for `Login`, such as ISDSC_CANT_INCLUDE_IN_SESSION from a portal
+        /// of another group. The session is left as it is then.
         ///
-        /// This version agrees on one connection a session (MaxConnections=1), so that a call whose arguments are right always
-        /// ends with ISDSC_TOO_MANY_CONNECTIONS. Nothing is sent, and the session is left as it is.
+        /// A connection that was added is made again when it is lost, and with the session when that is. It is not stored.
         pub async fn add_connection(
             &mut self,
             request: impl tonic::IntoRequest<super::AddConnectionRequest>,
@@ -3827,6 +3913,8 @@ pub mod sessions_client {
         /// Removes a connection from a session. Checked in this order: ISDSC_INVALID_SESSION_ID,
         /// ISDSC_INVALID_CONNECTION_ID, ISDSC_REMOVE_CONNECTION_IN_PROGRESS, ISDSC_CANT_REMOVE_LAST_CONNECTION (log out
         /// instead), ISDSC_CANNOT_REMOVE_LEADING_CONNECTION.
+        ///
+        /// Its commands have a while to end, and what is left goes on on the others. Answers when it is gone.
         pub async fn remove_connection(
             &mut self,
             request: impl tonic::IntoRequest<super::RemoveConnectionRequest>,
@@ -3849,6 +3937,33 @@ pub mod sessions_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("hawser.v1.Sessions", "RemoveConnection"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Chooses how the commands of a session are shared out among its connections, from now on and for as long as it
+        /// lives; it is not stored. ISDSC_INVALID_SESSION_ID: no such session. ERROR_INVALID_PARAMETER: no such policy, or
+        /// weights that it does not take.
+        pub async fn set_policy(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SetPolicyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetPolicyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hawser.v1.Sessions/SetPolicy",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("hawser.v1.Sessions", "SetPolicy"));
             self.inner.unary(req, path, codec).await
         }
         /// The numbers by which the operating system's side knows the LUNs of the data sessions
@@ -3937,11 +4052,13 @@ pub mod sessions_server {
             tonic::Response<super::RemovePersistentLoginResponse>,
             tonic::Status,
         >;
-        /// Adds a connection to a session. ISDSC_INVALID_SESSION_ID: no such session. ISDSC_SESSION_BUSY: it is being logged
-        /// out. ISDSC_TOO_MANY_CONNECTIONS: it has as many as its login agreed on.
+        /// Adds a connection to a session, and answers when it is there; its login is tried once. ISDSC_INVALID_SESSION_ID: no
+        /// such session. ISDSC_SESSION_BUSY: it is being logged out. ISDSC_TOO_MANY_CONNECTIONS: it has as many as its login
+        /// agreed on (`LoginOptions.max_connections`, 1 if it is not said). ISDSC_NO_CONNECTION_AVAILABLE: it is lost. What
+        /// the login of the connection ends with is told as for `Login`, such as ISDSC_CANT_INCLUDE_IN_SESSION from a portal
+        /// of another group. The session is left as it is then.
         ///
-        /// This version agrees on one connection a session (MaxConnections=1), so that a call whose arguments are right always
-        /// ends with ISDSC_TOO_MANY_CONNECTIONS. Nothing is sent, and the session is left as it is.
+        /// A connection that was added is made again when it is lost, and with the session when that is. It is not stored.
         async fn add_connection(
             &self,
             request: tonic::Request<super::AddConnectionRequest>,
@@ -3952,11 +4069,23 @@ pub mod sessions_server {
         /// Removes a connection from a session. Checked in this order: ISDSC_INVALID_SESSION_ID,
         /// ISDSC_INVALID_CONNECTION_ID, ISDSC_REMOVE_CONNECTION_IN_PROGRESS, ISDSC_CANT_REMOVE_LAST_CONNECTION (log out
         /// instead), ISDSC_CANNOT_REMOVE_LEADING_CONNECTION.
+        ///
+        /// Its commands have a while to end, and what is left goes on on the others. Answers when it is gone.
         async fn remove_connection(
             &self,
             request: tonic::Request<super::RemoveConnectionRequest>,
         ) -> std::result::Result<
             tonic::Response<super::RemoveConnectionResponse>,
+            tonic::Status,
+        >;
+        /// Chooses how the commands of a session are shared out among its connections, from now on and for as long as it
+        /// lives; it is not stored. ISDSC_INVALID_SESSION_ID: no such session. ERROR_INVALID_PARAMETER: no such policy, or
+        /// weights that it does not take.
+        async fn set_policy(
+            &self,
+            request: tonic::Request<super::SetPolicyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetPolicyResponse>,
             tonic::Status,
         >;
         /// The numbers by which the operating system's side knows the LUNs of the data sessions
@@ -4389,6 +4518,51 @@ pub mod sessions_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RemoveConnectionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hawser.v1.Sessions/SetPolicy" => {
+                    #[allow(non_camel_case_types)]
+                    struct SetPolicySvc<T: Sessions>(pub Arc<T>);
+                    impl<
+                        T: Sessions,
+                    > tonic::server::UnaryService<super::SetPolicyRequest>
+                    for SetPolicySvc<T> {
+                        type Response = super::SetPolicyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SetPolicyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Sessions>::set_policy(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SetPolicySvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -26,7 +26,24 @@ pub(crate) struct LoginArgs {
     #[command(flatten)]
     pub(crate) options: LoginOptionArgs,
     #[command(flatten)]
+    pub(crate) connections: ConnectionArgs,
+    #[command(flatten)]
     pub(crate) output: OutputArgs,
+}
+
+/// How many connections a session has, and what it does about the loss of one.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Login options")]
+pub(crate) struct ConnectionArgs {
+    /// Connections that are made, 1 to 16, by the known portals in turn; as many as the target agrees to [default: 1]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub(crate) connections: Option<u32>,
+    /// Connections that the session may have, 1 to 65535, so that more can be added later [default: --connections]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=65_535))]
+    pub(crate) max_connections: Option<u32>,
+    /// ErrorRecoveryLevel that is offered, 0 to 2; the target may settle for less [default: the configuration's]
+    #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u32).range(..=2))]
+    pub(crate) error_recovery_level: Option<u32>,
 }
 
 /// Options of a login, also of one that only asks for targets.
@@ -134,6 +151,101 @@ pub(crate) enum SessionCommand {
     List(OutputArgs),
     /// Show one session: what was negotiated, how it fares
     Show(SessionShowArgs),
+    /// Add a connection to a session, and wait until it is there
+    ///
+    /// The session has as many as its login agreed on: see --max-connections of `hawser login`. The connection
+    /// is made again when it is lost, but not stored: the next login has as many as --connections said.
+    AddConnection(AddConnectionArgs),
+    /// Remove a connection from a session; its commands go on on the others
+    ///
+    /// The first connection stays: `hawser logout` ends the session.
+    RemoveConnection(RemoveConnectionArgs),
+    /// Choose how the commands of a session are shared out among its connections, for as long as it lives
+    Policy(PolicyArgs),
+}
+
+/// `hawser session add-connection`.
+#[derive(Debug, Args)]
+pub(crate) struct AddConnectionArgs {
+    /// The session, as listed
+    #[arg(value_name = "SESSION")]
+    pub(crate) session: SessionId,
+    /// Connect to this portal [default: those of the session in turn]
+    #[arg(long, value_name = "ADDR[:PORT]")]
+    pub(crate) portal: Option<Portal>,
+    /// Connect from this IP address of this machine [default: as the session does]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) source: Option<IpAddr>,
+    #[command(flatten)]
+    pub(crate) digests: DigestArgs,
+    #[command(flatten)]
+    pub(crate) chap: ChapArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// `hawser session remove-connection`.
+#[derive(Debug, Args)]
+pub(crate) struct RemoveConnectionArgs {
+    /// The session, as listed
+    #[arg(value_name = "SESSION")]
+    pub(crate) session: SessionId,
+    /// The connection, by its CID as `hawser session show` tells it
+    #[arg(value_name = "CID")]
+    pub(crate) connection: u16,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// `hawser session policy`.
+#[derive(Debug, Args)]
+pub(crate) struct PolicyArgs {
+    /// The session, as listed
+    #[arg(value_name = "SESSION")]
+    pub(crate) session: SessionId,
+    /// The policy
+    #[arg(value_enum, value_name = "POLICY")]
+    pub(crate) policy: PolicyChoice,
+    /// Weights for the weighted policy; a connection that is not named has 1, and one of 0 takes commands only when no
+    /// other can
+    #[arg(value_name = "CID=WEIGHT")]
+    pub(crate) weights: Vec<WeightChoice>,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// How the commands of a session are shared out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PolicyChoice {
+    /// Each connection in turn.
+    RoundRobin,
+    /// The connection that has the fewest commands under way.
+    LeastQueueDepth,
+    /// The first connection alone; the others stand by for its loss.
+    FailOver,
+    /// Each in turn, as many commands as its weight.
+    Weighted,
+}
+
+/// The weight of one connection, as `CID=WEIGHT`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct WeightChoice {
+    /// CID.
+    pub(crate) cid: u16,
+    /// Weight.
+    pub(crate) weight: u16,
+}
+
+impl std::str::FromStr for WeightChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('=');
+        let numbers =
+            parts.and_then(|(cid, weight)| Some((cid.parse().ok()?, weight.parse().ok()?)));
+        let (cid, weight) = numbers.ok_or("a weight is written CID=WEIGHT, both 0 to 65535")?;
+        Ok(Self { cid, weight })
+    }
 }
 
 /// `hawser session show`.

@@ -16,8 +16,9 @@ pub(crate) use discovery::{
 };
 pub(crate) use disks::{BindArgs, DiskCommand, ScsiCommand, ScsiNexus, UnbindArgs, WaitArgs};
 pub(crate) use login::{
-    ChapArgs, ChapSecretCommand, DigestArgs, DigestChoice, LoginArgs, LoginOptionArgs, LogoutArgs,
-    OnLostChoice, PersistentCommand, SecretSource, SessionCommand, SessionShowArgs,
+    AddConnectionArgs, ChapArgs, ChapSecretCommand, ConnectionArgs, DigestArgs, DigestChoice,
+    LoginArgs, LoginOptionArgs, LogoutArgs, OnLostChoice, PersistentCommand, PolicyArgs,
+    PolicyChoice, RemoveConnectionArgs, SecretSource, SessionCommand, SessionShowArgs,
 };
 pub(crate) use programs::{DaemonArgs, IscsicliArgs};
 pub use programs::{DaemonProgram, IscsicliProgram};

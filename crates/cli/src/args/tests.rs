@@ -36,6 +36,13 @@ fn every_promised_line_is_read() {
         "logout fffffa800d008430-4000013700000001",
         "session list --json",
         "session show fffffa800d008430-4000013700000001 --json",
+        "login iqn.2026-01.example:a --connections 2 --max-connections 4 --error-recovery-level 0",
+        "session add-connection fffffa800d008430-4000013700000001",
+        "session add-connection fffffa800d008430-4000013700000001 --portal 192.0.2.11 --source 192.0.2.7 \
+         --header-digest crc32c --chap-user u --chap-secret-file f --json",
+        "session remove-connection fffffa800d008430-4000013700000001 1",
+        "session policy fffffa800d008430-4000013700000001 round-robin",
+        "session policy fffffa800d008430-4000013700000001 weighted 0=3 1=0 --json",
         "persistent list --json",
         "persistent remove iqn.2026-01.example:a --portal 192.0.2.10",
         "chap-secret set --secret-file -",

@@ -26,7 +26,10 @@ pub(crate) async fn login(daemon: &Daemon, args: LoginArgs) -> Result<(), CliErr
         target_name: args.target.0.clone(),
         portal: args.portal,
         initiator: args.source.map(login_options::from_source),
-        login_options: login_options::from_args(&args.options)?,
+        login_options: login_options::with_connections(
+            login_options::from_args(&args.options)?,
+            &args.connections,
+        )?,
         mode: mode.into(),
         ..LoginRequest::default()
     };

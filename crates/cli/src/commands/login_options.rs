@@ -9,7 +9,10 @@ use hawser_api::v1::{
 use serde::Serialize;
 
 use super::Daemon;
-use crate::args::{ChapArgs, ChapSecretCommand, DigestChoice, LoginOptionArgs, OnLostChoice};
+use crate::args::{
+    ChapArgs, ChapSecretCommand, ConnectionArgs, DigestArgs, DigestChoice, LoginOptionArgs,
+    OnLostChoice,
+};
 use crate::error::CliError;
 use crate::output;
 use crate::secret::{self, CHAP_VARIABLE, MUTUAL_VARIABLE};
@@ -36,6 +39,52 @@ pub(crate) fn from_args(args: &LoginOptionArgs) -> Result<Option<LoginOptions>, 
     if args.mutual {
         take_mutual(&mut options, args)?;
     }
+    Ok((options != LoginOptions::default()).then_some(options))
+}
+
+/// The same with how many connections the session has, and its error recovery level.
+///
+/// # Errors
+/// More connections are to be made than there may be.
+pub(crate) fn with_connections(
+    options: Option<LoginOptions>,
+    args: &ConnectionArgs,
+) -> Result<Option<LoginOptions>, CliError> {
+    let ConnectionArgs {
+        connections,
+        max_connections,
+        error_recovery_level,
+    } = *args;
+    if let (Some(made), Some(most)) = (connections, max_connections)
+        && made > most
+    {
+        let text = format!("--connections {made} is more than --max-connections {most}");
+        return Err(CliError::usage(text));
+    }
+    let options = LoginOptions {
+        connections,
+        max_connections,
+        error_recovery_level,
+        ..options.unwrap_or_default()
+    };
+    Ok((options != LoginOptions::default()).then_some(options))
+}
+
+/// The options of one further connection; `None` if nothing was said, so that those of the session count.
+///
+/// # Errors
+/// A secret cannot be had.
+pub(crate) fn of_connection(
+    digests: &DigestArgs,
+    chap: &ChapArgs,
+) -> Result<Option<LoginOptions>, CliError> {
+    let offered = |choice: Option<DigestChoice>| choice.map(|choice| digest(choice).into());
+    let mut options = LoginOptions {
+        header_digest: offered(digests.header_digest),
+        data_digest: offered(digests.data_digest),
+        ..LoginOptions::default()
+    };
+    take_chap(&mut options, chap)?;
     Ok((options != LoginOptions::default()).then_some(options))
 }
 
@@ -145,6 +194,9 @@ pub(crate) struct LoginOptionsView {
     mutual_secret_set: bool,
     on_lost: &'static str,
     hold_time_s: Option<u32>,
+    connections: Option<u32>,
+    max_connections: Option<u32>,
+    error_recovery_level: Option<u32>,
 }
 
 impl From<&LoginOptions> for LoginOptionsView {
@@ -164,6 +216,9 @@ impl From<&LoginOptions> for LoginOptionsView {
             mutual_secret_set: options.mutual_secret_set,
             on_lost: on_lost_name(options.on_lost()),
             hold_time_s: options.hold_time_s,
+            connections: options.connections,
+            max_connections: options.max_connections,
+            error_recovery_level: options.error_recovery_level,
         }
     }
 }
@@ -231,6 +286,12 @@ fn option_words(options: &LoginOptions) -> Vec<String> {
         if let Some(digest) = digest.filter(|digest| *digest != Digest::None) {
             words.push(format!("{which} {}", digest_name(digest)));
         }
+    }
+    if let Some(connections) = options.connections.filter(|count| *count > 1) {
+        words.push(format!("{connections} connections"));
+    }
+    if let Some(level) = options.error_recovery_level {
+        words.push(format!("recovery level {level}"));
     }
     words
 }

@@ -1,9 +1,11 @@
 //! `hawser session`.
 
+mod connection;
+
 use hawser_api::Failure;
 use hawser_api::v1::{
-    Connection, ConnectionState, GetSessionRequest, ListDisksRequest, ListSessionsRequest, Session,
-    SessionState, SessionType,
+    Connection, ConnectionPolicy, ConnectionState, ConnectionWeight, GetSessionRequest,
+    ListDisksRequest, ListSessionsRequest, Session, SessionState, SessionType,
 };
 use serde::Serialize;
 
@@ -35,6 +37,9 @@ pub(crate) async fn run(daemon: &Daemon, command: SessionCommand) -> Result<(), 
             })
         }
         SessionCommand::Show(args) => show(daemon, args).await,
+        SessionCommand::AddConnection(args) => connection::add(daemon, args).await,
+        SessionCommand::RemoveConnection(args) => connection::remove(daemon, args).await,
+        SessionCommand::Policy(args) => connection::set_policy(daemon, args).await,
     }
 }
 
@@ -85,6 +90,8 @@ struct SessionView<'a> {
     notes: &'a [String],
     luns: Vec<ShownLun>,
     connections: Vec<ConnectionView>,
+    policy: &'static str,
+    weights: Vec<WeightView>,
     authentication: Option<AuthenticationView>,
     negotiated: Option<NegotiatedView>,
     counters: Option<CountersView>,
@@ -93,6 +100,7 @@ struct SessionView<'a> {
 /// A connection in JSON.
 #[derive(Debug, Serialize)]
 struct ConnectionView {
+    connection: String,
     cid: u32,
     state: &'static str,
     local: String,
@@ -102,6 +110,22 @@ struct ConnectionView {
     max_recv_data_segment_length: u32,
     max_send_data_segment_length: u32,
     connected_at_ms: i64,
+}
+
+/// The weight of a connection in JSON.
+#[derive(Debug, Serialize)]
+struct WeightView {
+    cid: u32,
+    weight: u32,
+}
+
+impl From<&ConnectionWeight> for WeightView {
+    fn from(weight: &ConnectionWeight) -> Self {
+        Self {
+            cid: weight.cid,
+            weight: weight.weight,
+        }
+    }
 }
 
 /// How the sides proved who they are, in JSON.
@@ -194,6 +218,8 @@ impl<'a> From<&'a Session> for SessionView<'a> {
             notes: &session.notes,
             luns: session.luns.iter().copied().map(Into::into).collect(),
             connections: session.connections.iter().map(Into::into).collect(),
+            policy: policy_name(session.policy()),
+            weights: session.weights.iter().map(Into::into).collect(),
             authentication: authentication.map(|proof| AuthenticationView {
                 kind: auth_name(proof.r#type()),
                 algorithm: some(&proof.algorithm),
@@ -209,6 +235,7 @@ impl<'a> From<&'a Session> for SessionView<'a> {
 impl From<&Connection> for ConnectionView {
     fn from(connection: &Connection) -> Self {
         Self {
+            connection: connection_id(connection),
             cid: connection.cid,
             state: connection_state(connection.state()),
             local: shown(connection.local.as_ref()),
@@ -228,6 +255,30 @@ fn id(session: &Session) -> String {
         .as_ref()
         .map(ToString::to_string)
         .unwrap_or_default()
+}
+
+fn connection_id(connection: &Connection) -> String {
+    let id = connection.id.as_ref().map(ToString::to_string);
+    id.unwrap_or_default()
+}
+
+fn policy_name(policy: ConnectionPolicy) -> &'static str {
+    match policy {
+        ConnectionPolicy::Unspecified => "unknown",
+        ConnectionPolicy::RoundRobin => "round-robin",
+        ConnectionPolicy::LeastQueueDepth => "least-queue-depth",
+        ConnectionPolicy::FailOver => "fail-over",
+        ConnectionPolicy::Weighted => "weighted",
+    }
+}
+
+/// The policy and its weights in words: `weighted 0=3 1=0`.
+fn policy_words(policy: ConnectionPolicy, weights: &[ConnectionWeight]) -> String {
+    let weights = weights.iter();
+    let weights: String = weights
+        .map(|weight| format!(" {}={}", weight.cid, weight.weight))
+        .collect();
+    policy_name(policy).to_owned() + &weights
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -338,6 +389,10 @@ fn details(session: &Session) -> Details {
     add_authentication(&mut details, session);
     for connection in &session.connections {
         add_connection(&mut details, connection);
+    }
+    if session.connections.len() > 1 || session.policy() > ConnectionPolicy::RoundRobin {
+        let policy = policy_words(session.policy(), &session.weights);
+        details.line("Policy", policy);
     }
     add_negotiated(&mut details, session);
     add_counters(&mut details, session);

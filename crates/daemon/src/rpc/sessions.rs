@@ -48,7 +48,7 @@ impl Sessions for Service {
         let view = done.entry.as_ref().and_then(|entry| entry.view());
         Ok(tonic::Response::new(v1::LoginResponse {
             session_id: done.entry.as_ref().map(|entry| entry.id),
-            connection_id: done.entry.as_ref().map(|entry| entry.connection_id()),
+            connection_id: done.entry.as_ref().map(|entry| entry.first_connection_id()),
             already_logged_in: done.already,
             portal: view.map(|view| convert::engine_portal_out(&view.portal)),
             persistent_login: done
@@ -152,7 +152,10 @@ impl Sessions for Service {
         request: Request<v1::AddConnectionRequest>,
     ) -> Answer<v1::AddConnectionResponse> {
         may_change(&request)?;
-        let connection_id = Some(connections::add(&self.daemon, request.into_inner())?);
+        let daemon = Arc::clone(&self.daemon);
+        let request = request.into_inner();
+        let work = async move { connections::add(&daemon, request).await };
+        let connection_id = Some(to_its_end(work).await?);
         Ok(tonic::Response::new(v1::AddConnectionResponse {
             connection_id,
         }))
@@ -163,8 +166,19 @@ impl Sessions for Service {
         request: Request<v1::RemoveConnectionRequest>,
     ) -> Answer<v1::RemoveConnectionResponse> {
         may_change(&request)?;
-        connections::remove(&self.daemon, request.get_ref())?;
+        let daemon = Arc::clone(&self.daemon);
+        let request = request.into_inner();
+        to_its_end(async move { connections::remove(&daemon, &request).await }).await?;
         Ok(tonic::Response::new(v1::RemoveConnectionResponse {}))
+    }
+
+    async fn set_policy(
+        &self,
+        request: Request<v1::SetPolicyRequest>,
+    ) -> Answer<v1::SetPolicyResponse> {
+        may_change(&request)?;
+        connections::set_policy(&self.daemon, request.get_ref())?;
+        Ok(tonic::Response::new(v1::SetPolicyResponse {}))
     }
 
     async fn list_mappings(

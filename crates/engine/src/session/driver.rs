@@ -12,6 +12,7 @@ use hawser_proto::session::{
 use tokio::sync::oneshot;
 use tokio::time::Sleep;
 
+use super::connections::Newcomer;
 use super::doubts::Doubts;
 use super::requests::Waiting;
 use super::retry::Retries;
@@ -50,6 +51,8 @@ pub(super) struct Driver {
     pub(super) dialer: Dialer,
     /// Logins under way, by CID.
     pub(super) dialing: Vec<Dial>,
+    /// Connections that somebody has asked for and waits for.
+    pub(super) newcomers: Vec<Newcomer>,
     timer: Pin<Box<Sleep>>,
     timer_at: Option<Instant>,
     /// The number of the present login, or the last one.
@@ -86,6 +89,7 @@ impl Driver {
             doubts: Doubts::default(),
             dialer: Dialer::new(&options),
             dialing: Vec::new(),
+            newcomers: Vec::new(),
             timer: Box::pin(tokio::time::sleep(std::time::Duration::ZERO)),
             timer_at: None,
             login: 0,
@@ -177,6 +181,7 @@ impl Driver {
         let view = Arc::new(login.view(self.login));
         // Nobody may see a session that is up and disks that are trusted from the time before.
         self.doubt_all();
+        self.shared.members.set(vec![Arc::clone(&view)]);
         self.shared
             .state
             .send_replace(SessionState::Up(Arc::clone(&view)));
@@ -232,7 +237,7 @@ impl Driver {
         self.carry_out_actions();
     }
 
-    fn carry_out_actions(&mut self) -> bool {
+    pub(super) fn carry_out_actions(&mut self) -> bool {
         let mut moved = false;
         while let Some(action) = self.core.poll_action() {
             moved = true;
@@ -257,6 +262,7 @@ impl Driver {
 
     fn disconnect(&mut self, cid: u16, after_logout: bool) {
         self.dialing.retain(|dial| dial.cid != cid);
+        self.turn_away(cid);
         let Some(at) = self.sockets.iter().position(|socket| socket.cid == cid) else {
             return;
         };
@@ -285,6 +291,7 @@ impl Driver {
             Event::Up { .. } => self.begin_checks(),
             Event::Lost(error) => {
                 self.end_checks();
+                self.shared.members.set(Vec::new());
                 self.shared.lost(&error);
             }
             Event::Closed => {
@@ -303,6 +310,8 @@ impl Driver {
         self.waiting.refuse_all();
         self.retries.refuse_all();
         self.slots.refuse_all();
+        self.newcomers.clear();
+        self.shared.members.set(Vec::new());
         self.shared.state.send_replace(SessionState::Closed);
         self.shared.tell(SessionEvent::Closed);
     }

@@ -16,7 +16,8 @@ mod verify;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-pub use connections::ConnectionView;
+pub(crate) use connections::Members;
+pub use connections::{ConnectionView, JoinError};
 use hawser_proto::login::ChapUsed;
 use hawser_proto::names::{IscsiName, Isid, Portal};
 use hawser_proto::parameters::Parameters;
@@ -43,9 +44,9 @@ pub enum SessionState {
         /// Why the last attempt failed.
         last_failure: Option<LoginFailure>,
     },
-    /// Logged in.
+    /// Logged in: its first connection.
     Up(Arc<SessionView>),
-    /// The connection was lost; commands wait while it is made again.
+    /// All its connections were lost; commands wait while it is made again.
     Lost {
         /// Why it was lost, in words.
         why: String,
@@ -138,6 +139,8 @@ pub enum SessionEvent {
         cid: u16,
         /// Why, in words.
         why: String,
+        /// It was the last one: commands wait for another to take its place.
+        last: bool,
     },
     /// The target takes no further connection into the session.
     ConnectionRefused {
@@ -237,6 +240,7 @@ pub(crate) struct Shared {
     pub(crate) luns: OpenLuns,
     pub(crate) counters: counters::Published,
     pub(crate) state: watch::Sender<SessionState>,
+    pub(crate) members: Members,
     pub(crate) events: broadcast::Sender<SessionEvent>,
 }
 
@@ -256,6 +260,7 @@ impl Session {
             luns: OpenLuns::default(),
             counters: counters::Published::default(),
             state,
+            members: Members::default(),
             events,
         });
         tokio::spawn(driver::Driver::new(options, Arc::clone(&shared)).run());

@@ -307,6 +307,7 @@ mod tests {
             target: target.clone(),
             inbox: Inbox::default(),
             counters: Default::default(),
+            members: crate::session::Members::default(),
             luns: OpenLuns::default(),
             state: watch::channel(SessionState::Connecting { last_failure: None }).0,
             events: broadcast::channel(1).0,

@@ -5,7 +5,7 @@
 | | |
 |---|---|
 | `DISKS` | at `OPEN`, three disks of 64 MiB with 512-byte blocks at LUN 1, 2 and 3 (LUN 0 of tgt is a controller) |
-| `OTHER` | at `OPEN`, two such disks; takes digests, and answers other keys than tgt by default |
+| `OTHER` | at `OPEN`, two such disks; takes digests and up to 4 connections, and answers other keys than tgt by default |
 | `NAMED` | at `OPEN`, one such disk, shown only to the initiator `NAMED_INITIATOR` |
 | `CHAP` | at `GUARDED`, one disk, for `CHAP_USER` with `CHAP_SECRET` |
 | `NODE_CHAP` | the same for the account `NODE_CHAP_INITIATOR`, the default of an initiator of that name |

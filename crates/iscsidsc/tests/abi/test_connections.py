@@ -1,7 +1,7 @@
 """§2.3: AddIScsiConnection and RemoveIScsiConnection.
 
-Each session agrees on one connection, with every target: what is asked for is checked and then refused as a target
-does that allows no more. So the tests are of the checks, their order, and that the session stays as it is.
+A session has one connection unless its login offers more and the target agrees: `Connections` is of such a one, where what
+is asked for is checked and then refused, `Several` of sessions with `OTHER`, which agrees to `OTHER_MOST`.
 """
 
 import concurrent.futures
@@ -137,6 +137,73 @@ class Connections(Discovered):
             self.assertStatus(api.AddIScsiConnection(*given), ISDSC_SERVICE_NOT_RUNNING)
         removed = self.library.RemoveIScsiConnection(self.done.session, self.done.connection)
         self.assertStatus(removed, ISDSC_SERVICE_NOT_RUNNING)
+
+
+class Several(Discovered):
+    """A session with a target that agrees to several connections."""
+
+    #: What tgt's `OTHER` agrees to.
+    OTHER_MOST = 4
+
+    def setUp(self):
+        super().setUp()
+        self.discover(peers.OPEN_SECOND)
+        options = login_options(MaximumConnections=8)
+        self.done = self.log_in(self.library.W, peers.OTHER, options=options, informational=True)
+
+    def add(self, api, portal=None, options=None):
+        """AddIScsiConnection that must succeed; gives the id."""
+        connection = ISCSI_UNIQUE_CONNECTION_ID(*OLD_ID)
+        given = (self.done.session, None, ISCSI_ANY_INITIATOR_PORT, portal, 0, options, 0, None, connection)
+        self.assertStatus(api.AddIScsiConnection(*given), ERROR_SUCCESS)
+        return connection
+
+    def listed(self, api):
+        return self.session(api, self.done.session).Connections
+
+    def ids(self, api):
+        return [connection.ConnectionId for connection in self.listed(api)]
+
+    @both_widths
+    def test_connections_are_added_up_to_the_agreed_number(self, api):
+        (extended,) = self.library.sessions_ex()
+        self.assertEqual(extended.MaximumConnections, self.OTHER_MOST)
+        ids = [self.done.connection, self.add(api)]
+        ids.append(self.add(api, api.portal(*peers.OPEN_SECOND)))
+        digests = login_options(HeaderDigest=ISCSI_DIGEST_TYPE_CRC32C, DataDigest=ISCSI_DIGEST_TYPE_CRC32C)
+        ids.append(self.add(api, api.portal(*peers.OPEN), digests))
+        self.assertEqual(self.ids(api), ids)
+        self.assertEqual(len({id_text(each) for each in ids}), 4, "each its own")
+        listed = self.listed(api)
+        self.assertEqual([connection.CID for connection in listed], [b"\0\0", b"\1\0", b"\2\0", b"\3\0"])
+        self.assertEqual((listed[2].TargetAddress, listed[2].TargetSocket), peers.OPEN_SECOND)
+        (extended,) = self.library.sessions_ex()
+        self.assertEqual([each.ConnectionId for each in extended.Connections], ids)
+        self.assertEqual([each.HeaderDigest for each in extended.Connections], [0, 0, 0, 1])
+        given = (self.done.session, None, ISCSI_ANY_INITIATOR_PORT, None, 0, None, 0, None, None)
+        self.assertStatus(api.AddIScsiConnection(*given), ISDSC_TOO_MANY_CONNECTIONS)
+        self.assertStatus(self.library.inquiry(self.done.session).status, ERROR_SUCCESS)
+
+    @both_widths
+    def test_where_nobody_listens_none_is_added(self, api):
+        nowhere = api.portal(*peers.nowhere())
+        connection = ISCSI_UNIQUE_CONNECTION_ID(*OLD_ID)
+        given = (self.done.session, None, ISCSI_ANY_INITIATOR_PORT, nowhere, 0, None, 0, None, connection)
+        self.assertStatus(api.AddIScsiConnection(*given), ISDSC_CONNECTION_FAILED)
+        self.assertEqual(connection, ISCSI_UNIQUE_CONNECTION_ID(*OLD_ID))
+        self.assertEqual(self.ids(api), [self.done.connection])
+
+    def test_all_but_the_leading_one_are_removed(self):
+        api, remove = self.library.W, self.library.RemoveIScsiConnection
+        more = [self.add(api), self.add(api)]
+        leading = self.done.connection
+        self.assertStatus(remove(self.done.session, leading), ISDSC_CANNOT_REMOVE_LEADING_CONNECTION)
+        for connection in more:
+            self.assertStatus(remove(self.done.session, connection), ERROR_SUCCESS)
+            self.assertStatus(remove(self.done.session, connection), ISDSC_INVALID_CONNECTION_ID)
+        self.assertStatus(remove(self.done.session, leading), ISDSC_CANT_REMOVE_LAST_CONNECTION)
+        self.assertEqual(self.ids(api), [leading])
+        self.assertStatus(self.library.inquiry(self.done.session).status, ERROR_SUCCESS)
 
 
 class LostConnection(Discovered):

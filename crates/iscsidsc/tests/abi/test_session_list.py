@@ -167,8 +167,8 @@ class SessionListEx(Discovered):
         self.assertEqual(self.library.sessions_ex(), [])
 
     def test_more_connections_than_one_may_be_asked_for(self):
-        for number in (0, 1, 4, 65535):
-            self.assertEqual(self.listed(MaximumConnections=number).MaximumConnections, 1)
+        for number, agreed in ((0, 4), (1, 1), (3, 3), (4, 4), (65535, 4)):
+            self.assertEqual(self.listed(MaximumConnections=number).MaximumConnections, agreed)
 
     def test_the_size_is_in_bytes(self):
         self.log_in(self.library.W, peers.DISKS)

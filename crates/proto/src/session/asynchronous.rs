@@ -81,7 +81,8 @@ impl Session {
         let error = ConnectionError::Announced(event.code());
         let this = self.connections.get(index).map(|connection| connection.cid);
         let is_other = event == AsyncEvent::ConnectionDrop && this != Some(cid);
-        // LIO says it of a connection that it has just been made to clean up.
+        // LIO says it of a connection that it has just been made to clean up, and a target may say
+        // it on each connection that is left: the second time it is gone already.
         if is_other && self.index(cid).is_none() {
             return Ok(());
         }

@@ -81,10 +81,8 @@ impl Session {
         if self.phase.is_over() {
             return Err(MembershipError::Closed);
         }
-        if let Some(at) = self.joins.iter().position(|join| join.cid == cid) {
-            self.joins.remove(at);
-            self.config.connections = self.config.connections.saturating_sub(1).max(1);
-            self.cancel_dial(cid);
+        if self.joins.iter().any(|join| join.cid == cid) {
+            self.abandon_join(cid);
             return Ok(());
         }
         let index = self.index(cid).ok_or(MembershipError::Unknown(cid))?;
@@ -95,6 +93,14 @@ impl Session {
         self.config.connections = self.config.connections.saturating_sub(1).max(1);
         self.part(now, index, DRAIN_LIMIT);
         Ok(())
+    }
+
+    /// A connection that was added and is not there yet is not wanted any more: its login is given up, and
+    /// none is tried in its place.
+    pub fn abandon_join(&mut self, cid: u16) {
+        self.joins.retain(|join| join.cid != cid);
+        self.config.connections = self.config.connections.saturating_sub(1).max(1);
+        self.cancel_dial(cid);
     }
 
     /// The CIDs of the connections that are logged in, in the order in which they joined.

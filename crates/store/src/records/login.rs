@@ -163,6 +163,10 @@ pub struct LoginOptions {
     pub initial_r2t: Option<bool>,
     /// ImmediateData.
     pub immediate_data: Option<bool>,
+    /// ErrorRecoveryLevel.
+    pub error_recovery_level: Option<u32>,
+    /// Connections that are made.
+    pub connections: Option<u32>,
 }
 
 impl LoginOptions {

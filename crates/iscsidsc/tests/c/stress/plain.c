@@ -106,7 +106,7 @@ static void log_out(struct thread *t)
     session->is_there = t->status == ISDSC_DEVICE_BUSY_ON_SESSION;
 }
 
-/* A session has one connection, which cannot be removed. */
+/* A session has one connection unless its login asks for more, and it cannot be removed. */
 static void remove_connection(struct thread *t)
 {
     ISCSI_UNIQUE_CONNECTION_ID connection = {draw(t), draw(t)};

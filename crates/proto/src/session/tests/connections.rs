@@ -398,6 +398,16 @@ fn a_notice_about_a_connection_that_is_gone_costs_no_other() {
 }
 
 #[test]
+fn a_drop_that_is_told_on_each_connection_is_one() {
+    let mut many = Many::up(3, 1);
+    for told_on in [0, 2] {
+        many.say(told_on, async_message(2, [1, 0, 0]));
+    }
+    assert_eq!(many.disconnects, [1]);
+    many.never_lost();
+}
+
+#[test]
 fn a_lost_connection_that_the_target_does_not_know_has_no_tasks() {
     let mut many = Many::up(2, 1);
     many.set_policy(Policy::FailOver);
