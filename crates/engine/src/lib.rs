@@ -19,12 +19,12 @@ pub use error::{ConnectFailure, LoginFailure, LoginFailureKind, ScsiError, Sessi
 pub use hawser_proto::login::{LoginError, LoginErrorKind, Waiting};
 pub use hawser_proto::names::{IscsiName, Isid, Portal};
 pub use hawser_proto::parameters::Parameters;
-pub use hawser_proto::pdu::TmfFunction;
+pub use hawser_proto::pdu::{TaskAttribute, TmfFunction};
 pub use hawser_proto::session::{Counters, Hold, Residual};
-pub use hawser_scsi::{DiskIdentity, Lun as LunNumber};
+pub use hawser_scsi::{Cdb, DiskIdentity, Lun as LunNumber};
 pub use lun::Lun;
 pub use options::{ChapCredentials, DigestPolicy, LoginOptions, Secret, SessionOptions, Timeouts};
 pub use session::{
-    ManagementRequest, ScsiAnswer, ScsiRequest, Session, SessionEvent, SessionState, SessionView,
-    Transfer,
+    ManagementRequest, RawCommand, ScsiAnswer, ScsiRequest, Session, SessionEvent, SessionState,
+    SessionView, Transfer,
 };

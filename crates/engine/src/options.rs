@@ -158,6 +158,11 @@ pub struct SessionOptions {
     pub hold: Hold,
     /// Commands at once.
     pub queue_depth: u16,
+    /// Log in again when the connection is lost. Without, the session is closed then, and what it
+    /// has in hand ends with [`SessionError::Closed`](crate::SessionError::Closed) or
+    /// [`Interrupted`](crate::SessionError::Interrupted): for those to whom another I_T nexus is
+    /// not the same.
+    pub reconnect: bool,
 }
 
 impl SessionOptions {
@@ -172,6 +177,7 @@ impl SessionOptions {
             timeouts: Timeouts::default(),
             hold: Hold::For(Duration::from_secs(120)),
             queue_depth: 256,
+            reconnect: true,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use hawser_proto::session::{
-    Action, Backoff, ConnectionError, Event, Outcome, Session as Core, SessionConfig,
+    Action, Backoff, ConnectionError, Event, Outcome, Session as Core, SessionConfig, TaskId,
 };
 use tokio::sync::oneshot;
 use tokio::time::Sleep;
@@ -116,10 +116,11 @@ impl Driver {
         Poll::Pending
     }
 
-    /// Asks for a task management function.
+    /// Asks for a task management function; ABORT TASK names its `task`.
     pub(super) fn manage(
         &mut self,
         request: ManagementRequest,
+        task: Option<TaskId>,
         reply: oneshot::Sender<Result<u8, SessionError>>,
     ) {
         self.next_manager += 1;
@@ -128,7 +129,7 @@ impl Driver {
         let request = hawser_proto::session::Management {
             function: request.function,
             lun: request.lun.0,
-            task: None,
+            task,
             token: Some(token),
         };
         if self.core.manage(self.now, request).is_err() {
@@ -258,6 +259,9 @@ impl Driver {
             Event::Lost(error) => {
                 self.end_checks();
                 self.shared.lost(&error);
+                if !self.options.reconnect {
+                    self.core.close();
+                }
             }
             Event::Closed => {
                 self.closed = true;

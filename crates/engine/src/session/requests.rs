@@ -6,12 +6,15 @@ use std::task::Context;
 use std::time::Instant;
 
 use hawser_block::{BlockError, ErrorKind};
+use hawser_proto::pdu::{TmfFunction, TmfResponse};
 use hawser_proto::session::{ConnectionError, Hold, Outcome};
+use tokio::sync::oneshot;
 
-use super::Message;
 use super::driver::Driver;
 use super::raw::{RawIo, Urgent};
 use super::slots::Owner;
+use super::{ManagementRequest, Message};
+use crate::error::SessionError;
 use crate::lun::{BlockIo, LunState, Stage, Standing, Unflushed, prepare};
 
 /// Requests that are not in the core's table of tasks.
@@ -91,7 +94,8 @@ impl Driver {
                     self.waiting.room.push_back(message);
                 }
             }
-            Message::Manage(request, reply) => self.manage(request, reply),
+            Message::Manage(request, reply) => self.manage(request, None, reply),
+            Message::Abort(tag, reply) => self.abort_raw(tag, reply),
             Message::Check(lun) => self.doubt(&lun),
             Message::Checked(checked) => self.checked(checked),
             Message::SetHold(hold) => {
@@ -144,6 +148,29 @@ impl Driver {
         let (command, data) = io.prepare(self.options.timeouts.command);
         if let Ok(id) = self.core.submit(self.now, command, 0) {
             self.slots.put(id, data, Owner::Raw(io));
+        }
+    }
+
+    /// ABORT TASK of a raw command. One that was not sent ends here.
+    fn abort_raw(&mut self, tag: u64, reply: oneshot::Sender<Result<u8, SessionError>>) {
+        let has_tag =
+            |message: &Message| matches!(message, Message::Raw(io) if io.tag == Some(tag));
+        let waits = self.waiting.room.iter().position(has_tag);
+        if let Some(Message::Raw(io)) = waits.and_then(|at| self.waiting.room.remove(at)) {
+            io.answer(Outcome::Aborted, Vec::new());
+            drop(reply.send(Ok(TmfResponse::Complete.code())));
+            return;
+        }
+        match self.slots.tagged(tag) {
+            None => drop(reply.send(Ok(TmfResponse::TaskDoesNotExist.code()))),
+            Some((id, _)) if self.core.abort_unsent(id) => {
+                drop(reply.send(Ok(TmfResponse::Complete.code())));
+            }
+            Some((id, lun)) => {
+                let function = TmfFunction::AbortTask;
+                let request = ManagementRequest { function, lun };
+                self.manage(request, Some(id), reply);
+            }
         }
     }
 
@@ -281,6 +308,7 @@ mod tests {
     use std::task::Waker;
 
     use hawser_proto::names::{IscsiName, Isid, Portal};
+    use hawser_proto::pdu::TaskAttribute;
     use hawser_scsi::{Cdb, Lun as LunNumber};
     use tokio::sync::oneshot::error::TryRecvError;
     use tokio::sync::{broadcast, oneshot, watch};
@@ -320,6 +348,8 @@ mod tests {
                 cdb: Cdb::test_unit_ready(),
                 transfer: Transfer::None,
             },
+            attribute: TaskAttribute::Simple,
+            tag: None,
             urgent: Some(Urgent {
                 login: driver.login,
                 after_login: true,

@@ -1,6 +1,7 @@
 //! The buffers of the tasks, by slot, and whose they are.
 
 use hawser_proto::session::{TaskBuffers, TaskId};
+use hawser_scsi::Lun;
 use tokio::sync::oneshot;
 
 use super::raw::RawIo;
@@ -52,6 +53,15 @@ impl Slots {
             .filter(|(_, owner)| is_urgent(owner))
             .map(|(id, _)| *id)
             .collect()
+    }
+
+    /// The task of the raw command of this tag.
+    pub(super) fn tagged(&self, tag: u64) -> Option<(TaskId, Lun)> {
+        let mut owners = self.slots.iter().filter_map(|slot| slot.owner.as_ref());
+        owners.find_map(|(id, owner)| match owner {
+            Owner::Raw(io) if io.tag == Some(tag) => Some((*id, io.request.lun)),
+            _ => None,
+        })
     }
 
     /// Answers all: the session is closed.

@@ -107,17 +107,12 @@ impl Session {
     /// # Errors
     /// [`Full`](super::Full) when too many management functions wait already.
     pub fn abort(&mut self, now: Instant, id: TaskId) -> Result<(), super::Full> {
+        if self.abort_unsent(id) {
+            return Ok(());
+        }
         let Some(id) = self.tasks.present(id) else {
             return Ok(());
         };
-        let Some(task) = self.tasks.find(id) else {
-            return Ok(());
-        };
-        if task.state == State::Ready {
-            self.unqueue(id.slot());
-            self.finish(id.slot(), Outcome::Aborted);
-            return Ok(());
-        }
         let Some((lun, _)) = self.live_command(id) else {
             return Ok(());
         };
@@ -135,6 +130,23 @@ impl Session {
             task.ending = Ending::Cancelled;
         }
         Ok(())
+    }
+
+    /// Ends a task that was not sent yet with [`Outcome::Aborted`]; false if there is none, or it was
+    /// sent: then only the target can abort it.
+    pub fn abort_unsent(&mut self, id: TaskId) -> bool {
+        let present = self.tasks.present(id);
+        let task = present.and_then(|id| self.tasks.find(id));
+        let Some(slot) = task
+            .filter(|task| task.state == State::Ready)
+            .and(present)
+            .map(TaskId::slot)
+        else {
+            return false;
+        };
+        self.unqueue(slot);
+        self.finish(slot, Outcome::Aborted);
+        true
     }
 
     /// Sends the next waiting function, if none is under way and there is a slot and a connection.
