@@ -123,6 +123,7 @@ impl Driver {
         task: Option<TaskId>,
         reply: oneshot::Sender<Result<u8, SessionError>>,
     ) {
+        self.end_unsent(&request);
         self.next_manager += 1;
         let token = self.next_manager;
         self.slots.managers.push((token, reply));

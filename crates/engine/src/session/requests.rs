@@ -8,6 +8,7 @@ use std::time::Instant;
 use hawser_block::{BlockError, ErrorKind};
 use hawser_proto::pdu::{TmfFunction, TmfResponse};
 use hawser_proto::session::{ConnectionError, Hold, Outcome};
+use hawser_scsi::Lun as LunNumber;
 use tokio::sync::oneshot;
 
 use super::driver::Driver;
@@ -74,10 +75,21 @@ impl Driver {
             moved = true;
         }
         let mut fresh = std::mem::take(&mut self.waiting.fresh);
-        self.shared.inbox.take(cx, &mut fresh);
+        if fresh.is_empty() {
+            self.shared.inbox.take(cx, &mut fresh);
+        }
+        let mut has_started = false;
         while let Some(message) = fresh.pop_front() {
-            self.handle_message(message);
             moved = true;
+            let is_function = matches!(message, Message::Manage(..) | Message::Abort(..));
+            if has_started && is_function {
+                // It goes out ahead of commands that wait (RFC 7143 §4.2.2.1: it is immediate), so those
+                // before it leave first, as far as the target and the socket take them.
+                fresh.push_front(message);
+                break;
+            }
+            has_started |= matches!(message, Message::Block(_) | Message::Raw(_));
+            self.handle_message(message);
         }
         self.waiting.fresh = fresh;
         moved
@@ -148,6 +160,33 @@ impl Driver {
         let (command, data) = io.prepare(self.options.timeouts.command);
         if let Ok(id) = self.core.submit(self.now, command, 0) {
             self.slots.put(id, data, Owner::Raw(io));
+        }
+    }
+
+    /// Commands that a function is about to concern and that have not left yet end here: sent behind
+    /// it, they would be carried out after all. Only those whose order the caller has chosen.
+    pub(super) fn end_unsent(&mut self, request: &ManagementRequest) {
+        let unit = match request.function {
+            TmfFunction::AbortTaskSet
+            | TmfFunction::ClearTaskSet
+            | TmfFunction::LogicalUnitReset => Some(request.lun),
+            TmfFunction::TargetWarmReset | TmfFunction::TargetColdReset => None,
+            _ => return,
+        };
+        let is_meant = |lun: LunNumber| unit.is_none_or(|unit| unit == lun);
+        let room = std::mem::take(&mut self.waiting.room);
+        for message in room {
+            match message {
+                Message::Raw(io) if io.tag.is_some() && is_meant(io.request.lun) => {
+                    io.answer(Outcome::Aborted, Vec::new());
+                }
+                other => self.waiting.room.push_back(other),
+            }
+        }
+        for (id, lun) in self.slots.all_tagged() {
+            if is_meant(lun) {
+                self.core.abort_unsent(id);
+            }
         }
     }
 
@@ -309,7 +348,7 @@ mod tests {
 
     use hawser_proto::names::{IscsiName, Isid, Portal};
     use hawser_proto::pdu::TaskAttribute;
-    use hawser_scsi::{Cdb, Lun as LunNumber};
+    use hawser_scsi::Cdb;
     use tokio::sync::oneshot::error::TryRecvError;
     use tokio::sync::{broadcast, oneshot, watch};
 

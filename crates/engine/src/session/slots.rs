@@ -55,11 +55,20 @@ impl Slots {
             .collect()
     }
 
-    /// The task of the raw command of this tag.
+    /// The task and the LUN of the raw command of this tag.
     pub(super) fn tagged(&self, tag: u64) -> Option<(TaskId, Lun)> {
-        let mut owners = self.slots.iter().filter_map(|slot| slot.owner.as_ref());
-        owners.find_map(|(id, owner)| match owner {
-            Owner::Raw(io) if io.tag == Some(tag) => Some((*id, io.request.lun)),
+        self.raw(|io| io.tag == Some(tag)).next()
+    }
+
+    /// Those of all raw commands with a tag.
+    pub(super) fn all_tagged(&self) -> Vec<(TaskId, Lun)> {
+        self.raw(|io| io.tag.is_some()).collect()
+    }
+
+    fn raw(&self, is_meant: impl Fn(&RawIo) -> bool) -> impl Iterator<Item = (TaskId, Lun)> {
+        let owners = self.slots.iter().filter_map(|slot| slot.owner.as_ref());
+        owners.filter_map(move |(id, owner)| match owner {
+            Owner::Raw(io) if is_meant(io) => Some((*id, io.request.lun)),
             _ => None,
         })
     }

@@ -1,6 +1,7 @@
 //! Commands and task management of a session whose logical units are elsewhere (see
 //! [`crate::forward`]).
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use hawser_proto::pdu::{
@@ -13,7 +14,7 @@ use super::command::DataOut;
 use super::finished::{Outcome, Residual};
 use super::manage::Scope;
 use super::task::{Command, Home, Phase};
-use super::{Session, Turn};
+use super::{Core, Session, Turn};
 use crate::disk::MAX_TRANSFER_BYTES;
 use crate::faults::Answer;
 use crate::forward::{
@@ -91,18 +92,21 @@ impl Turn<'_> {
             Ok(ClearAca) => (ClearAca, None),
             _ => return self.answer_function(cid, request.itt.get(), TmfResponse::NotSupported),
         };
-        let number = Serial(request.cmd_sn.get());
-        self.core.managing.insert(request.itt.get());
-        let (session, itt) = (Arc::clone(self.session), request.itt.get());
+        let itt = request.itt.get();
+        self.core.managing.insert(itt);
+        let affected = match scope {
+            Some(scope) => self.hold_back(scope, Serial(request.cmd_sn.get())),
+            None => Affected::default(),
+        };
+        let session = Arc::clone(self.session);
         let response = far.manage(FarFunction::Many(function, lun));
         tokio::spawn(async move {
             let response = response.await;
-            if response == Ok(TmfResponse::Complete.code())
-                && let Some(scope) = scope
-            {
-                session
-                    .turn(&mut session.lock())
-                    .drop_gathering(scope, number);
+            let done = response == Ok(TmfResponse::Complete.code());
+            session.turn(&mut session.lock()).let_go(&affected, done);
+            if done {
+                // Answers that came before this one go before it.
+                session.gone(&affected.at_far).await;
             }
             session.conclude_far(cid, itt, response);
         });
@@ -127,11 +131,11 @@ impl Turn<'_> {
         let response = far.manage(FarFunction::AbortTask(ticket));
         tokio::spawn(async move {
             let response = response.await;
-            session
-                .until(|core| {
-                    core.closed || !core.executing.contains_key(&ticket) || response != Ok(0)
-                })
-                .await;
+            let ended = [TmfResponse::Complete, TmfResponse::TaskDoesNotExist];
+            if ended.iter().any(|ended| response == Ok(ended.code())) {
+                // If there is an answer, it came before this one, and goes before it.
+                session.gone(&HashSet::from([ticket])).await;
+            }
             session.conclude_far(cid, itt, response);
         });
     }
@@ -140,19 +144,51 @@ impl Turn<'_> {
         self.send(cid, TaskManagementResponse::new(itt, response), &[], true);
     }
 
-    /// Ends the tasks before `number` that wait for their data: the far target has not seen them, and
-    /// has ended all the others.
-    fn drop_gathering(&mut self, scope: Scope, number: Serial) {
-        let tasks = self.core.tasks.iter();
-        let doomed: Vec<u32> = tasks
-            .filter(|(_, task)| {
-                let waits = !matches!(task.phase, Phase::Executing(_));
-                waits && scope.covers(task.command.lun()) && task.command.number() < number
-            })
-            .map(|(itt, _)| *itt)
-            .collect();
-        doomed.into_iter().for_each(|itt| self.forget(itt));
+    /// The commands before `number` that a function concerns. Those whose data is on its way wait from
+    /// now on: behind the function they would be carried out after all.
+    fn hold_back(&mut self, scope: Scope, number: Serial) -> Affected {
+        let mut affected = Affected::default();
+        for (itt, task) in &mut self.core.tasks {
+            if !scope.covers(task.command.lun()) || task.command.number() >= number {
+                continue;
+            }
+            match task.phase {
+                Phase::Executing(ticket) => drop(affected.at_far.insert(ticket)),
+                _ if task.held => affected.early.push(*itt),
+                _ => {
+                    task.held = true;
+                    affected.here.push(*itt);
+                }
+            }
+        }
+        affected
     }
+
+    /// Ends the tasks that were held back if the far target has ended the others; else they go on.
+    fn let_go(&mut self, affected: &Affected, ends: bool) {
+        for itt in affected.here.iter().chain(&affected.early) {
+            if ends {
+                self.forget(*itt);
+            }
+        }
+        for itt in &affected.here {
+            if let Some(task) = self.core.tasks.get_mut(itt) {
+                task.held = false;
+            }
+            self.proceed(*itt);
+        }
+    }
+}
+
+/// What a function on many tasks concerns.
+#[derive(Debug, Default)]
+struct Affected {
+    /// The tickets of the commands at the far target.
+    at_far: HashSet<u64>,
+    /// The ITTs of commands that are held back for it.
+    here: Vec<u32>,
+    /// The ITTs of those that waited for their turn anyway.
+    early: Vec<u32>,
 }
 
 impl Session {
@@ -184,6 +220,16 @@ impl Session {
         self.settled.notify_waiters();
     }
 
+    /// Waits until the commands of these tickets have ended, or the session.
+    async fn gone(&self, tickets: &HashSet<u64>) {
+        let here = |core: &Core| {
+            tickets
+                .iter()
+                .any(|ticket| core.executing.contains_key(ticket))
+        };
+        self.until(|core| core.closed || !here(core)).await;
+    }
+
     /// Answers a function with what the far target said of it.
     fn conclude_far(self: &Arc<Self>, cid: u16, itt: u32, response: Result<u8, FarLost>) {
         let mut core = self.lock();
@@ -203,8 +249,12 @@ impl Session {
     /// Ends the session when its far nexus is lost, and the far nexus with the session.
     pub(super) async fn keep_far(self: Arc<Self>, far: Arc<dyn FarNexus>) {
         tokio::select! {
-            () = far.lost() => self.end(),
             () = self.until(|core| core.closed) => {}
+            () = far.lost() => {}
+        }
+        // After a logout it ends once its answer is written, and not before.
+        if !self.lock().closed {
+            self.end();
         }
         far.close().await;
     }
