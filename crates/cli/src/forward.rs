@@ -228,3 +228,70 @@ const CHECK_CONDITION: u8 = 0x02;
 const INTERNAL_TARGET_FAILURE: [u8; 18] = [
     0x70, 0, 0x0b, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x44, 0, 0, 0, 0, 0,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_nexus_has_an_isid_of_its_own_that_stays() {
+        let near = |name: &str, isid, group| far_isid(&Nexus::new(name, isid, group));
+        let isid = [0x80, 1, 2, 3, 0, 1];
+        let first = near("iqn.2024-01.test:a", isid, 1);
+        // Typed: persistent reservations are found by it after an update too.
+        assert_eq!(first.to_string(), "80a42148cb6d");
+        // RFC 7143 §11.12.5: T is 10b, random.
+        assert_eq!(first.0[0], 0x80);
+        let others = [
+            near("iqn.2024-01.test:b", isid, 1),
+            near("iqn.2024-01.test:a", [0x80, 1, 2, 3, 0, 2], 1),
+            near("iqn.2024-01.test:a", isid, 2),
+        ];
+        for other in others {
+            assert_ne!(other, first);
+        }
+        assert_ne!(first.0, isid);
+    }
+
+    #[test]
+    fn what_ends_without_a_status_is_told_apart() {
+        let target = IscsiName::parse("iqn.2024-01.test:far").unwrap();
+        assert_eq!(
+            end(Err(SessionError::Aborted(target.clone()))),
+            Ok(FarEnd::Aborted)
+        );
+        for lost in [
+            SessionError::Closed(target.clone()),
+            SessionError::Interrupted(target.clone()),
+            SessionError::Disconnected(target.clone()),
+        ] {
+            assert_eq!(end(Err(lost)), Err(FarLost));
+        }
+        let refused = SessionError::Refused {
+            target,
+            what: String::new(),
+        };
+        let Ok(FarEnd::Answered(answer)) = end(Err(refused)) else {
+            panic!("no answer");
+        };
+        assert_eq!(answer.status, CHECK_CONDITION);
+        assert_eq!((answer.sense[2], answer.sense[12]), (0x0b, 0x44));
+    }
+
+    #[test]
+    fn the_secret_comes_from_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("secret");
+        let far = |user: Option<&str>| FarTarget {
+            url: "iscsi://127.0.0.1/iqn.2024-01.test:far".parse().unwrap(),
+            chap_user: user.map(str::to_owned),
+            chap_secret_file: Some(file.clone()),
+        };
+        assert!(chap(&far(None)).unwrap().is_none());
+        assert!(chap(&far(Some("user"))).unwrap_err().contains("secret"));
+        std::fs::write(&file, "a-secret-of-many\n").unwrap();
+        let found = chap(&far(Some("user"))).unwrap().unwrap();
+        assert_eq!(found.user, b"user");
+        assert!(found.secret.is_same_as(&"a-secret-of-many".into()));
+    }
+}

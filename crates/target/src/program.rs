@@ -288,6 +288,8 @@ fn secret(file: &Path) -> Result<ChapSecret, Box<dyn std::error::Error>> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use hawser_scsi::Lun;
 
     use super::*;
@@ -329,6 +331,34 @@ mod tests {
         );
         let unit = targets[1].device().unit(Lun::ZERO).unwrap();
         assert_eq!(unit.block_size(), 4096);
+    }
+
+    #[test]
+    fn a_forwarding_target_has_the_name_of_the_other_or_its_own() {
+        use crate::forward::{FarLost, FarNexus, Forward, Pending};
+
+        #[derive(Debug)]
+        struct Nowhere;
+        impl Forward for Nowhere {
+            fn open(&self, _: crate::disk::Nexus) -> Pending<Result<Arc<dyn FarNexus>, FarLost>> {
+                Box::pin(std::future::ready(Err(FarLost)))
+            }
+        }
+        let read = |words: &[&str]| {
+            let url = "iscsi://127.0.0.1/iqn.2024-01.test:far";
+            let words = [&["hawser-target", "--forward", url], words].concat();
+            let options = Options::try_parse_from(words).map_err(|error| error.to_string())?;
+            let url = options.forward.clone().ok_or("no URL")?;
+            let target = forwarding(&options, &url, None, |_| Ok(Arc::new(Nowhere)));
+            target.map_err(|error| error.to_string())
+        };
+        let name = |words: &[&str]| read(words).map(|target| target.name.as_str().to_owned());
+        assert_eq!(name(&[]).unwrap(), "iqn.2024-01.test:far");
+        let own = ["--target", "iqn.2024-01.test:near"];
+        assert_eq!(name(&own).unwrap(), "iqn.2024-01.test:near");
+        assert!(name(&[own, own].concat()).is_err());
+        assert!(name(&["--lun", "ram:1M"]).is_err());
+        assert!(read(&[]).unwrap().forward.is_some());
     }
 
     #[test]
