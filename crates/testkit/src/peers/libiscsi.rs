@@ -290,17 +290,20 @@ fn read_cases(text: &str) -> Vec<TestCuCase> {
         let Some(case) = cases.last_mut() else {
             continue;
         };
-        match note {
-            "" | "FAILED" => {}
-            "passed" => {
-                let skipped = case.notes.iter().any(|note| note.contains("[SKIPPED]"));
-                case.verdict = if skipped {
-                    TestCuVerdict::Skipped
-                } else {
-                    TestCuVerdict::Passed
-                };
-            }
-            note => case.notes.push(note.to_owned()),
+        // What the test does behind its end may print on the same line.
+        if let Some(rest) = note.strip_prefix("passed") {
+            let skipped = case.notes.iter().any(|note| note.contains("[SKIPPED]"));
+            case.verdict = if skipped {
+                TestCuVerdict::Skipped
+            } else {
+                TestCuVerdict::Passed
+            };
+            note = rest.trim();
+        } else if let Some(rest) = note.strip_prefix("FAILED") {
+            note = rest.trim();
+        }
+        if !note.is_empty() {
+            case.notes.push(note.to_owned());
         }
     }
     cases
@@ -320,18 +323,21 @@ mod tests {
     fn a_cunit_report_is_read() {
         let report = read_test_cu(
             "Suite: Inquiry\n  Test: Standard ...passed\n  Test: BlockLimits ...FAILED\n    1. x.c:1  - y\n\
-             \x20 Test: EVPD ...    [SKIPPED] not implemented.\npassed\nSuite: Other\n  Test: Long ...    [FAILED] z\nFAILED\n    1. x.c:2  - w\n\n\
+             \x20 Test: EVPD ...    [SKIPPED] not implemented.\npassed\nSuite: Other\n  Test: Late ...passed    [FAILED] later\n  Test: Long ...    [FAILED] z\nFAILED\n    1. x.c:2  - w\n\n\
              Run Summary:    Type  Total    Ran Passed Failed Inactive\n              suites     79      1    n/a      0        0\n               \
-             tests    616      4      2      2        0\n             asserts   9 9 8 1 n/a\n",
+             tests    616      5      3      2        0\n             asserts   9 9 8 1 n/a\n",
         )
         .unwrap();
-        assert_eq!((report.ran, report.passed, report.failed), (4, 2, 2));
+        assert_eq!((report.ran, report.passed, report.failed), (5, 3, 2));
         assert_eq!(
             report.names(TestCuVerdict::Failed),
             ["Inquiry.BlockLimits", "Other.Long"]
         );
-        assert_eq!(report.names(TestCuVerdict::Passed), ["Inquiry.Standard"]);
+        assert_eq!(
+            report.names(TestCuVerdict::Passed),
+            ["Inquiry.Standard", "Other.Late"]
+        );
         assert_eq!(report.names(TestCuVerdict::Skipped), ["Inquiry.EVPD"]);
-        assert_eq!(report.cases[3].notes, ["[FAILED] z", "1. x.c:2  - w"]);
+        assert_eq!(report.cases[4].notes, ["[FAILED] z", "1. x.c:2  - w"]);
     }
 }
