@@ -62,6 +62,11 @@ impl CliError {
         self.exit
     }
 
+    /// What failed, without the details.
+    pub(crate) fn into_message(self) -> String {
+        self.message
+    }
+
     /// What is written to stderr: the message, then one line a detail. Texts of others are escaped.
     pub(crate) fn report(&self, program: &str) -> String {
         let mut text = format!("{program}: {}\n", printable(&self.message));

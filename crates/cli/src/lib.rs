@@ -2,7 +2,7 @@
 //!
 //! `args` says what can be typed, `commands` asks the daemon and prints, `bench` drives the engine
 //! itself, `iscsicli` speaks as the program of that name on Windows does, `demo` shows the main job on a target of its own,
-//! `programs` starts daemon and target, `completions` tells shells what can be typed.
+//! `programs` starts daemon and target, `forward` is the far side of a target that forwards, `completions` tells shells what can be typed.
 #![forbid(unsafe_code)]
 
 mod args;
@@ -12,6 +12,7 @@ mod completions;
 mod demo;
 mod error;
 mod exit;
+mod forward;
 mod iscsicli;
 mod output;
 mod parent;

@@ -15,7 +15,7 @@ use crate::args::{Cli, Command, DaemonArgs, DaemonProgram, IscsicliArgs, Iscsicl
 use crate::commands::{self, Daemon};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::{bench, completions, demo, iscsicli as windows, parent, progress};
+use crate::{bench, completions, demo, forward, iscsicli as windows, parent, progress};
 
 /// Environment variable with what is logged, such as `info,hawser_engine=debug`.
 const LOG_VARIABLE: &str = "HAWSER_LOG";
@@ -174,7 +174,10 @@ fn start_log() {
 fn run_target(words: Vec<OsString>) -> ExitCode {
     start_log();
     match Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(hawser_target::program::main_from_args(words)),
+        Ok(runtime) => runtime.block_on(hawser_target::program::main_from_args(
+            words,
+            forward::connect,
+        )),
         Err(error) => finish("hawser-target", Err(CliError::io("cannot start", &error))),
     }
 }

@@ -19,17 +19,17 @@ pub use error::{ConnectFailure, LoginFailure, LoginFailureKind, ScsiError, Sessi
 pub use hawser_proto::login::{LoginError, LoginErrorKind, Waiting};
 pub use hawser_proto::names::{IscsiName, Isid, NameError, Portal};
 pub use hawser_proto::parameters::Parameters;
-pub use hawser_proto::pdu::TmfFunction;
+pub use hawser_proto::pdu::{TaskAttribute, TmfFunction};
 pub use hawser_proto::session::{
     Counters, Hold, MAX_CONNECTIONS, MembershipError, Policy, Residual, Traffic,
 };
-pub use hawser_scsi::{DiskIdentity, Lun as LunNumber};
+pub use hawser_scsi::{Cdb, DiskIdentity, Lun as LunNumber};
 pub use lun::Lun;
 pub use options::{
     ChapCredentials, ConnectionOptions, DigestPolicy, LoginOptions, Secret, SessionOptions,
     Timeouts,
 };
 pub use session::{
-    ConnectionView, JoinError, ManagementRequest, ScsiAnswer, ScsiRequest, Session, SessionEvent,
-    SessionState, SessionView, Transfer,
+    ConnectionView, JoinError, ManagementRequest, RawCommand, ScsiAnswer, ScsiRequest, Session,
+    SessionEvent, SessionState, SessionView, Transfer,
 };

@@ -186,6 +186,11 @@ pub struct SessionOptions {
     pub connections: u16,
     /// How commands are shared out among them.
     pub policy: Policy,
+    /// Log in again when the connection is lost. Without, the session is closed then, and what it
+    /// has in hand ends with [`SessionError::Closed`](crate::SessionError::Closed) or
+    /// [`Interrupted`](crate::SessionError::Interrupted): for those to whom another I_T nexus is
+    /// not the same.
+    pub reconnect: bool,
 }
 
 impl SessionOptions {
@@ -202,6 +207,7 @@ impl SessionOptions {
             queue_depth: 256,
             connections: 1,
             policy: Policy::default(),
+            reconnect: true,
         }
     }
 }

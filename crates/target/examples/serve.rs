@@ -2,7 +2,11 @@
 
 use std::process::ExitCode;
 
+use hawser_target::program::{FarTarget, main_from_args};
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    hawser_target::program::main_from_args(std::env::args_os()).await
+    let words = std::env::args_os();
+    let no_initiator = |_: &FarTarget| Err("only `hawser target` can forward".to_owned());
+    main_from_args(words, no_initiator).await
 }

@@ -9,6 +9,7 @@ use hawser_proto::names::{IscsiName, NameError};
 
 use crate::disk::{Device, LogicalUnit};
 use crate::faults::Redirect;
+use crate::forward::Forward;
 use crate::policy::KeyPolicy;
 
 /// The address and group of a place to listen.
@@ -106,6 +107,7 @@ pub struct TargetConfig {
     pub(crate) groups: Option<Vec<u16>>,
     pub(crate) policy: KeyPolicy,
     pub(crate) redirect: Option<Redirect>,
+    pub(crate) forward: Option<Arc<dyn Forward>>,
 }
 
 impl TargetConfig {
@@ -123,6 +125,7 @@ impl TargetConfig {
             groups: None,
             policy: KeyPolicy::default(),
             redirect: None,
+            forward: None,
         })
     }
 
@@ -187,6 +190,26 @@ impl TargetConfig {
     pub fn redirect(mut self, redirect: Redirect) -> Self {
         self.redirect = Some(redirect);
         self
+    }
+
+    /// Has all commands carried out elsewhere (see [`crate::forward`]). A nexus of the far target has
+    /// one connection and ends with it, so sessions agree to one connection, ErrorRecoveryLevel 0 and
+    /// iSCSIProtocolLevel 1 only.
+    #[must_use]
+    pub fn forward(mut self, forward: Arc<dyn Forward>) -> Self {
+        self.forward = Some(forward);
+        self
+    }
+
+    /// What a login may agree to.
+    pub(crate) fn effective_policy(&self) -> KeyPolicy {
+        let mut policy = self.policy.clone();
+        if self.forward.is_some() {
+            policy.max_connections = 1;
+            policy.error_recovery_level = 0;
+            policy.protocol_level = 1;
+        }
+        policy
     }
 
     /// Whether the target is reachable through the portal group of this tag.

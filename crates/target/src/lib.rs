@@ -34,6 +34,7 @@ mod connection;
 mod counters;
 pub mod disk;
 pub mod faults;
+pub mod forward;
 mod login;
 pub mod policy;
 pub mod program;

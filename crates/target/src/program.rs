@@ -1,5 +1,6 @@
 //! The program `hawser-target`: a target from the command line.
 
+mod forward;
 mod lun;
 
 use std::ffi::OsString;
@@ -12,6 +13,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use hawser_proto::chap::ChapSecret;
 use tokio::signal::unix::{SignalKind, signal};
 
+pub use self::forward::{Connector, FarTarget, FarUrl};
 use self::lun::LunSpec;
 use crate::config::{ChapConfig, TargetConfig};
 use crate::policy::{DigestPolicy, KeyPolicy};
@@ -57,13 +59,26 @@ pub struct Options {
     portal: Vec<SocketAddr>,
 
     /// Name of a target. May be given several times.
-    #[arg(long, value_name = "IQN", required = true)]
+    #[arg(long, value_name = "IQN", required_unless_present = "forward")]
     target: Vec<String>,
 
     /// A disk: ram:SIZE or file:PATH, then any of bs=512|4096, size=SIZE (makes the file), volatile
     /// (a write cache that forgets), ro, separated by commas.
     #[arg(long, value_name = "DISK")]
     lun: Vec<LunSpec>,
+
+    /// Carry nothing out here: forward all commands to another target, iscsi://ADDRESS[:PORT]/IQN,
+    /// whose LUNs are shown under the same numbers. Without --target its name is shown too.
+    #[arg(long, value_name = "URL", conflicts_with = "lun")]
+    forward: Option<FarUrl>,
+
+    /// CHAP with the target of --forward: the name we give.
+    #[arg(long, value_name = "NAME", requires = "forward")]
+    forward_chap_user: Option<String>,
+
+    /// File with the secret of --forward-chap-user [default: the secret in HAWSER_CHAP_SECRET]
+    #[arg(long, value_name = "FILE", requires = "forward_chap_user")]
+    forward_chap_secret_file: Option<PathBuf>,
 
     /// Demand CHAP from initiators: the name they must give.
     #[arg(long, value_name = "NAME", requires = "chap_secret_file")]
@@ -108,8 +123,12 @@ pub struct Options {
 }
 
 /// Runs the program with these arguments, the first of which is its name, until it is asked to
-/// stop. Must be called in a tokio runtime. Errors are told on the standard error output.
-pub async fn main_from_args(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+/// stop. `connect` makes the far side of --forward. Must be called in a tokio runtime. Errors are told
+/// on the standard error output.
+pub async fn main_from_args(
+    args: impl IntoIterator<Item = OsString>,
+    connect: Connector,
+) -> ExitCode {
     let matches = match Options::command().try_get_matches_from(args) {
         Ok(matches) => matches,
         Err(error) => {
@@ -123,7 +142,7 @@ pub async fn main_from_args(args: impl IntoIterator<Item = OsString>) -> ExitCod
             };
         }
     };
-    match run(&matches).await {
+    match run(&matches, connect).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("hawser-target: {error}");
@@ -132,14 +151,18 @@ pub async fn main_from_args(args: impl IntoIterator<Item = OsString>) -> ExitCod
     }
 }
 
-async fn run(matches: &ArgMatches) -> Result<(), Box<dyn std::error::Error>> {
+async fn run(matches: &ArgMatches, connect: Connector) -> Result<(), Box<dyn std::error::Error>> {
     let options = Options::from_arg_matches(matches)?;
     let chap = chap(&options)?;
     let mut server = TargetServer::builder();
     for address in &options.portal {
         server = server.portal(*address);
     }
-    for target in targets(&options, matches, chap.as_ref())? {
+    let targets = match &options.forward {
+        Some(url) => vec![forwarding(&options, url, chap.as_ref(), connect)?],
+        None => targets(&options, matches, chap.as_ref())?,
+    };
+    for target in targets {
         server = server.target(target);
     }
     if let Some(chap) = chap.filter(|_| options.discovery_chap) {
@@ -176,22 +199,12 @@ fn targets(
     matches: &ArgMatches,
     chap: Option<&ChapConfig>,
 ) -> Result<Vec<TargetConfig>, Box<dyn std::error::Error>> {
-    let policy = KeyPolicy {
-        header_digest: options.header_digest.into(),
-        data_digest: options.data_digest.into(),
-        initial_r2t: options.initial_r2t,
-        immediate_data: !options.no_immediate_data,
-        ..KeyPolicy::default()
-    };
     let places = |name| matches.indices_of(name).into_iter().flatten();
     let mut targets = Vec::new();
     let mut starts: Vec<usize> = places("target").collect();
     starts.push(usize::MAX);
     for (name, bounds) in options.target.iter().zip(starts.windows(2)) {
-        let mut target = TargetConfig::new(name)?.policy(policy.clone());
-        if let Some(chap) = chap {
-            target = target.chap(chap.clone());
-        }
+        let mut target = bare(options, name, chap)?;
         let own = options.lun.iter().zip(places("lun"));
         let own =
             own.filter(|(_, place)| bounds.first() < Some(place) && Some(place) < bounds.get(1));
@@ -205,6 +218,46 @@ fn targets(
         targets.push(target);
     }
     Ok(targets)
+}
+
+/// A target without disks.
+fn bare(
+    options: &Options,
+    name: &str,
+    chap: Option<&ChapConfig>,
+) -> Result<TargetConfig, Box<dyn std::error::Error>> {
+    let target = TargetConfig::new(name)?.policy(KeyPolicy {
+        header_digest: options.header_digest.into(),
+        data_digest: options.data_digest.into(),
+        initial_r2t: options.initial_r2t,
+        immediate_data: !options.no_immediate_data,
+        ..KeyPolicy::default()
+    });
+    Ok(match chap {
+        Some(chap) => target.chap(chap.clone()),
+        None => target,
+    })
+}
+
+/// The target of --forward.
+fn forwarding(
+    options: &Options,
+    url: &FarUrl,
+    chap: Option<&ChapConfig>,
+    connect: Connector,
+) -> Result<TargetConfig, Box<dyn std::error::Error>> {
+    let name = match options.target.as_slice() {
+        [] => url.target.as_str(),
+        [name] => name,
+        _ => return Err("--forward: only one --target can show the other target".into()),
+    };
+    let far = connect(&FarTarget {
+        url: url.clone(),
+        chap_user: options.forward_chap_user.clone(),
+        chap_secret_file: options.forward_chap_secret_file.clone(),
+    });
+    let far = far.map_err(|error| format!("--forward: {error}"))?;
+    Ok(bare(options, name, chap)?.forward(far))
 }
 
 fn chap(options: &Options) -> Result<Option<ChapConfig>, Box<dyn std::error::Error>> {
@@ -235,6 +288,8 @@ fn secret(file: &Path) -> Result<ChapSecret, Box<dyn std::error::Error>> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use hawser_scsi::Lun;
 
     use super::*;
@@ -276,6 +331,34 @@ mod tests {
         );
         let unit = targets[1].device().unit(Lun::ZERO).unwrap();
         assert_eq!(unit.block_size(), 4096);
+    }
+
+    #[test]
+    fn a_forwarding_target_has_the_name_of_the_other_or_its_own() {
+        use crate::forward::{FarLost, FarNexus, Forward, Pending};
+
+        #[derive(Debug)]
+        struct Nowhere;
+        impl Forward for Nowhere {
+            fn open(&self, _: crate::disk::Nexus) -> Pending<Result<Arc<dyn FarNexus>, FarLost>> {
+                Box::pin(std::future::ready(Err(FarLost)))
+            }
+        }
+        let read = |words: &[&str]| {
+            let url = "iscsi://127.0.0.1/iqn.2024-01.test:far";
+            let words = [&["hawser-target", "--forward", url], words].concat();
+            let options = Options::try_parse_from(words).map_err(|error| error.to_string())?;
+            let url = options.forward.clone().ok_or("no URL")?;
+            let target = forwarding(&options, &url, None, |_| Ok(Arc::new(Nowhere)));
+            target.map_err(|error| error.to_string())
+        };
+        let name = |words: &[&str]| read(words).map(|target| target.name.as_str().to_owned());
+        assert_eq!(name(&[]).unwrap(), "iqn.2024-01.test:far");
+        let own = ["--target", "iqn.2024-01.test:near"];
+        assert_eq!(name(&own).unwrap(), "iqn.2024-01.test:near");
+        assert!(name(&[own, own].concat()).is_err());
+        assert!(name(&["--lun", "ram:1M"]).is_err());
+        assert!(read(&[]).unwrap().forward.is_some());
     }
 
     #[test]

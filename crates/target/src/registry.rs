@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hawser_proto::pdu::LoginStatus;
 
+use crate::forward::{FarLost, FarNexus, Forward};
 use crate::login::Peer;
 use crate::session::{Link, Session, SessionKey, Shared};
 
@@ -67,6 +68,20 @@ impl Table {
         } else {
             LoginStatus::SESSION_DOES_NOT_EXIST
         }
+    }
+}
+
+/// Makes the far nexus of a session of a target that forwards.
+async fn open(
+    forward: Option<&Arc<dyn Forward>>,
+    key: &SessionKey,
+) -> Result<Option<Arc<dyn FarNexus>>, LoginStatus> {
+    let Some(forward) = forward else {
+        return Ok(None);
+    };
+    match forward.open(key.nexus()).await {
+        Ok(far) => Ok(Some(far)),
+        Err(FarLost) => Err(LoginStatus::SERVICE_UNAVAILABLE),
     }
 }
 
@@ -143,25 +158,37 @@ impl Registry {
         ticket: Ticket,
         link: Link,
     ) -> Result<Arc<Session>, LoginStatus> {
+        let forward = peer
+            .purpose
+            .target()
+            .and_then(|target| target.forward.as_ref());
+        let mut far = None;
         loop {
             let old = {
                 let mut table = self.table();
                 match table.sessions.get(&key) {
-                    Some(old) => Arc::clone(old),
+                    Some(old) => Some(Arc::clone(old)),
                     None if table.sessions.len() >= SESSIONS_LIMIT => {
                         return Err(LoginStatus::OUT_OF_RESOURCES);
                     }
+                    None if far.is_none() && forward.is_some() => None,
                     None => {
                         let tsih = table.new_tsih();
                         let shared = Arc::clone(shared);
                         let first = ticket.cmd_sn;
-                        let session = Session::new(shared, key.clone(), tsih, peer, first);
+                        let session = Session::new(shared, key.clone(), tsih, peer, first, far);
                         session.begin(ticket.cid, link);
                         table.sessions.insert(key, Arc::clone(&session));
                         return Ok(session);
                     }
                 }
             };
+            let Some(old) = old else {
+                far = open(forward, &key).await?;
+                continue;
+            };
+            // Its nexus is the same: what was opened before it came is reinstated.
+            far = None;
             shared.counters.reinstatements.add();
             old.end();
             old.over().await;

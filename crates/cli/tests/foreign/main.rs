@@ -2,4 +2,5 @@
 //! program, its daemon, tgt and istgt behind it, ext4, fio and qemu-img in front.
 
 mod exports;
+mod judge;
 mod rig;

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use hawser_proto::session::{
     Action, Backoff, ConnectionError, Event, LoginRole, Outcome, Session as Core, SessionConfig,
+    TaskId,
 };
 use tokio::sync::oneshot;
 use tokio::time::Sleep;
@@ -128,19 +129,21 @@ impl Driver {
         Poll::Pending
     }
 
-    /// Asks for a task management function.
+    /// Asks for a task management function; ABORT TASK names its `task`.
     pub(super) fn manage(
         &mut self,
         request: ManagementRequest,
+        task: Option<TaskId>,
         reply: oneshot::Sender<Result<u8, SessionError>>,
     ) {
+        self.end_unsent(&request);
         self.next_manager += 1;
         let token = self.next_manager;
         self.slots.managers.push((token, reply));
         let request = hawser_proto::session::Management {
             function: request.function,
             lun: request.lun.0,
-            task: None,
+            task,
             token: Some(token),
         };
         if self.core.manage(self.now, request).is_err() {
@@ -293,6 +296,9 @@ impl Driver {
                 self.end_checks();
                 self.shared.members.set(Vec::new());
                 self.shared.lost(&error);
+                if !self.options.reconnect {
+                    self.core.close();
+                }
             }
             Event::Closed => {
                 self.closed = true;

@@ -23,6 +23,8 @@ pub(crate) enum Message {
     Raw(RawIo),
     /// A task management request; the response code comes back.
     Manage(ManagementRequest, oneshot::Sender<Result<u8, SessionError>>),
+    /// ABORT TASK of the raw command of this tag; the response code comes back.
+    Abort(u64, oneshot::Sender<Result<u8, SessionError>>),
     /// There is reason to ask a LUN again who it is, or another disk was found at it already.
     Check(Arc<LunState>),
     /// A check of a LUN has ended.
@@ -96,7 +98,7 @@ impl Message {
         match self {
             Self::Block(io) => io.refuse(),
             // A dropped sender tells the receiver that the session is closed.
-            Self::Raw(_) | Self::Manage(..) => {}
+            Self::Raw(_) | Self::Manage(..) | Self::Abort(..) => {}
             Self::Connections(_)
             | Self::Check(_)
             | Self::Checked(_)

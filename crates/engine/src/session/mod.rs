@@ -21,10 +21,11 @@ pub use connections::{ConnectionView, JoinError};
 use hawser_proto::login::ChapUsed;
 use hawser_proto::names::{IscsiName, Isid, Portal};
 use hawser_proto::parameters::Parameters;
-use hawser_proto::pdu::TmfFunction;
+use hawser_proto::pdu::{TaskAttribute, TmfFunction};
 use hawser_proto::session::{Counters, Hold, Residual};
 use hawser_scsi::{Cdb, DiskIdentity, Lun as LunNumber, Sense, Status};
 pub(crate) use inbox::{Inbox, Message};
+pub use raw::RawCommand;
 pub(crate) use raw::{Urgent, read as read_command, sixteen};
 use tokio::sync::{broadcast, watch};
 
@@ -337,6 +338,29 @@ impl Session {
         raw::carry_out(&self.handle, request, None).await
     }
 
+    /// Gives the session one raw command with a task attribute: the order of the calls is the order
+    /// in which commands go out, whoever waits for their answers when. `tag` names it for
+    /// [`abort`](Self::abort). Never sent twice, as with [`scsi`](Self::scsi).
+    #[must_use = "the command goes out; the answer is in what this gives"]
+    pub fn start_scsi(
+        &self,
+        request: ScsiRequest,
+        attribute: TaskAttribute,
+        tag: u64,
+    ) -> RawCommand {
+        raw::start(&self.handle.0, request, attribute, tag)
+    }
+
+    /// ABORT TASK of the command that was started under this tag. It is asked for at once, behind what
+    /// was started before; the future gives the response code (0: done,
+    /// and the command ends with [`SessionError::Aborted`]; 1: it has its answer already).
+    ///
+    /// # Errors
+    /// Why there is no response.
+    pub fn abort(&self, tag: u64) -> impl Future<Output = Result<u8, SessionError>> + Send + use<> {
+        raw::abort(&self.handle, tag)
+    }
+
     /// The logical units the target reports (REPORT LUNS).
     ///
     /// # Errors
@@ -353,12 +377,16 @@ impl Session {
         Lun::open(&self.handle, lun).await
     }
 
-    /// Asks for a task management function; returns the response code (0: done).
+    /// Asks for a task management function at once, behind what was started before; the future gives
+    /// the response code (0: done).
     ///
     /// # Errors
     /// Why there is no response.
-    pub async fn manage(&self, request: ManagementRequest) -> Result<u8, SessionError> {
-        raw::manage(&self.handle, request).await
+    pub fn manage(
+        &self,
+        request: ManagementRequest,
+    ) -> impl Future<Output = Result<u8, SessionError>> + Send + use<> {
+        raw::manage(&self.handle, request)
     }
 
     /// Changes how long commands wait for a lost session.

@@ -1,5 +1,6 @@
 //! Raw SCSI commands and task management, for those who wait for one answer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hawser_proto::pdu::TaskAttribute;
@@ -23,6 +24,9 @@ pub(crate) struct Urgent {
 #[derive(Debug)]
 pub(crate) struct RawIo {
     pub(super) request: ScsiRequest,
+    pub(super) attribute: TaskAttribute,
+    /// What [`Session::abort`](super::Session::abort) names it by.
+    pub(super) tag: Option<u64>,
     /// It is a check's.
     pub(super) urgent: Option<Urgent>,
     pub(super) reply: oneshot::Sender<(Outcome, Vec<u8>)>,
@@ -43,7 +47,7 @@ impl RawIo {
             cdb: sixteen(&self.request.cdb),
             lun: self.request.lun.0,
             direction,
-            attribute: TaskAttribute::Simple,
+            attribute: self.attribute,
             replay: false,
             urgent: self.urgent.is_some(),
             timeout,
@@ -79,15 +83,70 @@ pub(super) async fn carry_out(
     request: ScsiRequest,
     urgent: Option<Urgent>,
 ) -> Result<ScsiAnswer, SessionError> {
-    let closed = || SessionError::Closed(shared.target.clone());
     let (reply, answer) = oneshot::channel();
     shared.inbox.send(Message::Raw(RawIo {
         request,
+        attribute: TaskAttribute::Simple,
+        tag: None,
         urgent,
         reply,
     }));
+    await_answer(shared, answer).await
+}
+
+async fn await_answer(
+    shared: &Shared,
+    answer: oneshot::Receiver<(Outcome, Vec<u8>)>,
+) -> Result<ScsiAnswer, SessionError> {
+    let closed = || SessionError::Closed(shared.target.clone());
     let (outcome, data) = answer.await.map_err(|_| closed())?;
     Ok(read_answer(judge(shared, outcome)?, data))
+}
+
+/// A raw command that the session has: [`answer`](Self::answer) waits for its end. Dropping it does
+/// not stop the command.
+#[derive(Debug)]
+pub struct RawCommand {
+    shared: Arc<Shared>,
+    answer: oneshot::Receiver<(Outcome, Vec<u8>)>,
+}
+
+impl RawCommand {
+    /// The answer, whatever its status.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn answer(self) -> Result<ScsiAnswer, SessionError> {
+        await_answer(&self.shared, self.answer).await
+    }
+}
+
+/// Gives the session a command; what is given later goes out later.
+pub(super) fn start(
+    shared: &Arc<Shared>,
+    request: ScsiRequest,
+    attribute: TaskAttribute,
+    tag: u64,
+) -> RawCommand {
+    let (reply, answer) = oneshot::channel();
+    shared.inbox.send(Message::Raw(RawIo {
+        request,
+        attribute,
+        tag: Some(tag),
+        urgent: None,
+        reply,
+    }));
+    RawCommand {
+        shared: Arc::clone(shared),
+        answer,
+    }
+}
+
+/// Asks for the end of one raw command.
+pub(super) fn abort(shared: &Shared, tag: u64) -> impl Future<Output = Managed> + use<> {
+    let (reply, answer) = oneshot::channel();
+    shared.inbox.send(Message::Abort(tag, reply));
+    await_code(shared, answer)
 }
 
 fn read_answer(answer: Answer, mut data: Vec<u8>) -> ScsiAnswer {
@@ -195,16 +254,25 @@ pub(super) async fn report_luns(shared: &Shared) -> Result<Vec<LunNumber>, Sessi
     Ok(reported.luns)
 }
 
+/// A response code, or why there is none.
+type Managed = Result<u8, SessionError>;
+
 /// Asks for a task management function.
-pub(super) async fn manage(
+pub(super) fn manage(
     shared: &Shared,
     request: ManagementRequest,
-) -> Result<u8, SessionError> {
+) -> impl Future<Output = Managed> + use<> {
     let (reply, answer) = oneshot::channel();
     shared.inbox.send(Message::Manage(request, reply));
-    answer
-        .await
-        .unwrap_or_else(|_| Err(SessionError::Closed(shared.target.clone())))
+    await_code(shared, answer)
+}
+
+fn await_code(
+    shared: &Shared,
+    answer: oneshot::Receiver<Managed>,
+) -> impl Future<Output = Managed> + use<> {
+    let closed = SessionError::Closed(shared.target.clone());
+    async move { answer.await.unwrap_or(Err(closed)) }
 }
 
 /// What a task management request came to.

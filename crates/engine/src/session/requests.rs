@@ -6,12 +6,16 @@ use std::task::Context;
 use std::time::Instant;
 
 use hawser_block::{BlockError, ErrorKind};
+use hawser_proto::pdu::{TmfFunction, TmfResponse};
 use hawser_proto::session::{ConnectionError, Hold, Outcome};
+use hawser_scsi::Lun as LunNumber;
+use tokio::sync::oneshot;
 
-use super::Message;
 use super::driver::Driver;
 use super::raw::{RawIo, Urgent};
 use super::slots::Owner;
+use super::{ManagementRequest, Message};
+use crate::error::SessionError;
 use crate::lun::{BlockIo, LunState, Stage, Standing, Unflushed, prepare};
 
 /// Requests that are not in the core's table of tasks.
@@ -71,10 +75,21 @@ impl Driver {
             moved = true;
         }
         let mut fresh = std::mem::take(&mut self.waiting.fresh);
-        self.shared.inbox.take(cx, &mut fresh);
+        if fresh.is_empty() {
+            self.shared.inbox.take(cx, &mut fresh);
+        }
+        let mut has_started = false;
         while let Some(message) = fresh.pop_front() {
-            self.handle_message(message);
             moved = true;
+            let is_function = matches!(message, Message::Manage(..) | Message::Abort(..));
+            if has_started && is_function {
+                // It goes out ahead of commands that wait (RFC 7143 §4.2.2.1: it is immediate), so those
+                // before it leave first, as far as the target and the socket take them.
+                fresh.push_front(message);
+                break;
+            }
+            has_started |= matches!(message, Message::Block(_) | Message::Raw(_));
+            self.handle_message(message);
         }
         self.waiting.fresh = fresh;
         moved
@@ -91,7 +106,8 @@ impl Driver {
                     self.waiting.room.push_back(message);
                 }
             }
-            Message::Manage(request, reply) => self.manage(request, reply),
+            Message::Manage(request, reply) => self.manage(request, None, reply),
+            Message::Abort(tag, reply) => self.abort_raw(tag, reply),
             Message::Check(lun) => self.doubt(&lun),
             Message::Checked(checked) => self.checked(checked),
             Message::SetHold(hold) => {
@@ -150,6 +166,56 @@ impl Driver {
         let (command, data) = io.prepare(self.options.timeouts.command);
         if let Ok(id) = self.core.submit(self.now, command, 0) {
             self.slots.put(id, data, Owner::Raw(io));
+        }
+    }
+
+    /// Commands that a function is about to concern and that have not left yet end here: sent behind
+    /// it, they would be carried out after all. Only those whose order the caller has chosen.
+    pub(super) fn end_unsent(&mut self, request: &ManagementRequest) {
+        let unit = match request.function {
+            TmfFunction::AbortTaskSet
+            | TmfFunction::ClearTaskSet
+            | TmfFunction::LogicalUnitReset => Some(request.lun),
+            TmfFunction::TargetWarmReset | TmfFunction::TargetColdReset => None,
+            _ => return,
+        };
+        let is_meant = |lun: LunNumber| unit.is_none_or(|unit| unit == lun);
+        let room = std::mem::take(&mut self.waiting.room);
+        for message in room {
+            match message {
+                Message::Raw(io) if io.tag.is_some() && is_meant(io.request.lun) => {
+                    io.answer(Outcome::Aborted, Vec::new());
+                }
+                other => self.waiting.room.push_back(other),
+            }
+        }
+        for (id, lun) in self.slots.all_tagged() {
+            if is_meant(lun) {
+                self.core.abort_unsent(id);
+            }
+        }
+    }
+
+    /// ABORT TASK of a raw command. One that was not sent ends here.
+    fn abort_raw(&mut self, tag: u64, reply: oneshot::Sender<Result<u8, SessionError>>) {
+        let has_tag =
+            |message: &Message| matches!(message, Message::Raw(io) if io.tag == Some(tag));
+        let waits = self.waiting.room.iter().position(has_tag);
+        if let Some(Message::Raw(io)) = waits.and_then(|at| self.waiting.room.remove(at)) {
+            io.answer(Outcome::Aborted, Vec::new());
+            drop(reply.send(Ok(TmfResponse::Complete.code())));
+            return;
+        }
+        match self.slots.tagged(tag) {
+            None => drop(reply.send(Ok(TmfResponse::TaskDoesNotExist.code()))),
+            Some((id, _)) if self.core.abort_unsent(id) => {
+                drop(reply.send(Ok(TmfResponse::Complete.code())));
+            }
+            Some((id, lun)) => {
+                let function = TmfFunction::AbortTask;
+                let request = ManagementRequest { function, lun };
+                self.manage(request, Some(id), reply);
+            }
         }
     }
 
@@ -287,7 +353,8 @@ mod tests {
     use std::task::Waker;
 
     use hawser_proto::names::{IscsiName, Isid, Portal};
-    use hawser_scsi::{Cdb, Lun as LunNumber};
+    use hawser_proto::pdu::TaskAttribute;
+    use hawser_scsi::Cdb;
     use tokio::sync::oneshot::error::TryRecvError;
     use tokio::sync::{broadcast, oneshot, watch};
 
@@ -327,6 +394,8 @@ mod tests {
                 cdb: Cdb::test_unit_ready(),
                 transfer: Transfer::None,
             },
+            attribute: TaskAttribute::Simple,
+            tag: None,
             urgent: Some(Urgent {
                 login: driver.login,
                 after_login: true,

@@ -1,6 +1,7 @@
 //! The buffers of the tasks, by slot, and whose they are.
 
 use hawser_proto::session::{TaskBuffers, TaskId};
+use hawser_scsi::Lun;
 use tokio::sync::oneshot;
 
 use super::raw::RawIo;
@@ -52,6 +53,24 @@ impl Slots {
             .filter(|(_, owner)| is_urgent(owner))
             .map(|(id, _)| *id)
             .collect()
+    }
+
+    /// The task and the LUN of the raw command of this tag.
+    pub(super) fn tagged(&self, tag: u64) -> Option<(TaskId, Lun)> {
+        self.raw(|io| io.tag == Some(tag)).next()
+    }
+
+    /// Those of all raw commands with a tag.
+    pub(super) fn all_tagged(&self) -> Vec<(TaskId, Lun)> {
+        self.raw(|io| io.tag.is_some()).collect()
+    }
+
+    fn raw(&self, is_meant: impl Fn(&RawIo) -> bool) -> impl Iterator<Item = (TaskId, Lun)> {
+        let owners = self.slots.iter().filter_map(|slot| slot.owner.as_ref());
+        owners.filter_map(move |(id, owner)| match owner {
+            Owner::Raw(io) if is_meant(io) => Some((*id, io.request.lun)),
+            _ => None,
+        })
     }
 
     /// Answers all: the session is closed.

@@ -9,6 +9,7 @@ mod events;
 mod failures;
 mod faults;
 mod once;
+mod raw;
 mod redirects;
 mod support;
 mod waiting;

@@ -152,23 +152,14 @@ impl Session {
     /// # Errors
     /// [`Full`](super::Full) when too many management functions wait already.
     pub fn abort(&mut self, now: Instant, id: TaskId) -> Result<(), super::Full> {
+        if self.abort_unsent(id) {
+            return Ok(());
+        }
         let Some(id) = self.tasks.present(id) else {
             return Ok(());
         };
-        let Some(task) = self.tasks.find(id) else {
-            return Ok(());
-        };
-        let state = task.state;
-        if let State::Ready | State::Numbered { .. } = state {
-            if let State::Numbered { cmd_sn } = state {
-                // Its number must not be missing.
-                self.plugs.push_back(cmd_sn);
-            }
-            self.unqueue(id.slot());
-            self.finish(id.slot(), Outcome::Aborted);
-            return Ok(());
-        }
-        if self.is_orphan(state) {
+        let state = self.tasks.find(id).map(|task| task.state);
+        if state.is_some_and(|state| self.is_orphan(state)) {
             // It ends when the target has cleaned up after its connection.
             if let Some(task) = self.tasks.find(id) {
                 task.ending = Ending::Cancelled;
@@ -192,6 +183,23 @@ impl Session {
             task.ending = Ending::Cancelled;
         }
         Ok(())
+    }
+
+    /// Ends a task that was not sent yet with [`Outcome::Aborted`]; false if there is none, or it was
+    /// sent: then only the target can abort it.
+    pub fn abort_unsent(&mut self, id: TaskId) -> bool {
+        let Some(id) = self.tasks.present(id) else {
+            return false;
+        };
+        match self.tasks.find(id).map(|task| task.state) {
+            Some(State::Ready) => {}
+            // Its number must not be missing.
+            Some(State::Numbered { cmd_sn }) => self.plugs.push_back(cmd_sn),
+            _ => return false,
+        }
+        self.unqueue(id.slot());
+        self.finish(id.slot(), Outcome::Aborted);
+        true
     }
 
     /// Sends the next waiting function, if none is under way and there is a slot and a connection.

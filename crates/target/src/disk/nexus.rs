@@ -30,6 +30,12 @@ impl Nexus {
         &self.initiator_name
     }
 
+    /// The initiator's half of the session identifier.
+    #[must_use]
+    pub const fn isid(&self) -> [u8; 6] {
+        self.isid
+    }
+
     /// The target portal group tag, which is also the relative target port identifier.
     #[must_use]
     pub const fn portal_group(&self) -> u16 {

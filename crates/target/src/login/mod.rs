@@ -264,7 +264,7 @@ impl Login {
         };
         let (chap, policy) = match &purpose {
             Purpose::Discovery => (self.realm.discovery_chap.clone(), KeyPolicy::default()),
-            Purpose::Normal(target) => (target.chap.clone(), target.policy.clone()),
+            Purpose::Normal(target) => (target.chap.clone(), target.effective_policy()),
         };
         let discovery = matches!(purpose, Purpose::Discovery);
         self.security = Some(Security::new(chap, self.random));

@@ -25,11 +25,26 @@ const SPARE_BUFFERS: usize = 8;
 const SPARE_BUFFER_LIMIT: usize = 2 * 1024 * 1024;
 
 /// The data that comes with a command that is carried out.
-enum DataOut<'a> {
+pub(super) enum DataOut<'a> {
     /// All of it came with the command.
     Immediate(&'a [u8]),
     /// It was gathered.
     Gathered(Gather),
+}
+
+impl DataOut<'_> {
+    /// The bytes, to be kept.
+    pub(super) fn into_vec(self) -> Vec<u8> {
+        match self {
+            Self::Immediate(bytes) => bytes.to_vec(),
+            Self::Gathered(gather) => {
+                let wanted = gather.wanted();
+                let mut buffer = gather.into_buffer();
+                buffer.truncate(wanted);
+                buffer
+            }
+        }
+    }
 }
 
 impl Turn<'_> {
@@ -124,12 +139,9 @@ impl Turn<'_> {
             .session
             .device()
             .and_then(|device| device.unit(command.lun()));
+        let known = unit.is_some() || self.session.far.is_some();
         let reasonable = u64::from(expected) <= MAX_TRANSFER_BYTES;
-        if reasonable && unit.is_some() {
-            expected
-        } else {
-            0
-        }
+        if reasonable && known { expected } else { 0 }
     }
 
     /// Does what is to be done next for a task that gathers its data.
@@ -258,6 +270,9 @@ impl Turn<'_> {
         if self.session.shared.faults.armed() && self.is_intercepted(cid, &command) {
             return;
         }
+        if let Some(far) = self.session.far.clone() {
+            return self.forward(&far, cid, command, data);
+        }
         let unit = device.unit(command.lun());
         if unit.is_some_and(|unit| unit.backend().may_block()) {
             return self.send_to_worker(cid, command, data);
@@ -293,7 +308,7 @@ impl Turn<'_> {
     }
 
     /// Puts a command in the table that has no data to gather any more.
-    fn keep(&mut self, cid: u16, command: Command, phase: Phase) {
+    pub(super) fn keep(&mut self, cid: u16, command: Command, phase: Phase) {
         let itt = command.itt();
         let (held, doomed, delayed) = (false, false, false);
         let task = Task {
@@ -315,15 +330,7 @@ impl Turn<'_> {
         self.core.next_ticket += 1;
         self.core.executing.insert(ticket, command.lun());
         self.keep(cid, command.clone(), Phase::Executing(ticket));
-        let data = match data {
-            DataOut::Immediate(bytes) => bytes.to_vec(),
-            DataOut::Gathered(gather) => {
-                let wanted = gather.wanted();
-                let mut buffer = gather.into_buffer();
-                buffer.truncate(wanted);
-                buffer
-            }
-        };
+        let data = data.into_vec();
         let session = Arc::clone(self.session);
         tokio::task::spawn_blocking(move || session.work(ticket, &command, &data));
     }

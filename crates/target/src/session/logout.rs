@@ -36,6 +36,10 @@ impl Turn<'_> {
         };
         match request.reason() {
             Ok(LogoutReason::CloseSession) => return self.close_session(answer),
+            // Such a session has one connection.
+            Ok(LogoutReason::CloseConnection) if self.session.far.is_some() && other == cid => {
+                return self.close_session(answer);
+            }
             Ok(LogoutReason::RecoverConnection) if !recovers => {
                 answer.code = LogoutResponseCode::RecoveryNotSupported;
                 answer.times = self.core.times();
@@ -67,6 +71,19 @@ impl Turn<'_> {
 
     fn close_session(&mut self, answer: Answer) {
         self.core.forget_all();
+        let Some(far) = self.session.far.clone() else {
+            return self.say_farewell(answer);
+        };
+        // What the initiator had reserved is to be free once it hears that it is out.
+        let session = Arc::clone(self.session);
+        tokio::spawn(async move {
+            far.close().await;
+            session.turn(&mut session.lock()).say_farewell(answer);
+        });
+    }
+
+    /// Answers the logout of a session, whose connections end then.
+    fn say_farewell(&mut self, answer: Answer) {
         self.answer_logout(answer);
         for (&linked, link) in &mut self.core.links {
             link.farewell = Farewell::LoggedOut;

@@ -24,7 +24,7 @@ const EVENT_TASKS_TERMINATED: u8 = 5;
 
 /// Whom a function concerns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Scope {
+pub(super) enum Scope {
     /// The tasks of one logical unit.
     Unit(Lun),
     /// All tasks.
@@ -32,7 +32,7 @@ enum Scope {
 }
 
 impl Scope {
-    fn covers(self, lun: Lun) -> bool {
+    pub(super) fn covers(self, lun: Lun) -> bool {
         match self {
             Self::Unit(wanted) => wanted == lun || wanted.number() == lun.number(),
             Self::Target => true,
@@ -67,6 +67,9 @@ impl Work {
 impl Turn<'_> {
     /// Takes a task management function in hand.
     pub(crate) fn manage(&mut self, cid: u16, request: &TaskManagementRequest) {
+        if let Some(far) = self.session.far.clone() {
+            return self.manage_far(&far, cid, request);
+        }
         let function = request.function();
         let itt = request.itt.get();
         let lun = Lun(request.lun);

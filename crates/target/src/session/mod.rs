@@ -10,6 +10,7 @@ mod command;
 mod data_in;
 mod disorder;
 mod finished;
+mod forward;
 mod gather;
 mod link;
 mod logout;
@@ -50,6 +51,7 @@ use self::window::Window;
 use crate::counters::Counters;
 use crate::disk::{Device, Nexus};
 use crate::faults::Faults;
+use crate::forward::FarNexus;
 use crate::login::{Peer, Purpose};
 use crate::realm::Realm;
 use crate::registry::Registry;
@@ -62,6 +64,13 @@ pub(crate) struct SessionKey {
     /// `None` in a discovery session.
     pub(crate) target: Option<IscsiName>,
     pub(crate) group: u16,
+}
+
+impl SessionKey {
+    /// The I_T nexus of a session of this key.
+    pub(crate) fn nexus(&self) -> Nexus {
+        Nexus::new(self.initiator.as_str(), self.isid, self.group)
+    }
 }
 
 /// What all sessions of a server share.
@@ -104,6 +113,8 @@ pub(crate) struct Core {
     executing: HashMap<u64, Lun>,
     next_ticket: u64,
     next_ttt: u32,
+    /// Memory that the data of forwarded commands takes, in bytes.
+    far_bytes: usize,
     /// Memory set aside for data that R2Ts ask for, in bytes.
     reserved: usize,
     /// Tasks that wait for such memory.
@@ -153,6 +164,8 @@ pub(crate) struct Session {
     pub(crate) purpose: Purpose,
     pub(crate) shared: Arc<Shared>,
     nexus: Nexus,
+    /// Where its commands are carried out, if that is not here.
+    far: Option<Arc<dyn FarNexus>>,
     core: Mutex<Core>,
     /// Told whenever tasks have ended or connections have left.
     settled: Notify,
@@ -167,6 +180,7 @@ impl Session {
         tsih: u16,
         peer: &Peer,
         first: u32,
+        far: Option<Arc<dyn FarNexus>>,
     ) -> Arc<Self> {
         let configured = peer.purpose.target().map(|target| target.policy.window);
         let size = shared
@@ -174,7 +188,7 @@ impl Session {
             .window()
             .or(configured)
             .unwrap_or(DISCOVERY_WINDOW);
-        let nexus = Nexus::new(key.initiator.as_str(), key.isid, key.group);
+        let nexus = key.nexus();
         let core = Core {
             window: Window::new(Serial(first), size),
             tasks: HashMap::new(),
@@ -189,6 +203,7 @@ impl Session {
             executing: HashMap::new(),
             next_ticket: 0,
             next_ttt: 0,
+            far_bytes: 0,
             reserved: 0,
             waiting: VecDeque::new(),
             managing: HashSet::new(),
@@ -202,13 +217,18 @@ impl Session {
             purpose: peer.purpose.clone(),
             shared,
             nexus,
+            far,
             core: Mutex::new(core),
             settled: Notify::new(),
         };
         if let Some(device) = session.device() {
             device.nexus_started(&session.nexus);
         }
-        Arc::new(session)
+        let session = Arc::new(session);
+        if let Some(far) = session.far.clone() {
+            tokio::spawn(Arc::clone(&session).keep_far(far));
+        }
+        session
     }
 
     /// The disks of the session's target.
@@ -260,8 +280,14 @@ impl Session {
         self.settled.notify_waiters();
     }
 
-    /// Waits until no connection is left and no command is being carried out.
+    /// Waits until no connection is left, no command is being carried out, and the far nexus, if
+    /// there is one, is gone too.
     pub(crate) async fn over(&self) {
+        if let Some(far) = &self.far {
+            self.until(|core| core.closed && core.links.is_empty())
+                .await;
+            far.close().await;
+        }
         self.until(|core| core.closed && core.links.is_empty() && core.executing.is_empty())
             .await;
     }

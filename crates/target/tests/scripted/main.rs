@@ -6,6 +6,7 @@ mod data;
 mod discovery;
 mod disorder;
 mod faults;
+mod forward;
 mod hostile;
 mod level2;
 mod login;

@@ -174,6 +174,28 @@ fn shell_time(text: &str) -> Option<f64> {
     Some(minutes.parse::<f64>().ok()? * 60.0 + seconds.parse::<f64>().ok()?)
 }
 
+/// What iscsi-test-cu found in one test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TestCuVerdict {
+    /// It passed.
+    Passed,
+    /// It had no assertion to make, because the target does not have what it is about.
+    Skipped,
+    /// It failed.
+    Failed,
+}
+
+/// One test of iscsi-test-cu.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TestCuCase {
+    /// `Suite.Test`.
+    pub name: String,
+    /// What it found.
+    pub verdict: TestCuVerdict,
+    /// What it printed: why it was skipped, which assertions failed.
+    pub notes: Vec<String>,
+}
+
 /// The result of a run of iscsi-test-cu.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TestCuReport {
@@ -183,10 +205,19 @@ pub struct TestCuReport {
     pub passed: u32,
     /// Tests that failed.
     pub failed: u32,
-    /// Names of the failed tests, as `Suite.Test`.
-    pub failures: Vec<String>,
+    /// Each of them, in their order.
+    pub cases: Vec<TestCuCase>,
     /// All that the tool printed.
     pub output: String,
+}
+
+impl TestCuReport {
+    /// Names of the tests with this verdict, as `Suite.Test`.
+    #[must_use]
+    pub fn names(&self, verdict: TestCuVerdict) -> Vec<&str> {
+        let meant = self.cases.iter().filter(|case| case.verdict == verdict);
+        meant.map(|case| case.name.as_str()).collect()
+    }
 }
 
 /// Runs `tests` (`ALL`, `SCSI.Inquiry`, ...) of iscsi-test-cu against a LUN whose data may be destroyed.
@@ -199,7 +230,7 @@ pub fn iscsi_test_cu(
     limit: Duration,
 ) -> Result<TestCuReport, PeerError> {
     let tool = Tool::new("iscsi-test-cu")?
-        .args(["-d", "-n", "-t", tests])
+        .args(["-d", "-v", "-t", tests])
         .arg(url.url())
         .limit(limit);
     let output = url.with_secrets(tool).run()?;
@@ -223,26 +254,59 @@ fn read_test_cu(text: &str) -> Option<TestCuReport> {
     let &[_, ran, passed, failed, ..] = counts.as_slice() else {
         return None;
     };
-    let mut suite = "";
-    let mut failures = Vec::new();
-    for line in text.lines() {
-        let line = line.trim_start();
-        if let Some(name) = line.strip_prefix("Suite: ") {
-            suite = name.trim_end();
-        } else if let Some(test) = line.strip_prefix("Test: ") {
-            let name = test.split([' ', '.']).next().unwrap_or(test);
-            if test.contains("...FAILED") {
-                failures.push(format!("{suite}.{name}"));
-            }
-        }
-    }
     Some(TestCuReport {
         ran,
         passed,
         failed,
-        failures,
+        cases: read_cases(text),
         output: text.to_owned(),
     })
+}
+
+/// Reads the tests: `Test: NAME ...`, then notes, then `passed` or `FAILED`, behind the dots if there
+/// are no notes, and behind `FAILED` the assertions that failed.
+fn read_cases(text: &str) -> Vec<TestCuCase> {
+    let mut suite = "";
+    let mut cases: Vec<TestCuCase> = Vec::new();
+    let body = text.split("Run Summary:").next().unwrap_or(text);
+    for line in body.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let mut note = line;
+        if let Some(name) = line.strip_prefix("Suite: ") {
+            suite = name;
+            continue;
+        }
+        if let Some((name, rest)) = line
+            .strip_prefix("Test: ")
+            .and_then(|rest| rest.split_once(" ..."))
+        {
+            cases.push(TestCuCase {
+                name: format!("{suite}.{name}"),
+                // One that does not come to its end has not passed.
+                verdict: TestCuVerdict::Failed,
+                notes: Vec::new(),
+            });
+            note = rest.trim();
+        }
+        let Some(case) = cases.last_mut() else {
+            continue;
+        };
+        // What the test does behind its end may print on the same line.
+        if let Some(rest) = note.strip_prefix("passed") {
+            let skipped = case.notes.iter().any(|note| note.contains("[SKIPPED]"));
+            case.verdict = if skipped {
+                TestCuVerdict::Skipped
+            } else {
+                TestCuVerdict::Passed
+            };
+            note = rest.trim();
+        } else if let Some(rest) = note.strip_prefix("FAILED") {
+            note = rest.trim();
+        }
+        if !note.is_empty() {
+            case.notes.push(note.to_owned());
+        }
+    }
+    cases
 }
 
 #[cfg(test)]
@@ -258,12 +322,22 @@ mod tests {
     #[test]
     fn a_cunit_report_is_read() {
         let report = read_test_cu(
-            "Suite: Inquiry\n  Test: Standard ...passed\n  Test: BlockLimits ...FAILED\n    1. x.c:1  - y\n\n\
+            "Suite: Inquiry\n  Test: Standard ...passed\n  Test: BlockLimits ...FAILED\n    1. x.c:1  - y\n\
+             \x20 Test: EVPD ...    [SKIPPED] not implemented.\npassed\nSuite: Other\n  Test: Late ...passed    [FAILED] later\n  Test: Long ...    [FAILED] z\nFAILED\n    1. x.c:2  - w\n\n\
              Run Summary:    Type  Total    Ran Passed Failed Inactive\n              suites     79      1    n/a      0        0\n               \
-             tests    616      2      1      1        0\n             asserts   9 9 8 1 n/a\n",
+             tests    616      5      3      2        0\n             asserts   9 9 8 1 n/a\n",
         )
         .unwrap();
-        assert_eq!((report.ran, report.passed, report.failed), (2, 1, 1));
-        assert_eq!(report.failures, ["Inquiry.BlockLimits"]);
+        assert_eq!((report.ran, report.passed, report.failed), (5, 3, 2));
+        assert_eq!(
+            report.names(TestCuVerdict::Failed),
+            ["Inquiry.BlockLimits", "Other.Long"]
+        );
+        assert_eq!(
+            report.names(TestCuVerdict::Passed),
+            ["Inquiry.Standard", "Other.Late"]
+        );
+        assert_eq!(report.names(TestCuVerdict::Skipped), ["Inquiry.EVPD"]);
+        assert_eq!(report.cases[4].notes, ["[FAILED] z", "1. x.c:2  - w"]);
     }
 }

@@ -24,7 +24,8 @@ pub use error::PeerError;
 pub use fio::{FioJob, FioReport};
 pub use istgt::{Istgt, IstgtConfig, IstgtTarget};
 pub use libiscsi::{
-    IscsiUrl, PerfReport, TestCuReport, iscsi_inquiry, iscsi_list, iscsi_perf, iscsi_test_cu,
+    IscsiUrl, PerfReport, TestCuCase, TestCuReport, TestCuVerdict, iscsi_inquiry, iscsi_list,
+    iscsi_perf, iscsi_test_cu,
 };
 pub use port::free_port;
 pub use programs::{DebianProgram, debian_programs, find_program};

@@ -1,0 +1,98 @@
+//! Raw commands in an order of the caller's, with task attributes, aborts and sessions that do not
+//! come back.
+
+use hawser_engine::{
+    Cdb, LunNumber, ManagementRequest, RawCommand, ScsiRequest, Session, SessionError,
+    SessionState, TaskAttribute, TmfFunction, Transfer,
+};
+
+use super::support::{anywhere, established, in_time, options, serve, target, unit, up};
+use super::support::{ram, serve_at};
+
+/// Response codes of RFC 7143 §11.6.1.
+const COMPLETE: u8 = 0;
+const TASK_DOES_NOT_EXIST: u8 = 1;
+
+fn start(session: &Session, tag: u64) -> RawCommand {
+    let request = ScsiRequest {
+        lun: LunNumber::ZERO,
+        cdb: Cdb::test_unit_ready(),
+        transfer: Transfer::None,
+    };
+    session.start_scsi(request, TaskAttribute::Ordered, tag)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_is_aborted_by_its_tag() {
+    let server = serve().await;
+    let session = up(&server).await;
+    // The unit attention of the new nexus.
+    in_time(start(&session, 1).answer()).await.unwrap();
+    assert_eq!(
+        in_time(session.abort(1)).await.unwrap(),
+        TASK_DOES_NOT_EXIST
+    );
+    server.faults().set_black_hole(0, true);
+    let hanging = start(&session, 2);
+    let other = start(&session, 3);
+    // The command has left before the function: the target finds it.
+    assert_eq!(in_time(session.abort(2)).await.unwrap(), COMPLETE);
+    let ended = in_time(hanging.answer()).await;
+    assert!(matches!(ended, Err(SessionError::Aborted(_))), "{ended:?}");
+    assert_eq!(server.counters().commands, 3);
+    let request = ManagementRequest {
+        function: TmfFunction::AbortTaskSet,
+        lun: LunNumber::ZERO,
+    };
+    assert_eq!(in_time(session.manage(request)).await.unwrap(), COMPLETE);
+    let ended = in_time(other.answer()).await;
+    assert!(matches!(ended, Err(SessionError::Aborted(_))), "{ended:?}");
+    in_time(session.logout()).await;
+}
+
+/// The window is closed: what has not left is not sent behind the function that ends it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_not_left_ends_with_the_function_that_concerns_it() {
+    let server = serve().await;
+    let session = up(&server).await;
+    in_time(start(&session, 1).answer()).await.unwrap();
+    server.faults().set_black_hole(0, true);
+    server.faults().set_window(Some(1));
+    let commands: Vec<RawCommand> = (2..400).map(|tag| start(&session, tag)).collect();
+    assert_eq!(in_time(session.abort(399)).await.unwrap(), COMPLETE);
+    let request = ManagementRequest {
+        function: TmfFunction::LogicalUnitReset,
+        lun: LunNumber::ZERO,
+    };
+    assert_eq!(in_time(session.manage(request)).await.unwrap(), COMPLETE);
+    for command in commands {
+        let ended = in_time(command.answer()).await;
+        assert!(matches!(ended, Err(SessionError::Aborted(_))), "{ended:?}");
+    }
+    assert!(server.counters().commands < 398, "{:?}", server.counters());
+    in_time(session.logout()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_is_not_to_come_back_is_closed_by_a_loss() {
+    let server = serve_at(anywhere(), target().lun(0, unit(ram(), "disk"))).await;
+    let mut options = options(server.local_addrs()[0]);
+    options.reconnect = false;
+    let session = established(options).await;
+    in_time(start(&session, 1).answer()).await.unwrap();
+    server.faults().set_black_hole(0, true);
+    let hanging = start(&session, 2);
+    session.reconnect();
+    let ended = in_time(hanging.answer()).await;
+    let is_lost = matches!(
+        ended,
+        Err(SessionError::Interrupted(_) | SessionError::Closed(_))
+    );
+    assert!(is_lost, "{ended:?}");
+    let mut states = session.watch();
+    let closed = states.wait_for(|state| matches!(state, SessionState::Closed));
+    in_time(closed).await.expect("the state is kept");
+    let late = in_time(start(&session, 3).answer()).await;
+    assert!(matches!(late, Err(SessionError::Closed(_))), "{late:?}");
+    assert_eq!(server.counters().connections, 1);
+}
