@@ -12,7 +12,10 @@
 #[path = "../foreign/support.rs"]
 mod support;
 
+mod connections;
 mod faults;
 mod io;
+mod load;
 mod login;
 mod machine;
+mod recovery;
