@@ -78,11 +78,15 @@ impl Session {
         event: AsyncEvent,
         [cid, wait, retain]: [u16; 3],
     ) -> Result<(), ConnectionError> {
-        self.announce(wait, retain);
         let error = ConnectionError::Announced(event.code());
         let this = self.connections.get(index).map(|connection| connection.cid);
         let is_other = event == AsyncEvent::ConnectionDrop && this != Some(cid);
-        if is_other && self.index(cid).is_some() {
+        // LIO says it of a connection that it has just been made to clean up.
+        if is_other && self.index(cid).is_none() {
+            return Ok(());
+        }
+        self.announce(wait, retain);
+        if is_other {
             self.handle_connection_lost(now, cid, error);
             return Ok(());
         }

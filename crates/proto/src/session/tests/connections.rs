@@ -383,6 +383,20 @@ fn announced_times_of_one_connection_win() {
     many.never_lost();
 }
 
+/// LIO sends asynchronous event 2 for a connection after it was made to clean it up.
+#[test]
+fn a_notice_about_a_connection_that_is_gone_costs_no_other() {
+    let mut many = Many::up(3, 2);
+    many.cut(1);
+    many.say(0, async_message(2, [1, 2, 20]));
+    many.say(2, async_message(2, [1, 2, 20]));
+    assert_eq!(many.session.cids().collect::<Vec<_>>(), [0, 2]);
+    // Nor does it put off what follows: Time2Wait is over, and the logout due.
+    many.pass(2 * SECOND);
+    many.take(0, LOGOUT);
+    many.never_lost();
+}
+
 #[test]
 fn a_lost_connection_that_the_target_does_not_know_has_no_tasks() {
     let mut many = Many::up(2, 1);
