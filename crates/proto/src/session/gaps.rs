@@ -103,6 +103,8 @@ pub(super) struct Recovery {
     pub(super) is_hopeless: bool,
     /// It went on on another connection: its next R2T may have any number.
     pub(super) is_resumed: bool,
+    /// The target has rejected its reassignment, and may have carried it out all the same.
+    pub(super) is_doubtful: bool,
     /// Times that its reassignment was asked for in vain.
     reassigns: u8,
     /// Times that its command was sent again under its number.
@@ -154,6 +156,13 @@ impl Task {
     /// Data came that ends at this offset.
     pub(super) fn note_offset(&mut self, end: u32) {
         self.received = self.received.max(end);
+    }
+
+    /// The number behind its last Data-In, once it is known that there is no other.
+    pub(super) fn end_of_data(&self) -> Option<u32> {
+        let is_whole =
+            self.is_read() && !self.is_bidirectional() && self.received == self.read_length();
+        is_whole.then_some(self.next_data_sn)
     }
 
     /// Some of its data is missing, and may still come.

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use super::Session;
 use super::connection::{Connection, Held, Incoming, Reply};
 use super::event::{ConnectionError, PeerMisbehaved};
-use super::gaps::{OwedAck, Run};
+use super::gaps::OwedAck;
 use super::task::{Ending, State, TaskId};
 use crate::pdu::{BasicHeader, Bhs, DataIn, FromTarget, NIL, Opcode, Pdu, R2t, Snack, SnackType};
 
@@ -70,6 +70,7 @@ impl Session {
         };
         let (cid, incoming) = (connection.cid, connection.incoming);
         let pdu = FromTarget::parse(bhs)?;
+        self.note_taken_up(now, &pdu);
         if let FromTarget::DataIn(pdu) = &pdu {
             let id = TaskId::from_itt(pdu.itt.get());
             if incoming != Incoming::Discard
@@ -419,15 +420,21 @@ impl Session {
     fn send_snacks(&mut self, index: usize, what: Lost) {
         match what {
             Lost::Data(id) => {
-                let runs: Vec<Run> = self.tasks.find(id).map_or_else(Vec::new, |task| {
-                    let recovery = task.recovery.as_mut();
-                    recovery.map_or_else(Vec::new, |recovery| recovery.unasked())
-                });
+                let Some(task) = self.tasks.find(id) else {
+                    return;
+                };
+                let end = task.end_of_data();
+                let recovery = task.recovery.as_mut();
+                let runs = recovery.map_or_else(Vec::new, |recovery| recovery.unasked());
                 for run in runs {
                     let mut snack = Snack::new(SnackType::DataOrR2t);
                     snack.itt = id.itt().into();
                     snack.beg_run = run.begin.into();
-                    snack.run_length = (run.end - run.begin).into();
+                    // LIO takes a number too many for one that was never sent, rejects the SNACK and breaks;
+                    // 0 is "to the end" (RFC 7143 §11.16.5).
+                    let is_last = end == Some(run.end);
+                    let length = if is_last { 0 } else { run.end - run.begin };
+                    snack.run_length = length.into();
                     self.reply(index, snack);
                 }
             }
