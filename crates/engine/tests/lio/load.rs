@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use hawser_block::{Operation, submit};
-use hawser_engine::{DigestPolicy, Lun, LunNumber, Session, SessionEvent, SessionOptions};
+use hawser_engine::{
+    DigestPolicy, Lun, LunNumber, Session, SessionError, SessionEvent, SessionOptions,
+};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -52,7 +54,10 @@ pub(crate) fn agreed(session: &Session, level: u8, digest: DigestPolicy) {
     let digests = digest == DigestPolicy::Crc32c;
     assert_eq!(agreed.max_connections, 4);
     assert_eq!(agreed.error_recovery_level, level);
-    assert_eq!((agreed.header_digest, agreed.data_digest), (digests, digests));
+    assert_eq!(
+        (agreed.header_digest, agreed.data_digest),
+        (digests, digests)
+    );
 }
 
 /// Waits until the session has so many connections.
@@ -83,8 +88,8 @@ pub(crate) fn heard(events: &mut Receiver<SessionEvent>) -> Vec<String> {
 pub(crate) fn told(what: &str, session: &Session, events: &mut Receiver<SessionEvent>) {
     let counters = session.counters();
     println!(
-        "{what}: {} digest errors seen, {} SNACKs, {} commands reassigned, {} sent again, {} aborts \
-         and resets, {} logins after the first",
+        "{what}: {} digest errors seen, {} SNACKs, {} commands reassigned, {} sent again, {} task \
+         management functions, {} logins after the first",
         counters.digest_errors,
         counters.snacks,
         counters.reassigned_commands,
@@ -97,9 +102,17 @@ pub(crate) fn told(what: &str, session: &Session, events: &mut Receiver<SessionE
     }
 }
 
-/// The disk of the target that recovers.
+/// The disk of the target that recovers. What it is asked is never sent twice, and a fault may come then.
 pub(crate) async fn disk(session: &Session) -> Lun {
-    session.lun(LunNumber::from_number(0)).await.unwrap()
+    let opened = async {
+        loop {
+            match session.lun(LunNumber::from_number(0)).await {
+                Err(SessionError::Interrupted(_)) => {}
+                opened => return opened.unwrap(),
+            }
+        }
+    };
+    timeout(LIMIT, opened).await.expect("in time")
 }
 
 /// What the disk must hold, by the seeds of its blocks.
@@ -122,7 +135,10 @@ impl Model {
     }
 
     fn next_seed(&mut self) -> u64 {
-        self.state = self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        self.state = self
+            .state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
         self.state >> 20
     }
 

@@ -12,6 +12,7 @@
 #[path = "../foreign/support.rs"]
 mod support;
 
+mod alone;
 mod connections;
 mod faults;
 mod io;
@@ -19,3 +20,4 @@ mod load;
 mod login;
 mod machine;
 mod recovery;
+mod through;
