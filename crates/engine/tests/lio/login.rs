@@ -4,7 +4,7 @@ use hawser_engine::discovery::send_targets;
 use hawser_engine::{DigestPolicy, LoginFailureKind, LoginOptions, Portal, Session};
 use hawser_proto::chap::Algorithm;
 
-use super::machine::{AWAY, CHAP, DIGESTS, MUTUAL, lio, with};
+use super::machine::{AWAY, CHAP, DIGESTS, MUTUAL, RECOVERY, lio, with};
 use super::support::{
     LIMIT, SECRET, TARGET, chap, established, login_options, name, refused, secret, view,
     write_and_read,
@@ -26,7 +26,7 @@ async fn discovery_lists_the_targets_that_are_in_service() {
         .unwrap();
     let mut names: Vec<_> = found.iter().map(|target| target.name.as_str()).collect();
     names.sort_unstable();
-    assert_eq!(names, [CHAP, DIGESTS, MUTUAL, TARGET]);
+    assert_eq!(names, [CHAP, DIGESTS, MUTUAL, RECOVERY, TARGET]);
     for target in &found {
         let addresses: Vec<_> = target
             .addresses

@@ -13,6 +13,8 @@ const VARIABLE: &str = "HAWSER_LIO";
 pub(crate) const CHAP: &str = "iqn.2026-11.test.hawser:chap";
 pub(crate) const MUTUAL: &str = "iqn.2026-11.test.hawser:mutual";
 pub(crate) const DIGESTS: &str = "iqn.2026-11.test.hawser:digests";
+/// It takes four connections into a session and agrees to any error recovery level.
+pub(crate) const RECOVERY: &str = "iqn.2026-11.test.hawser:recovery";
 pub(crate) const AWAY: &str = "iqn.2026-11.test.hawser:away";
 
 /// The address at which LIO can be reached.

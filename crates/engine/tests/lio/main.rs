@@ -12,7 +12,12 @@
 #[path = "../foreign/support.rs"]
 mod support;
 
+mod alone;
+mod connections;
 mod faults;
 mod io;
+mod load;
 mod login;
 mod machine;
+mod recovery;
+mod through;

@@ -3,6 +3,7 @@
 use super::event::PeerMisbehaved;
 use super::extended::Extended;
 use super::task::Task;
+use crate::pdu::{DataIn, Pdu};
 
 /// Runs of missing numbers in one task. A target that loses more in between is not worth asking.
 const MAX_RUNS: usize = 32;
@@ -95,6 +96,8 @@ pub(super) struct Recovery {
     pub(super) extended: Option<Extended>,
     /// DataSNs, or R2TSNs, that did not come.
     pub(super) missing: Runs,
+    /// The number behind the last Data-In, when that is known.
+    pub(super) end_of_data: Option<u32>,
     /// Those below this were asked for.
     asked_up_to: u32,
     /// An acknowledgement that waits for what is missing.
@@ -103,6 +106,8 @@ pub(super) struct Recovery {
     pub(super) is_hopeless: bool,
     /// It went on on another connection: its next R2T may have any number.
     pub(super) is_resumed: bool,
+    /// The target has rejected its reassignment, and may have carried it out all the same.
+    pub(super) is_doubtful: bool,
     /// Times that its reassignment was asked for in vain.
     reassigns: u8,
     /// Times that its command was sent again under its number.
@@ -151,6 +156,17 @@ impl Task {
         self.next_data_sn = got;
         self.data_pdus = self.data_pdus.saturating_add(got - expected);
         Ok(())
+    }
+
+    /// The header of a Data-In whose data is lost tells that no other comes behind it.
+    pub(super) fn note_end_of_data(&mut self, pdu: &DataIn) {
+        let behind = pdu
+            .buffer_offset
+            .get()
+            .checked_add(pdu.data_segment_length());
+        if pdu.has_status() || behind == Some(self.read_length()) {
+            self.recovery_mut().end_of_data = Some(pdu.data_sn.get().saturating_add(1));
+        }
     }
 
     /// Some of its data is missing, and may still come.
@@ -227,6 +243,7 @@ impl Task {
         let recovery = self.recovery_mut();
         recovery.missing.clear();
         recovery.owed = None;
+        recovery.end_of_data = None;
         recovery.forget_asking();
         recovery.is_resumed = true;
     }

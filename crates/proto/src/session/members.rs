@@ -18,6 +18,10 @@ pub const MAX_CONNECTIONS: u16 = 16;
 /// then goes on elsewhere.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
+/// Refusals for too many connections in a row that are not believed of a target that has just cleaned one of
+/// them up: LIO counts it for a while longer.
+const MAX_MISCOUNTS: u32 = 4;
+
 /// Why a connection cannot be added or removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -47,6 +51,8 @@ pub(super) struct Join {
     failures: u32,
     /// Connections in a row under this CID that were lost soon after their login.
     short_lives: u32,
+    /// It takes the place of one that was lost.
+    replaces: bool,
     dialing: bool,
 }
 
@@ -144,23 +150,15 @@ impl Session {
         // A lost one comes back under its CID once the target has cleaned that up.
         let there = stays + self.joins.len() + self.cleanups.len();
         for _ in there..usize::from(wanted) {
-            self.plan_join(now, self.free_cid(), 0, Duration::ZERO);
+            self.joins.push(Join {
+                cid: self.free_cid(),
+                retry_at: now,
+                failures: 0,
+                short_lives: 0,
+                replaces: false,
+                dialing: false,
+            });
         }
-    }
-
-    fn plan_join(&mut self, now: Instant, cid: u16, short_lives: u32, pause: Duration) {
-        // A first short life may be chance.
-        let pause = match short_lives {
-            0 | 1 => pause,
-            more => pause.max(self.config.backoff.pause(more - 1)),
-        };
-        self.joins.push(Join {
-            cid,
-            retry_at: now + pause,
-            failures: 0,
-            short_lives,
-            dialing: false,
-        });
         self.begin_joins(now);
     }
 
@@ -243,7 +241,10 @@ impl Session {
         let Some(at) = self.joins.iter().position(|j| j.cid == cid && j.dialing) else {
             return;
         };
-        if let Some(status) = refusal {
+        let is_miscount = |join: &Join| join.replaces && join.failures < MAX_MISCOUNTS;
+        let miscounts = refusal == Some(LoginStatus::TOO_MANY_CONNECTIONS)
+            && self.joins.get(at).is_some_and(is_miscount);
+        if let Some(status) = refusal.filter(|_| !miscounts) {
             self.joins.clear();
             self.join_refused = true;
             self.events
@@ -327,7 +328,20 @@ impl Session {
         if self.join_refused || there >= wanted || !self.may_request() {
             return;
         }
-        self.plan_join(now, gone.cid, gone.short_lives, pause);
+        // A first short life may be chance.
+        let pause = match gone.short_lives {
+            0 | 1 => pause,
+            more => pause.max(self.config.backoff.pause(more - 1)),
+        };
+        self.joins.push(Join {
+            cid: gone.cid,
+            retry_at: now + pause,
+            failures: 0,
+            short_lives: gone.short_lives,
+            replaces: true,
+            dialing: false,
+        });
+        self.begin_joins(now);
     }
 }
 

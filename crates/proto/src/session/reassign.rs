@@ -1,22 +1,26 @@
 //! Tasks that go on on another connection (RFC 7143 §7.2.2, §11.5.1): TASK REASSIGN, one after the other,
 //! each with the number of the first data that is not there yet.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Session;
 use super::event::Outcome;
 use super::management::Management;
 use super::task::{Ending, State, TaskId};
-use crate::pdu::{NO_LUN, TmfFunction};
+use crate::pdu::{FromTarget, NO_LUN, TmfFunction};
 
 /// Times that a task is asked for which the target still thinks to be allegiant to the lost connection.
 const MAX_REASSIGNS: u8 = 3;
+
+/// How long a target that has rejected the reassignment of a task may take to go on with it all the same.
+const REJECTED_PATIENCE: Duration = Duration::from_secs(4);
 
 const COMPLETE: u8 = 0;
 const TASK_DOES_NOT_EXIST: u8 = 1;
 const STILL_ALLEGIANT: u8 = 3;
 const REASSIGNMENT_NOT_SUPPORTED: u8 = 4;
 const NOT_SUPPORTED: u8 = 5;
+const REJECTED: u8 = 255;
 
 impl Session {
     /// The next request for a suspended task, once all lost connections are cleaned up: the task may
@@ -112,6 +116,16 @@ impl Session {
                 self.counters.reassigned_commands += 1;
                 self.vain_resumptions = 0;
             }
+            // LIO says so whenever it does reassign the task, and goes on with it at once. One that it is not
+            // heard of soon is aborted.
+            REJECTED => {
+                task.state = State::Sent { link, cmd_sn };
+                task.deadline = now.checked_add(REJECTED_PATIENCE);
+                task.resume();
+                task.recovery_mut().is_doubtful = true;
+                self.give_up_orphan(slot);
+                self.watch(now);
+            }
             // The target has ended it, and the answer is lost.
             TASK_DOES_NOT_EXIST => self.end_or_repeat(now, slot, Outcome::Interrupted),
             STILL_ALLEGIANT if task.may_ask_again(MAX_REASSIGNS) => self.reassign.push_back(slot),
@@ -125,6 +139,33 @@ impl Session {
                 self.reassign.push_front(slot);
             }
         }
+    }
+}
+
+impl Session {
+    /// The target goes on with a task whose reassignment it has rejected: it was reassigned after all.
+    pub(super) fn note_taken_up(&mut self, now: Instant, pdu: &FromTarget<'_>) {
+        let itt = match pdu {
+            FromTarget::DataIn(pdu) => pdu.itt.get(),
+            FromTarget::R2t(pdu) => pdu.itt.get(),
+            FromTarget::ScsiResponse(pdu) => pdu.itt.get(),
+            _ => return,
+        };
+        let Some(task) = self.tasks.find(TaskId::from_itt(itt)) else {
+            return;
+        };
+        let Some(recovery) = task.recovery.as_mut().filter(|r| r.is_doubtful) else {
+            return;
+        };
+        recovery.is_doubtful = false;
+        // It may be overdue already, and an abort under way.
+        if task.ending == Ending::Orphaned && task.deadline.is_some() {
+            task.ending = Ending::No;
+            let timeout = task.command().map_or(super::SCAN_INTERVAL, |c| c.timeout);
+            task.deadline = now.checked_add(timeout);
+        }
+        self.counters.reassigned_commands += 1;
+        self.vain_resumptions = 0;
     }
 }
 

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use super::Session;
 use super::connection::{Connection, Held, Incoming, Reply};
 use super::event::{ConnectionError, PeerMisbehaved};
-use super::gaps::{OwedAck, Run};
+use super::gaps::OwedAck;
 use super::task::{Ending, State, TaskId};
 use crate::pdu::{BasicHeader, Bhs, DataIn, FromTarget, NIL, Opcode, R2t, Snack, SnackType};
 
@@ -74,6 +74,7 @@ impl Session {
         };
         let (cid, incoming) = (connection.cid, connection.incoming);
         let pdu = FromTarget::parse(bhs)?;
+        self.note_taken_up(now, &pdu);
         if let FromTarget::DataIn(pdu) = &pdu {
             let id = TaskId::from_itt(pdu.itt.get());
             if incoming != Incoming::Discard
@@ -142,6 +143,9 @@ impl Session {
             let counted = response.exp_data_sn.get();
             let more = counted.saturating_sub(task.data_pdus);
             task.skip_to(task.next_data_sn.saturating_add(more))?;
+            if more > 0 {
+                task.recovery_mut().end_of_data = Some(task.next_data_sn);
+            }
         }
         Ok(task.is_read() && task.waits_for_gaps())
     }
@@ -260,6 +264,7 @@ impl Session {
         // One that was asked for and is damaged again is missing as before.
         if number == next {
             task.skip_to(number.saturating_add(1))?;
+            task.note_end_of_data(pdu);
         }
         self.ask(now, index, Lost::Data(id));
         Ok(())
@@ -418,15 +423,23 @@ impl Session {
     fn send_snacks(&mut self, index: usize, what: Lost) {
         match what {
             Lost::Data(id) => {
-                let runs: Vec<Run> = self.tasks.find(id).map_or_else(Vec::new, |task| {
-                    let recovery = task.recovery.as_mut();
-                    recovery.map_or_else(Vec::new, |recovery| recovery.unasked())
-                });
+                let Some(task) = self.tasks.find(id) else {
+                    return;
+                };
+                let Some(recovery) = task.recovery.as_mut() else {
+                    return;
+                };
+                let end = recovery.end_of_data;
+                let runs = recovery.unasked();
                 for run in runs {
                     let mut snack = Snack::new(SnackType::DataOrR2t);
                     snack.itt = id.itt().into();
                     snack.beg_run = run.begin.into();
-                    snack.run_length = (run.end - run.begin).into();
+                    // LIO takes a number too many for one that was never sent, rejects the SNACK and breaks;
+                    // 0 is "to the end" (RFC 7143 §11.16.5).
+                    let is_last = end == Some(run.end);
+                    let length = if is_last { 0 } else { run.end - run.begin };
+                    snack.run_length = length.into();
                     self.reply(index, snack);
                 }
             }

@@ -83,10 +83,15 @@ impl Guest {
         )
     }
 
+    /// The console's output so far.
+    pub(super) fn console(&self) -> String {
+        let console = fs::read(&self.console).unwrap_or_default();
+        String::from_utf8_lossy(&console).into_owned()
+    }
+
     /// The end of the console's output.
     pub(super) fn last_words(&self) -> String {
-        let console = fs::read(&self.console).unwrap_or_default();
-        let console = String::from_utf8_lossy(&console);
+        let console = self.console();
         let lines: Vec<&str> = console.lines().collect();
         let from = lines.len().saturating_sub(CONSOLE_LINES);
         let shown = lines.get(from..).unwrap_or_default().join("\n");

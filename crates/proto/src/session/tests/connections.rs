@@ -383,6 +383,30 @@ fn announced_times_of_one_connection_win() {
     many.never_lost();
 }
 
+/// LIO counts a connection for a while after it has answered the logout for it.
+#[test]
+fn a_target_that_still_counts_a_lost_connection_is_asked_again() {
+    let mut many = Many::up(2, 1);
+    many.cut(0);
+    clean_up(&mut many, 0, 1, 1, 0);
+    let status = LoginStatus::TOO_MANY_CONNECTIONS;
+    let refused = Event::ConnectionRefused { cid: 0, status };
+    for _ in 0..4 {
+        assert!(!many.connects.is_empty(), "another attempt");
+        many.connects.clear();
+        many.refuse(0, Some(status));
+        assert!(!many.events.contains(&refused));
+        many.pass(5 * SECOND);
+        many.say(1, nop_in(NONE));
+    }
+    many.connects.clear();
+    many.refuse(0, Some(status));
+    assert!(many.events.contains(&refused), "{:?}", many.events);
+    many.pass(5 * SECOND);
+    assert!(many.connects.is_empty());
+    many.never_lost();
+}
+
 /// LIO sends asynchronous event 2 for a connection after it was made to clean it up.
 #[test]
 fn a_notice_about_a_connection_that_is_gone_costs_no_other() {

@@ -466,3 +466,54 @@ fn a_target_that_takes_no_task_up_again_is_trusted_with_less() {
     assert_eq!(many.session.trusted_level(), 2);
     many.never_lost();
 }
+
+/// Loses the connection of these tasks, and has the target reject that they are reassigned.
+fn rejected(tasks: &[Direction]) -> (Many, Vec<u32>) {
+    let mut many = Many::up(2, 2);
+    many.set_policy(crate::session::Policy::FailOver);
+    let itts: Vec<u32> = tasks
+        .iter()
+        .map(|&direction| many.submit(once(direction)).itt())
+        .collect();
+    acknowledge(&mut many, 0);
+    many.cut(0);
+    recovery_logout(&mut many, 0, 1, 0);
+    for &itt in &itts {
+        let (tag, _) = reassign(&mut many, 1, itt);
+        many.say(1, tmf_response(tag, 255));
+    }
+    many.silent(1);
+    (many, itts)
+}
+
+/// LIO answers 255 whenever it reassigns a task.
+#[test]
+fn a_task_that_goes_on_although_its_reassignment_was_rejected_is_reassigned() {
+    let (mut many, itts) = rejected(&[Direction::Read(8), Direction::Write(4), Direction::None]);
+    many.say(1, data_in(itts[0], 0, 0, &[1; 4]));
+    many.say(1, r2t(itts[1], 7, 0, 0, 4));
+    many.pass(5 * SECOND);
+    let sent = many.take_all(1);
+    let aborts = sent.iter().filter(|pdu| pdu.opcode() == TMF);
+    let aborted: Vec<u32> = aborts.map(|pdu| pdu.word20()).collect();
+    assert_eq!(aborted, [itts[2]], "the one that was not heard of");
+    assert!(sent.iter().any(|pdu| pdu.opcode() == DATA_OUT));
+    many.say(1, with_status(data_in(itts[0], 1, 4, &[1; 4])));
+    many.say(1, response(itts[1], 0));
+    assert_eq!(many.all_good().len(), 2);
+    assert_eq!(many.session.counters().reassigned_commands, 2);
+    many.never_lost();
+}
+
+#[test]
+fn a_task_whose_reassignment_was_rejected_and_that_does_not_go_on_is_aborted() {
+    let (mut many, itts) = rejected(&[Direction::Read(8)]);
+    many.pass(5 * SECOND);
+    let abort = many.take(1, TMF);
+    assert_eq!((abort.header[1] & 0x7f, abort.word20()), (1, itts[0]));
+    many.nothing_ended();
+    many.say(1, tmf_response(abort.get_itt(), 0));
+    assert_eq!(many.outcome(), Outcome::Interrupted);
+    assert_eq!(many.session.counters().reassigned_commands, 0);
+    many.never_lost();
+}

@@ -1,0 +1,102 @@
+//! Several connections in one session.
+
+use hawser_engine::{DigestPolicy, Policy, Session};
+
+use super::load::{Load, agreed, connections, heard, wanting};
+use super::machine::lio;
+use super::support::{established, view};
+
+/// Commands of each connection, by CID.
+async fn commands(session: &Session) -> [u64; 4] {
+    let mut commands = [0; 4];
+    for view in session.connections().await {
+        commands[usize::from(view.login.cid)] = view.traffic.commands;
+    }
+    commands
+}
+
+/// What each connection carries under a policy.
+async fn carried(session: &Session, policy: Policy) -> [u64; 4] {
+    session.set_policy(policy);
+    let before = commands(session).await;
+    let mut load = Load::start(session, 1).await;
+    load.rounds(4).await;
+    load.finish().await;
+    let after = commands(session).await;
+    std::array::from_fn(|cid| after[cid] - before[cid])
+}
+
+/// RFC 7143 §4.2.3, §7.4.1: at each level the four are one session, and all carry commands.
+#[tokio::test]
+async fn four_connections_join_one_session_at_each_level() {
+    for level in 0..3 {
+        let digest = DigestPolicy::None;
+        let session = established(wanting(lio(), 40 + level, 4, level, digest)).await;
+        connections(&session, 4).await;
+        agreed(&session, level, digest);
+        let tsih = view(&session).tsih;
+        for connection in session.connections().await {
+            assert_eq!(connection.login.tsih, tsih);
+            assert_eq!(connection.login.parameters.error_recovery_level, level);
+        }
+        let mut load = Load::start(&session, u64::from(level)).await;
+        load.rounds(2).await;
+        load.finish().await;
+        let carried = commands(&session).await;
+        assert!(carried.iter().all(|&commands| commands > 8), "{carried:?}");
+        assert_eq!(session.counters().reconnects, 0);
+        session.logout().await;
+    }
+}
+
+#[tokio::test]
+async fn each_policy_spreads_the_commands_in_its_way() {
+    let session = established(wanting(lio(), 43, 4, 0, DigestPolicy::None)).await;
+    connections(&session, 4).await;
+    for policy in [Policy::RoundRobin, Policy::LeastQueueDepth] {
+        let shares = carried(&session, policy.clone()).await;
+        println!("{policy:?}: {shares:?}");
+        let total: u64 = shares.iter().sum();
+        assert!(
+            shares.iter().all(|&share| share >= total / 10),
+            "{policy:?}: {shares:?}"
+        );
+    }
+    let weighted = carried(&session, Policy::Weighted(vec![(2, 5), (3, 0)])).await;
+    println!("weights 1, 1, 5, 0: {weighted:?}");
+    let [first, second, heavy, idle] = weighted;
+    assert!(heavy > 2 * first && heavy > 2 * second, "{weighted:?}");
+    assert!(first > 0 && second > 0 && idle < heavy, "{weighted:?}");
+    let one = carried(&session, Policy::FailOver).await;
+    println!("the first alone: {one:?}");
+    assert!(one[0] > 0 && one[1..] == [0, 0, 0], "{one:?}");
+    session.logout().await;
+}
+
+/// RFC 7143 §11.14, reason 1: the commands of the others, and of the session, do not notice.
+#[tokio::test]
+async fn each_connection_is_removed_and_added_while_commands_run() {
+    for level in 0..3 {
+        let digest = DigestPolicy::None;
+        let session = established(wanting(lio(), 44 + level, 4, level, digest)).await;
+        connections(&session, 4).await;
+        agreed(&session, level, digest);
+        let mut events = session.events();
+        let mut load = Load::start(&session, 7).await;
+        for cid in 0..4 {
+            session.remove_connection(cid).await.unwrap();
+            connections(&session, 3).await;
+            load.rounds(1).await;
+            assert_eq!(session.add_connection().await.unwrap(), cid);
+            connections(&session, 4).await;
+            load.rounds(1).await;
+        }
+        load.finish().await;
+        let counters = session.counters();
+        assert_eq!((counters.reconnects, counters.failed_commands), (0, 0));
+        let heard = heard(&mut events);
+        let up = |cid| heard.contains(&format!("CID {cid} up"));
+        assert!((0..4).all(up), "{heard:?}");
+        session.logout().await;
+    }
+}
