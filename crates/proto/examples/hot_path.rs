@@ -1,7 +1,8 @@
 //! What a 4 KiB READ and a 4 KiB WRITE cost in the session core, to be counted in instructions:
 //!
-//! `valgrind --tool=callgrind target/release/examples/hot_path`
+//! `valgrind --tool=callgrind target/release/examples/hot_path [LEVEL]`
 //!
+//! LEVEL is the error recovery level, 0 unless given.
 //! The target's PDUs are made beforehand as far as they can be, so that most of the count is the core's.
 
 use std::io::IoSlice;
@@ -31,6 +32,8 @@ impl TaskBuffers for Buffers {
 }
 
 fn main() {
+    let level = std::env::args().nth(1);
+    let level: u8 = level.map_or(0, |level| level.parse().expect("a level"));
     let now = Instant::now();
     let config = SessionConfig {
         ping_interval: Duration::ZERO,
@@ -43,7 +46,10 @@ fn main() {
     let login = Established {
         cid: 0,
         tpgt: Some(1),
-        parameters: Parameters::default(),
+        parameters: Parameters {
+            error_recovery_level: level,
+            ..Parameters::default()
+        },
         cmd_sn: Serial(1),
         exp_cmd_sn: Serial(1),
         max_cmd_sn: Serial(DEPTH),

@@ -214,13 +214,15 @@ impl Session {
         if !matches!(pdu, FromTarget::LoginResponse(_)) {
             self.window.update(Serial(exp_cmd_sn), Serial(max_cmd_sn));
         }
-        if self.level() > 0 {
+        if self.level() > 0 && !self.is_in_turn(index, &pdu) {
             return self.handle_recovering(now, index, &bhs);
         }
         self.dispatch(now, index, pdu)
     }
 
-    /// Handles a PDU whose turn it is.
+    /// Handles a PDU whose turn it is: [`dispatch`](Self::dispatch) for those who are seldom called, so
+    /// that its body is in the hot path alone.
+    #[cold]
     pub(super) fn handle_any(
         &mut self,
         now: Instant,

@@ -62,6 +62,34 @@ enum Turn {
 }
 
 impl Session {
+    /// Nothing is missing, on the connection or of the task, and a PDU comes in its turn: it is handled as at
+    /// level 0.
+    #[inline]
+    pub(super) fn is_in_turn(&mut self, index: usize, pdu: &FromTarget<'_>) -> bool {
+        let Some(connection) = self.connections.get(index) else {
+            return false;
+        };
+        let (itt, is_due, counted) = match pdu {
+            FromTarget::DataIn(pdu) if !pdu.wants_acknowledge() => {
+                let is_due = !pdu.has_status() || pdu.stat_sn.get() == connection.exp_stat_sn;
+                (pdu.itt.get(), is_due, 0)
+            }
+            FromTarget::ScsiResponse(pdu) => {
+                let is_due = pdu.stat_sn.get() == connection.exp_stat_sn;
+                (pdu.itt.get(), is_due, pdu.exp_data_sn.get())
+            }
+            FromTarget::R2t(pdu) => (pdu.itt.get(), true, 0),
+            _ => return false,
+        };
+        let has_all = connection.held.is_empty() && connection.asked.is_empty();
+        let task = self.tasks.find(TaskId::from_itt(itt));
+        has_all
+            && is_due
+            && task.is_some_and(|task| {
+                task.recovery.is_none() && (!task.is_read() || counted <= task.data_pdus)
+            })
+    }
+
     /// Handles a PDU at a level at which what was lost is asked for.
     pub(super) fn handle_recovering(
         &mut self,
