@@ -79,6 +79,8 @@ impl Engine {
         let name = IscsiName::parse(nexus.initiator_name()).ok()?;
         let mut login = LoginOptions::new(name);
         login.chap.clone_from(&self.chap);
+        // Each loss is told to the initiator, whatever the far target could keep.
+        login.error_recovery_level = Some(0);
         let url = &self.far.url;
         let isid = far_isid(nexus);
         let mut options = SessionOptions::new(login, url.target.clone(), url.portal.clone(), isid);

@@ -15,9 +15,6 @@ const MAX_FILE_BYTES: u64 = 1024 * 1024;
 const MAX_SECONDS: u64 = 86_400;
 /// The highest error recovery level (RFC 7143 section 13.20).
 const MAX_LEVEL: u8 = 2;
-/// The error recovery level that logins offer: higher ones are for those who ask for them, until they are proven
-/// against more targets.
-const DEFAULT_LEVEL: u8 = 0;
 /// Sessions at once, by default the limit of the Microsoft initiator.
 const DEFAULT_MAX_SESSIONS: usize = 256;
 /// Most sessions that can be configured: each holds a socket and tasks.
@@ -61,8 +58,9 @@ pub struct Config {
     pub allow_md5: bool,
     /// Whether CHAP secrets under 12 bytes are taken, for targets that can do no better.
     pub allow_short_secrets: bool,
-    /// The error recovery level that logins offer unless they say another, 0 to 2.
-    pub error_recovery_level: u8,
+    /// The error recovery level that logins offer unless they say another, 0 to 2; `None`: the highest that is
+    /// safe with the target.
+    pub error_recovery_level: Option<u8>,
     /// How long I/O of disks without bound volumes is held when their session is lost.
     pub hold: Duration,
     /// How long `wait` waits if it is not said.
@@ -219,7 +217,7 @@ impl Config {
             nbd_tcp: None,
             allow_md5: true,
             allow_short_secrets: false,
-            error_recovery_level: DEFAULT_LEVEL,
+            error_recovery_level: None,
             hold: Duration::from_secs(120),
             wait_timeout: Duration::from_secs(60),
             link_local: false,
@@ -250,7 +248,7 @@ impl Config {
                 let what = format!("login.error_recovery_level: {MAX_LEVEL} at most");
                 return Err(wrong(what));
             }
-            level => level.unwrap_or(self.error_recovery_level),
+            level => level.or(self.error_recovery_level),
         };
         self.link_local = file.discovery.link_local.unwrap_or(self.link_local);
         let seconds = |name: &str, value: Option<u64>, default: Duration| match value {

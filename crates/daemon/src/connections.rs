@@ -36,12 +36,10 @@ pub(crate) fn wanted(options: &store::LoginOptions) -> u16 {
     wanted.clamp(1, offered(options).max(1))
 }
 
-/// `ErrorRecoveryLevel` that a login offers.
-pub(crate) fn level(options: &store::LoginOptions, default: u8) -> u8 {
+/// `ErrorRecoveryLevel` that a login offers; `None`: the highest that is safe with the target.
+pub(crate) fn level(options: &store::LoginOptions, default: Option<u8>) -> Option<u8> {
     let given = options.error_recovery_level;
-    given
-        .and_then(|level| u8::try_from(level).ok())
-        .unwrap_or(default)
+    given.and_then(|level| u8::try_from(level).ok()).or(default)
 }
 
 /// A connection that is, with its number.
@@ -410,12 +408,13 @@ mod tests {
             let options = options(most, connections);
             assert_eq!((offered(&options), wanted(&options)), expected);
         }
-        assert_eq!(level(&options(None, None), 2), 2);
+        assert_eq!(level(&options(None, None), Some(2)), Some(2));
+        assert_eq!(level(&options(None, None), None), None);
         let pinned = store::LoginOptions {
             error_recovery_level: Some(0),
             ..store::LoginOptions::default()
         };
-        assert_eq!(level(&pinned, 2), 0);
+        assert_eq!(level(&pinned, Some(2)), Some(0));
     }
 
     #[test]

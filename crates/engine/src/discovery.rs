@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::connect::farewell;
 use crate::error::{ConnectFailure, LoginFailure, LoginFailureKind};
-use crate::login::{LoggedInStream, allows_md5, log_in, with_options};
+use crate::login::{Attempt, LoggedInStream, allows_md5, log_in, with_options};
 use crate::options::LoginOptions;
 
 /// Bytes read at once.
@@ -45,8 +45,13 @@ pub async fn send_targets(
         data_digest: vec![DigestChoice::None],
         ..config.offers
     };
-    let (source, allow_md5) = (options.source, allows_md5(options));
-    let connection = log_in(config, portal.clone(), source, allow_md5, limit).await?;
+    let attempt = Attempt {
+        portal: portal.clone(),
+        source: options.source,
+        allow_md5: allows_md5(options),
+        limit,
+    };
+    let connection = log_in(config, attempt).await?;
     let mut exchange = SendTargets::new(&connection.login, &Ask::All);
     let discovered = match timeout(limit, ask(&mut exchange, connection)).await {
         Ok(answer) => answer.map_err(fail)?,

@@ -12,6 +12,7 @@ mod error;
 mod login;
 pub mod lun;
 mod options;
+mod quirks;
 mod session;
 mod source;
 

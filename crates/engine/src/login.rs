@@ -25,10 +25,14 @@ use crate::error::{ConnectFailure, LoginFailure, LoginFailureKind};
 use crate::options::{
     ChapCredentials, ConnectionOptions, DigestPolicy, LoginOptions, SessionOptions,
 };
+use crate::quirks::breaks_on_recovery;
 
 /// Redirects followed in one attempt: a group address leads to a member, which may lead on once;
 /// more is a loop.
 const MAX_REDIRECTS: u32 = 4;
+
+/// The highest error recovery level there is (RFC 7143 §7.1.5).
+const HIGHEST_LEVEL: u8 = 2;
 
 /// Bytes read at once during a login; its PDUs hold at most 8192 bytes of text.
 const READ_SIZE: usize = 16 * 1024;
@@ -62,8 +66,10 @@ pub(crate) struct Dialer {
     source: Option<IpAddr>,
     allow_md5: bool,
     limit: Duration,
-    /// The level that the options ask for.
+    /// The level to offer.
     level: u8,
+    /// It was asked for, whatever is known of the target.
+    pinned: bool,
     /// What further connections join.
     joined: Option<Parameters>,
     /// Portals at which the target takes no further connection into the session: of another group.
@@ -86,6 +92,7 @@ impl Dialer {
         Self {
             target: options.target.clone(),
             level: config.offers.error_recovery_level,
+            pinned: options.login.error_recovery_level.is_some(),
             joined: None,
             foreign: Vec::new(),
             further: BTreeMap::new(),
@@ -133,7 +140,16 @@ impl Dialer {
             let failure = LoginFailure::closed(&self.target);
             return Box::pin(async { Err(failure) });
         };
-        Box::pin(log_in(config, portal, source, allow_md5, self.limit))
+        let attempt = Attempt {
+            portal,
+            source,
+            allow_md5,
+            limit: self.limit,
+        };
+        match role {
+            LoginRole::Leading if !self.pinned => Box::pin(log_in_safely(config, attempt)),
+            _ => Box::pin(log_in(config, attempt)),
+        }
     }
 
     /// What is different for the connection `cid`, for as long as the session wants it.
@@ -180,6 +196,9 @@ impl Dialer {
         self.joined = Some(login.login.parameters.clone());
         self.config.expected_tpgt = login.login.tpgt;
         self.config.md5_only = login.md5_fallback;
+        if !self.pinned && breaks_on_recovery(&self.target, &login.login) {
+            self.level = 0;
+        }
         if let Some(moved) = &login.moved_permanently {
             self.learn(moved);
         } else if let Some(at) = self.portals.iter().position(|p| *p == login.portal) {
@@ -232,7 +251,8 @@ pub(crate) fn with_options(mut config: LoginConfig, options: &LoginOptions) -> L
         max_connections: options.max_connections,
         ..Offers::default()
     };
-    offer_level(&mut config.offers, options.error_recovery_level);
+    let level = options.error_recovery_level.unwrap_or(HIGHEST_LEVEL);
+    offer_level(&mut config.offers, level);
     config.chap = options.chap.as_ref().map(credentials);
     config
 }
@@ -276,16 +296,48 @@ fn digests(policy: DigestPolicy) -> Vec<DigestChoice> {
     }
 }
 
-/// Logs in at `portal`, from `source` if one was chosen; follows redirects and, if `allow_md5`, tries
-/// MD5 alone where the target cannot take the list of algorithms. Each of these attempts, at most one
-/// more than [`MAX_REDIRECTS`], has `limit` for connection and login together.
+/// Where and how a login is tried.
+#[derive(Debug, Clone)]
+pub(crate) struct Attempt {
+    pub(crate) portal: Portal,
+    /// The address of this machine to connect from, if one was chosen.
+    pub(crate) source: Option<IpAddr>,
+    /// Try MD5 alone where the target cannot take the list of algorithms.
+    pub(crate) allow_md5: bool,
+    /// For connection and login together, at each address that a redirect leads to.
+    pub(crate) limit: Duration,
+}
+
+/// A leading login. Where the target turns out to break on the error recovery level that it has agreed to,
+/// another reinstates the session at once with level 0 (RFC 7143 §6.3.5), before there is a command.
+async fn log_in_safely(
+    mut config: LoginConfig,
+    attempt: Attempt,
+) -> Result<LoggedInStream, LoginFailure> {
+    let first = log_in(config.clone(), attempt.clone()).await?;
+    let agreed = first.login.parameters.error_recovery_level;
+    let target = config.target_name.as_ref();
+    if agreed == 0 || target.is_none_or(|target| !breaks_on_recovery(target, &first.login)) {
+        return Ok(first);
+    }
+    tracing::info!(portal = %attempt.portal, level = agreed,
+        "the target breaks on the error recovery level that it agrees to: once more with level 0");
+    drop(first);
+    offer_level(&mut config.offers, 0);
+    log_in(config, attempt).await
+}
+
+/// Logs in as `attempt` says, and follows redirects: at most one attempt more than [`MAX_REDIRECTS`].
 pub(crate) async fn log_in(
     mut config: LoginConfig,
-    portal: Portal,
-    source: Option<IpAddr>,
-    allow_md5: bool,
-    limit: Duration,
+    attempt: Attempt,
 ) -> Result<LoggedInStream, LoginFailure> {
+    let Attempt {
+        portal,
+        source,
+        allow_md5,
+        limit,
+    } = attempt;
     let mut at = portal.clone();
     // What a temporary redirect leads to is no new address of the target, whatever is said there.
     let mut for_good = true;

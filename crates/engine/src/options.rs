@@ -84,8 +84,8 @@ pub struct LoginOptions {
     pub time2retain: u16,
     /// `ErrorRecoveryLevel` offered, 0–2. A target that agrees on less is served with less, and one that
     /// agrees on more than it keeps to is offered less in the next login; to pin a target lower, offer
-    /// less. In discovery it is always 0.
-    pub error_recovery_level: u8,
+    /// less. `None`: 2, but 0 to a target that is known to break on more. In discovery it is always 0.
+    pub error_recovery_level: Option<u8>,
     /// `MaxConnections` offered: as many connections as the session may ever have.
     pub max_connections: u16,
 }
@@ -109,7 +109,7 @@ impl LoginOptions {
             immediate_data: true,
             time2wait: 0,
             time2retain: 20,
-            error_recovery_level: 0,
+            error_recovery_level: None,
             max_connections: 1,
         }
     }

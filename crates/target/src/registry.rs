@@ -105,11 +105,15 @@ impl Registry {
     }
 
     /// Judges a login as soon as it is known who it is: one that names a session must name one
-    /// that is there and has room for it.
+    /// that is there and has room for it. Gives the numbers of that session.
     ///
     /// # Errors
     /// The status to refuse the login with.
-    pub(crate) fn judge(&self, key: &SessionKey, ticket: Ticket) -> Result<(), LoginStatus> {
+    pub(crate) fn judge(
+        &self,
+        key: &SessionKey,
+        ticket: Ticket,
+    ) -> Result<Option<(u32, u32)>, LoginStatus> {
         let table = self.table();
         let session = table.sessions.get(key);
         match session {
@@ -118,10 +122,13 @@ impl Registry {
                 if full {
                     Err(LoginStatus::OUT_OF_RESOURCES)
                 } else {
-                    Ok(())
+                    Ok(None)
                 }
             }
-            Some(session) if session.tsih == ticket.tsih => session.judge_connection(ticket.cid),
+            Some(session) if session.tsih == ticket.tsih => {
+                session.judge_connection(ticket.cid)?;
+                Ok(Some(session.lock().numbers()))
+            }
             _ => Err(table.unknown(key, ticket)),
         }
     }

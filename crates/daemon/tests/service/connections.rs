@@ -93,7 +93,7 @@ async fn connections_are_made_added_and_removed() {
     assert_eq!(Some(first[0]), login.connection_id, "the leading one");
     let negotiated = session(&daemon).await.negotiated.unwrap();
     assert_eq!(negotiated.max_connections, 4);
-    assert_eq!(negotiated.error_recovery_level, 0, "the default");
+    assert_eq!(negotiated.error_recovery_level, 2, "the default");
 
     let third = add(&daemon, addition(id)).await.unwrap();
     let to = v1::AddConnectionRequest {

@@ -211,7 +211,7 @@ impl Driver {
 
     /// A connection has joined the session, or taken the place of its last one.
     pub(super) fn joined(&mut self, login: LoggedInStream) {
-        let view = Arc::new(login.view(self.login));
+        let view = Arc::new(login.view(self.reconnects()));
         tracing::info!(target_name = %self.shared.target, cid = view.cid, portal = %view.portal,
             "connection joined the session");
         self.enter(login, Arc::clone(&view));

@@ -181,7 +181,7 @@ impl Driver {
             self.shared
                 .tell(SessionEvent::MovedPermanently(moved.clone()));
         }
-        let view = Arc::new(login.view(self.login));
+        let view = Arc::new(login.view(self.reconnects()));
         // Nobody may see a session that is up and disks that are trusted from the time before.
         self.doubt_all();
         self.shared.members.set(vec![Arc::clone(&view)]);
@@ -190,6 +190,12 @@ impl Driver {
             .send_replace(SessionState::Up(Arc::clone(&view)));
         self.shared.tell(SessionEvent::Up(Arc::clone(&view)));
         self.enter(login, view);
+    }
+
+    /// How often a session without a connection has had one again, with the login that is to be entered.
+    pub(super) fn reconnects(&self) -> u64 {
+        let again = self.login > 0 && !self.core.is_up();
+        self.core.counters().reconnects + u64::from(again)
     }
 
     /// Takes a logged-in connection into the session.
@@ -376,7 +382,7 @@ impl Drop for Driver {
 }
 
 impl LoggedInStream {
-    /// What is told of the session; `reconnects` counts the logins before this one.
+    /// What is told of the session; `reconnects`: how often it had lost its last connection before.
     pub(super) fn view(&self, reconnects: u64) -> SessionView {
         SessionView {
             portal: self.portal.clone(),

@@ -87,7 +87,7 @@ pub struct SessionView {
     pub unusual: Vec<String>,
     /// When it was logged in.
     pub since: SystemTime,
-    /// How many times the session was made again.
+    /// How many times the session had a connection again after it had lost its last.
     pub reconnects: u64,
 }
 

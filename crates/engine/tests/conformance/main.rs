@@ -14,6 +14,7 @@ mod ffp_numbers;
 mod ffp_recovery;
 mod ffp_tasks;
 mod ffp_text;
+mod levels;
 mod listing;
 mod login_suite;
 mod sup_chap;

@@ -68,7 +68,7 @@ pub(crate) fn options(target: &Target) -> SessionOptions {
 /// sequences only one R2T may be outstanding (RFC 7143 §13.19).
 pub(crate) fn offer_recovery(options: &mut SessionOptions) {
     options.login.max_outstanding_r2t = 1;
-    options.login.error_recovery_level = 2;
+    options.login.error_recovery_level = Some(2);
     options.login.max_connections = 2;
     options.connections = 2;
 }

@@ -14,8 +14,8 @@ use hawser_target::faults::Answer;
 
 use super::disks::{flush, hold_cached, medium, on_medium, serve_cached};
 use super::support::{
-    MIB, TARGET, anywhere, disk, established, in_time, logged_in_again, options, pattern, read,
-    serve_at, target, unit, up, write,
+    MIB, TARGET, anywhere, at_level_0, disk, established, in_time, logged_in_again, options,
+    pattern, read, serve_at, target, unit, write,
 };
 
 /// Written again alone, the older write would undo the newer, which is durable.
@@ -193,7 +193,7 @@ async fn writes_to_a_disk_that_cannot_be_flushed_go_on_and_its_flushes_fail() {
         target().lun(0, unit(Arc::clone(&stubborn) as _, "stubborn")),
     )
     .await;
-    let session = up(&server).await;
+    let session = established(at_level_0(server.local_addrs()[0])).await;
     let disk = disk(&session).await;
     assert!(disk.geometry().volatile_cache);
     for i in 0..80 {

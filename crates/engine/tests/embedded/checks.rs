@@ -11,7 +11,7 @@ use hawser_target::disk::{Backend, Device, LogicalUnit, RamBackend, UnitIdentity
 use hawser_target::faults::Answer;
 
 use super::support::{
-    MIB, TARGET, anywhere, disk, established, event, in_time, logged_in_again, options, pattern,
+    MIB, TARGET, anywhere, at_level_0, disk, established, event, in_time, logged_in_again, pattern,
     ram, read, serve, serve_at, target, unit, up, write,
 };
 
@@ -21,7 +21,7 @@ async fn neighbours(hold: Hold) -> (TargetHandle, Session, Lun, Lun) {
         .lun(0, unit(ram(), "zero"))
         .lun(1, unit(ram(), "one"));
     let server = serve_at(anywhere(), two).await;
-    let mut options = options(server.local_addrs()[0]);
+    let mut options = at_level_0(server.local_addrs()[0]);
     options.hold = hold;
     options.timeouts.command = Duration::from_millis(500);
     let session = established(options).await;
@@ -47,7 +47,7 @@ fn begin_write(disk: &Lun, seed: u64) -> IoFuture {
 #[tokio::test]
 async fn a_disk_that_has_not_said_who_it_is_is_asked_again() {
     let server = serve().await;
-    let session = up(&server).await;
+    let session = established(at_level_0(server.local_addrs()[0])).await;
     let disk = disk(&session).await;
     for (reconnects, answer) in (1..).zip([
         Answer::status(0x08),
@@ -208,7 +208,7 @@ async fn a_disk_with_blocks_of_another_size_is_another_disk() {
 #[tokio::test]
 async fn a_disk_that_has_grown_while_the_session_was_lost_is_told() {
     let server = serve().await;
-    let session = up(&server).await;
+    let session = established(at_level_0(server.local_addrs()[0])).await;
     let disk = disk(&session).await;
     let mut events = session.events();
     let large: Arc<dyn Backend> = Arc::new(RamBackend::new(32 * MIB).unwrap());

@@ -3,7 +3,7 @@
 use hawser_engine::DigestPolicy;
 
 use super::support::{
-    disk, established, logged_in_again, options, pattern, read, serve, up, write,
+    at_level_0, disk, established, logged_in_again, pattern, read, serve, up, write,
 };
 
 const SIZE: u64 = 1 << 20;
@@ -40,7 +40,7 @@ async fn data_is_counted_as_it_was_asked_for_and_as_it_went_over_the_wire() {
 #[tokio::test]
 async fn a_wrong_digest_and_the_reconnect_after_it_are_counted_and_numbers_go_on() {
     let server = serve().await;
-    let mut options = options(server.local_addrs()[0]);
+    let mut options = at_level_0(server.local_addrs()[0]);
     options.login.data_digest = DigestPolicy::Crc32c;
     let session = established(options).await;
     let disk = disk(&session).await;

@@ -4,7 +4,9 @@ use hawser_engine::SessionEvent;
 use hawser_target::TargetHandle;
 use hawser_target::faults::AsyncEvent;
 
-use super::support::{disk, event, logged_in_again, pattern, read, serve, survive, up, write};
+use super::support::{
+    at_level_0, disk, established, event, logged_in_again, pattern, read, serve, survive, up, write,
+};
 
 fn send(server: &TargetHandle, code: u8, parameter2: u16, parameter3: u16) {
     let event = AsyncEvent {
@@ -29,7 +31,7 @@ async fn a_logout_request_is_obeyed_and_the_session_comes_back() {
 #[tokio::test]
 async fn announced_drops_are_lost_connections() {
     let server = serve().await;
-    let session = up(&server).await;
+    let session = established(at_level_0(server.local_addrs()[0])).await;
     let disk = disk(&session).await;
     for (round, code) in (1..).zip([2, 3]) {
         survive(&disk, round * 100, || send(&server, code, 0, 5)).await;

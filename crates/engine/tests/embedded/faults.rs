@@ -10,15 +10,25 @@ use hawser_scsi::{Cdb, Status};
 use hawser_target::faults::Answer;
 
 use super::support::{
-    disk, established, event, in_time, logged_in_again, options, pattern, read, serve, survive, up,
-    write,
+    at_level_0, disk, established, event, in_time, logged_in_again, options, pattern, read, serve,
+    survive, up, write,
 };
 
 #[tokio::test]
 async fn connections_that_break_after_any_number_of_bytes_cost_nothing() {
+    connections_break(0).await;
+}
+
+#[tokio::test]
+async fn connections_of_level_2_that_break_after_any_number_of_bytes_cost_nothing() {
+    connections_break(2).await;
+}
+
+async fn connections_break(level: u8) {
     let server = serve().await;
     let mut options = options(server.local_addrs()[0]);
     options.hold = Hold::Forever;
+    options.login.error_recovery_level = Some(level);
     let session = established(options).await;
     let disk = disk(&session).await;
     for (round, bytes) in (1..).zip([1, 47, 48, 49, 1000, 65_536, 500_001, 2_000_003]) {
@@ -46,7 +56,7 @@ impl UpAgain for hawser_engine::SessionState {
 #[tokio::test]
 async fn wrong_digests_end_the_connection_and_nothing_else() {
     let server = serve().await;
-    let mut options = options(server.local_addrs()[0]);
+    let mut options = at_level_0(server.local_addrs()[0]);
     options.login.header_digest = DigestPolicy::Crc32c;
     options.login.data_digest = DigestPolicy::Crc32c;
     let session = established(options).await;
@@ -207,7 +217,7 @@ async fn a_block_request_that_is_never_answered_is_aborted_and_repeated() {
 #[tokio::test]
 async fn a_raw_command_is_never_sent_twice() {
     let server = serve().await;
-    let session = up(&server).await;
+    let session = established(at_level_0(server.local_addrs()[0])).await;
     server.faults().set_black_hole(0, true);
     let before = server.counters().commands;
     let request = tokio::spawn({
@@ -229,7 +239,7 @@ async fn a_raw_command_is_never_sent_twice() {
 #[tokio::test]
 async fn a_target_that_stops_answering_is_left_and_found_again() {
     let server = serve().await;
-    let mut options = options(server.local_addrs()[0]);
+    let mut options = at_level_0(server.local_addrs()[0]);
     options.timeouts.ping_interval = Duration::from_millis(200);
     options.timeouts.ping_timeout = Duration::from_millis(200);
     let session = established(options).await;

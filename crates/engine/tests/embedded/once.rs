@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::support::{anywhere, established, in_time, logged_in_again, options, serve, up};
+use super::support::{anywhere, at_level_0, established, in_time, logged_in_again, serve, up};
 
 const COMPARE_AND_WRITE: u8 = 0x89;
 const PERSISTENT_RESERVE_OUT: u8 = 0x5f;
@@ -112,7 +112,7 @@ impl Rig {
     async fn start() -> Self {
         let server = serve().await;
         let (tap, address) = Tap::before(server.local_addrs()[0]).await;
-        let mut tapped = options(address);
+        let mut tapped = at_level_0(address);
         tapped.login.header_digest = DigestPolicy::None;
         tapped.login.data_digest = DigestPolicy::None;
         tapped.isid = Isid::from_random([1, 2, 3, 4, 5]);

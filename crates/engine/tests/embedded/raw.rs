@@ -6,7 +6,7 @@ use hawser_engine::{
     SessionState, TaskAttribute, TmfFunction, Transfer,
 };
 
-use super::support::{anywhere, established, in_time, options, serve, target, unit, up};
+use super::support::{anywhere, at_level_0, established, in_time, serve, target, unit, up};
 use super::support::{ram, serve_at};
 
 /// Response codes of RFC 7143 §11.6.1.
@@ -76,7 +76,7 @@ async fn what_has_not_left_ends_with_the_function_that_concerns_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_is_not_to_come_back_is_closed_by_a_loss() {
     let server = serve_at(anywhere(), target().lun(0, unit(ram(), "disk"))).await;
-    let mut options = options(server.local_addrs()[0]);
+    let mut options = at_level_0(server.local_addrs()[0]);
     options.reconnect = false;
     let session = established(options).await;
     in_time(start(&session, 1).answer()).await.unwrap();

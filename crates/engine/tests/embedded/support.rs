@@ -56,6 +56,13 @@ pub(crate) fn options(portal: SocketAddr) -> SessionOptions {
     options
 }
 
+/// The same for a session that is made again when its connection is lost, and asks every disk who it is.
+pub(crate) fn at_level_0(portal: SocketAddr) -> SessionOptions {
+    let mut options = options(portal);
+    options.login.error_recovery_level = Some(0);
+    options
+}
+
 pub(crate) async fn established(options: SessionOptions) -> Session {
     let session = Session::open(options);
     in_time(session.established()).await.expect("logged in");

@@ -7,7 +7,9 @@ use hawser_engine::{Hold, Lun, Session, SessionState};
 use hawser_target::TargetHandle;
 use hawser_target::faults::Answer;
 
-use super::support::{MIB, disk, established, in_time, options, pattern, read, serve, up};
+use super::support::{
+    MIB, at_level_0, disk, established, in_time, options, pattern, read, serve, up,
+};
 
 /// A session with room for two commands, whose target is gone for ever, and ten writes.
 async fn forsaken() -> (Session, Lun, Vec<IoFuture>) {
@@ -19,7 +21,7 @@ async fn forsaken() -> (Session, Lun, Vec<IoFuture>) {
 }
 
 async fn narrow(server: &TargetHandle) -> (Session, Lun) {
-    let mut options = options(server.local_addrs()[0]);
+    let mut options = at_level_0(server.local_addrs()[0]);
     options.hold = Hold::Forever;
     options.queue_depth = 2;
     let session = established(options).await;

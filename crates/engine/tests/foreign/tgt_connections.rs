@@ -20,7 +20,7 @@ fn target(connections: u16, level: u8) -> hawser_testkit::peers::Tgtd {
 fn wanting(portal: std::net::SocketAddr, connections: u16, level: u8) -> SessionOptions {
     let mut login = login_options();
     login.max_connections = 4;
-    login.error_recovery_level = level;
+    login.error_recovery_level = Some(level);
     let mut options = options(portal, login);
     options.connections = connections;
     options

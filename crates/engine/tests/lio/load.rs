@@ -29,7 +29,7 @@ pub(crate) fn wanting(
 ) -> SessionOptions {
     let mut login = login_options();
     login.max_connections = 4;
-    login.error_recovery_level = level;
+    login.error_recovery_level = Some(level);
     login.header_digest = digest;
     login.data_digest = digest;
     let mut options = at(address, RECOVERY, isid, login);

@@ -234,7 +234,9 @@ impl Exchange {
         Ok(())
     }
 
-    /// RFC 7143 §4.2.2: StatSN rises by one a response, and the window only grows.
+    /// RFC 7143 §4.2.2: StatSN rises by one a response, and the window only grows. In a login to a session
+    /// that is there, only the last response counts: before, a target may give the numbers of the login
+    /// alone, which would acknowledge commands that it has never seen.
     fn take_numbers(&mut self, pdu: &LoginResponse) {
         let numbers = pdu.sequence_numbers();
         if let Some(last) = self.stat_sn {
@@ -246,6 +248,10 @@ impl Exchange {
         }
         self.stat_sn = Some(numbers.stat_sn);
         let (expected, max) = (Serial(numbers.exp_cmd_sn), Serial(numbers.max_cmd_sn));
+        if self.template.tsih != 0 {
+            self.window = Some((expected, max));
+            return;
+        }
         if max < expected.previous() {
             return;
         }
@@ -309,7 +315,9 @@ impl Exchange {
             exp_cmd_sn,
             max_cmd_sn,
             exp_stat_sn: self.stat_sn.unwrap_or(NIL).wrapping_add(1),
-            window_seen: self.window.is_some(),
+            window_seen: self
+                .window
+                .is_some_and(|(expected, max)| max >= expected.previous()),
         }
     }
 }

@@ -47,6 +47,7 @@ pub(super) async fn log_in(
         group,
         local,
         judged: false,
+        window: None,
         exp_stat_sn: None,
         stat_sn: FIRST_STAT_SN,
     };
@@ -78,6 +79,8 @@ struct Phase {
     local: SocketAddr,
     /// Whether the registry has been asked about this login.
     judged: bool,
+    /// ExpCmdSN and MaxCmdSN of the session that the connection is to join.
+    window: Option<(u32, u32)>,
     /// ExpStatSN of the first request.
     exp_stat_sn: Option<u32>,
     stat_sn: u32,
@@ -124,7 +127,10 @@ impl Phase {
         let key = key(peer, request, self.group);
         self.judged = true;
         match self.shared.registry.judge(&key, self.ticket(request)) {
-            Ok(()) => step,
+            Ok(window) => {
+                self.window = window;
+                step
+            }
             Err(status) => refuse(request, status, Vec::new()),
         }
     }
@@ -182,7 +188,8 @@ impl Phase {
         Some((entered, seat))
     }
 
-    /// A response in the middle of a login: the window is one command wide, the login itself.
+    /// A response in the middle of a login: the window is that of the session, if there is one already, or
+    /// one command wide, the login itself.
     async fn send(
         &mut self,
         request: &LoginRequest,
@@ -190,7 +197,8 @@ impl Phase {
         text: &[u8],
     ) -> Option<()> {
         let number = request.cmd_sn.get();
-        self.send_numbered(response, text, (number, number)).await
+        let window = self.window.unwrap_or((number, number));
+        self.send_numbered(response, text, window).await
     }
 
     async fn send_numbered(

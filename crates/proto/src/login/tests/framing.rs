@@ -75,6 +75,8 @@ fn the_login_of_a_later_connection() {
     assert_eq!(first.get("SessionType"), None);
     let second = peer.reply(&Reply {
         tsih: 0x7777,
+        exp_cmd_sn: 0xffff_fffe,
+        max_cmd_sn: 0xffff_fffe,
         ..Reply::go(0, 1)
     });
     let keys: Vec<_> = second.pairs().into_iter().map(|(key, _)| key).collect();
@@ -82,8 +84,16 @@ fn the_login_of_a_later_connection() {
         keys,
         ["HeaderDigest", "DataDigest", "MaxRecvDataSegmentLength"]
     );
-    let reply = Reply::go(1, 3).with(&[("HeaderDigest", "CRC32C"), ("DataDigest", "None")]);
+    // The response before gave the numbers of the login alone: ExpCmdSN after all commands that were sent.
+    let reply = Reply {
+        exp_cmd_sn: 0xffff_fff0,
+        max_cmd_sn: 5,
+        ..Reply::go(1, 3)
+    };
+    let reply = reply.with(&[("HeaderDigest", "CRC32C"), ("DataDigest", "None")]);
     let logged_in = peer.last_reply(&reply);
+    assert_eq!(logged_in.exp_cmd_sn, Serial(0xffff_fff0));
+    assert_eq!(logged_in.max_cmd_sn, Serial(5));
     assert!(logged_in.parameters.header_digest);
     assert_eq!(logged_in.parameters.max_burst, 4096, "of the session");
 }
