@@ -24,7 +24,7 @@ pub use hawser_proto::pdu::{TaskAttribute, TmfFunction};
 pub use hawser_proto::session::{
     Counters, Hold, MAX_CONNECTIONS, MembershipError, Policy, Residual, Traffic,
 };
-pub use hawser_scsi::{Cdb, DiskIdentity, Lun as LunNumber};
+pub use hawser_scsi::{Cdb, DiskIdentity, LongCdb, Lun as LunNumber};
 pub use lun::Lun;
 pub use options::{
     ChapCredentials, ConnectionOptions, DigestPolicy, LoginOptions, Secret, SessionOptions,

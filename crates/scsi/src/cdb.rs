@@ -8,15 +8,16 @@ use std::fmt;
 use crate::opcode;
 
 mod io;
+mod long;
 mod primary;
 #[cfg(test)]
 mod tests;
 
 pub use io::{IoFlags, UnmapRange, WriteSameFlags, encode_unmap};
+pub use long::{LongCdb, MAX_LONG_CDB_LEN};
 pub use primary::{OpcodeQuery, ReservationScopeType, reservation};
 
-/// Longest CDB this type holds. Longer ones need an additional header segment on the wire
-/// (RFC 7143 §11.2.2.3) and are not built here.
+/// Longest CDB that [`Cdb`] holds. Longer ones are [`LongCdb`]s.
 pub const MAX_CDB_LEN: usize = 16;
 
 /// One command descriptor block of 1 to 16 bytes.

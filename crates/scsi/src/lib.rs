@@ -40,7 +40,7 @@ pub mod status;
 pub mod vpd;
 
 pub use capacity::Capacity;
-pub use cdb::{Cdb, IoFlags};
+pub use cdb::{Cdb, IoFlags, LongCdb};
 pub use error::DecodeError;
 pub use identity::DiskIdentity;
 pub use inquiry::Inquiry;

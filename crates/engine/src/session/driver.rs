@@ -293,7 +293,10 @@ impl Driver {
     fn handle_event(&mut self, event: Event) {
         match event {
             Event::Done(done) => match self.slots.take(done.slot) {
-                Some((data, Owner::Raw(io))) => self.raw_done(io, data, done.outcome),
+                Some((data, Owner::Raw(io))) => {
+                    let read = self.slots.take_read(done.slot);
+                    self.raw_done(io, data, read, done.outcome);
+                }
                 Some((data, Owner::Block(io))) => self.block_done(io, data, done.outcome),
                 None => self.managed(done.token, done.outcome),
             },

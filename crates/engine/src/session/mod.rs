@@ -23,7 +23,7 @@ use hawser_proto::names::{IscsiName, Isid, Portal};
 use hawser_proto::parameters::Parameters;
 use hawser_proto::pdu::{TaskAttribute, TmfFunction};
 use hawser_proto::session::{Counters, Hold, Residual};
-use hawser_scsi::{Cdb, DiskIdentity, Lun as LunNumber, Sense, Status};
+use hawser_scsi::{Cdb, DiskIdentity, LongCdb, Lun as LunNumber, Sense, Status};
 pub(crate) use inbox::{Inbox, Message};
 pub use raw::RawCommand;
 pub(crate) use raw::{Urgent, read as read_command, sixteen};
@@ -163,6 +163,13 @@ pub enum Transfer {
     Read(u32),
     /// These bytes to the target.
     Write(Vec<u8>),
+    /// Both ways (RFC 7143 §11.2.2.4).
+    Both {
+        /// These bytes to the target.
+        write: Vec<u8>,
+        /// At most so many bytes from it: the data of the answer.
+        read: u32,
+    },
 }
 
 /// A raw SCSI command.
@@ -330,12 +337,29 @@ impl Session {
     }
 
     /// Carries out one raw command. It is never sent twice: a lost connection ends it with
-    /// [`SessionError::Interrupted`].
+    /// [`SessionError::Interrupted`], unless the target goes on with it on another (error recovery
+    /// level 2).
     ///
     /// # Errors
     /// Why there is no answer; a SCSI error status is an answer.
     pub async fn scsi(&self, request: ScsiRequest) -> Result<ScsiAnswer, SessionError> {
         raw::carry_out(&self.handle, request, None).await
+    }
+
+    /// Like [`scsi`](Self::scsi), for a CDB of more than sixteen bytes, which goes on in an additional
+    /// header segment (RFC 7143 §11.2.2.3).
+    ///
+    /// # Errors
+    /// Why there is no answer; a SCSI error status is an answer.
+    pub async fn scsi_long(
+        &self,
+        lun: LunNumber,
+        cdb: LongCdb,
+        transfer: Transfer,
+    ) -> Result<ScsiAnswer, SessionError> {
+        let (cdb, rest) = cdb.into_parts();
+        let request = ScsiRequest { lun, cdb, transfer };
+        raw::carry_out_long(&self.handle, request, rest, None).await
     }
 
     /// Gives the session one raw command with a task attribute: the order of the calls is the order

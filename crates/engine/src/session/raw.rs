@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hawser_proto::pdu::TaskAttribute;
-use hawser_proto::session::{Answer, Command, Direction, Outcome};
+use hawser_proto::session::{Answer, Command, Direction, Extended, Outcome};
 use hawser_scsi::{Cdb, Lun as LunNumber, ReportedLuns, Sense, Status};
 use tokio::sync::oneshot;
 
@@ -24,6 +24,8 @@ pub(crate) struct Urgent {
 #[derive(Debug)]
 pub(crate) struct RawIo {
     pub(super) request: ScsiRequest,
+    /// Its CDB from the seventeenth byte on.
+    pub(super) cdb_rest: Box<[u8]>,
     pub(super) attribute: TaskAttribute,
     /// What [`Session::abort`](super::Session::abort) names it by.
     pub(super) tag: Option<u64>,
@@ -38,7 +40,7 @@ impl RawIo {
         let (direction, data) = match &mut self.request.transfer {
             Transfer::None => (Direction::None, Vec::new()),
             Transfer::Read(length) => (Direction::Read(*length), vec![0; *length as usize]),
-            Transfer::Write(data) => (
+            Transfer::Write(data) | Transfer::Both { write: data, .. } => (
                 Direction::Write(u32::try_from(data.len()).unwrap_or(u32::MAX)),
                 std::mem::take(data),
             ),
@@ -55,9 +57,28 @@ impl RawIo {
         (command, data)
     }
 
+    /// What its command needs beyond others, if anything.
+    pub(super) fn extended(&self) -> Option<Extended> {
+        let read = self.read_beside();
+        if self.cdb_rest.is_empty() && read.is_none() {
+            return None;
+        }
+        Extended::new(&self.cdb_rest, read)
+    }
+
+    /// How much it reads beside what it writes.
+    pub(super) fn read_beside(&self) -> Option<u32> {
+        match self.request.transfer {
+            Transfer::Both { read, .. } => Some(read),
+            Transfer::None | Transfer::Read(_) | Transfer::Write(_) => None,
+        }
+    }
+
     /// Gives it back what its command had of it.
     pub(super) fn restore(&mut self, lent: Vec<u8>) {
-        if let Transfer::Write(data) = &mut self.request.transfer {
+        if let Transfer::Write(data) | Transfer::Both { write: data, .. } =
+            &mut self.request.transfer
+        {
             *data = lent;
         }
     }
@@ -83,9 +104,20 @@ pub(super) async fn carry_out(
     request: ScsiRequest,
     urgent: Option<Urgent>,
 ) -> Result<ScsiAnswer, SessionError> {
+    carry_out_long(shared, request, Box::default(), urgent).await
+}
+
+/// The same with a CDB that `cdb_rest` goes on with.
+pub(super) async fn carry_out_long(
+    shared: &Shared,
+    request: ScsiRequest,
+    cdb_rest: Box<[u8]>,
+    urgent: Option<Urgent>,
+) -> Result<ScsiAnswer, SessionError> {
     let (reply, answer) = oneshot::channel();
     shared.inbox.send(Message::Raw(RawIo {
         request,
+        cdb_rest,
         attribute: TaskAttribute::Simple,
         tag: None,
         urgent,
@@ -131,6 +163,7 @@ pub(super) fn start(
     let (reply, answer) = oneshot::channel();
     shared.inbox.send(Message::Raw(RawIo {
         request,
+        cdb_rest: Box::default(),
         attribute,
         tag: Some(tag),
         urgent: None,

@@ -145,14 +145,21 @@ impl Driver {
     }
 
     /// A raw command ended.
-    pub(super) fn raw_done(&mut self, mut io: RawIo, data: Vec<u8>, outcome: Outcome) {
+    pub(super) fn raw_done(
+        &mut self,
+        mut io: RawIo,
+        data: Vec<u8>,
+        read: Vec<u8>,
+        outcome: Outcome,
+    ) {
         if outcome == Outcome::Withdrawn && self.may_be_at(io.request.lun) {
             // It names a LUN and no disk, so it does not wait for one.
             io.restore(data);
             return self.handle_message(Message::Raw(io));
         }
         self.hear_raw(&io, &outcome);
-        io.answer(outcome, data);
+        let is_both = io.read_beside().is_some();
+        io.answer(outcome, if is_both { read } else { data });
     }
 
     /// Submits a raw command; there is room for it. One that belongs to another login than the present
@@ -164,8 +171,17 @@ impl Driver {
             return;
         }
         let (command, data) = io.prepare(self.options.timeouts.command);
-        if let Ok(id) = self.core.submit(self.now, command, 0) {
+        let (now, core) = (self.now, &mut self.core);
+        let submitted = match io.extended() {
+            None => core.submit(now, command, 0),
+            Some(extended) => core.submit_extended(now, command, extended, 0),
+        };
+        if let Ok(id) = submitted {
+            let read = io.read_beside();
             self.slots.put(id, data, Owner::Raw(io));
+            if let Some(read) = read {
+                self.slots.put_read(id, vec![0; read as usize]);
+            }
         }
     }
 
@@ -394,6 +410,7 @@ mod tests {
                 cdb: Cdb::test_unit_ready(),
                 transfer: Transfer::None,
             },
+            cdb_rest: Box::default(),
             attribute: TaskAttribute::Simple,
             tag: None,
             urgent: Some(Urgent {

@@ -18,6 +18,8 @@ pub(super) enum Owner {
 #[derive(Debug, Default)]
 struct Slot {
     data: Vec<u8>,
+    /// What a bidirectional command reads; empty for all others.
+    read: Vec<u8>,
     owner: Option<(TaskId, Owner)>,
 }
 
@@ -36,13 +38,28 @@ impl Slots {
             self.slots.resize_with(index + 1, Slot::default);
         }
         let owner = Some((id, owner));
-        self.slots[index] = Slot { data, owner };
+        let read = Vec::new();
+        self.slots[index] = Slot { data, read, owner };
     }
 
+    /// Where the bidirectional command in this slot reads to.
+    pub(super) fn put_read(&mut self, id: TaskId, read: Vec<u8>) {
+        if let Some(slot) = self.slots.get_mut(usize::from(id.slot())) {
+            slot.read = read;
+        }
+    }
+
+    /// The owner of the task that has ended, and its data: of a bidirectional one, what it wrote.
     pub(super) fn take(&mut self, slot: u16) -> Option<(Vec<u8>, Owner)> {
         let slot = self.slots.get_mut(usize::from(slot))?;
         let (_, owner) = slot.owner.take()?;
         Some((std::mem::take(&mut slot.data), owner))
+    }
+
+    /// What a bidirectional command has read, once its task has ended.
+    pub(super) fn take_read(&mut self, slot: u16) -> Vec<u8> {
+        let slot = self.slots.get_mut(usize::from(slot));
+        slot.map_or_else(Vec::new, |slot| std::mem::take(&mut slot.read))
     }
 
     /// The tasks of checks.
@@ -96,6 +113,9 @@ impl TaskBuffers for Slots {
     fn incoming(&mut self, slot: u16) -> &mut [u8] {
         self.slots
             .get_mut(usize::from(slot))
-            .map_or(&mut [], |slot| &mut slot.data)
+            .map_or(&mut [], |slot| match slot.read.is_empty() {
+                true => &mut slot.data,
+                false => &mut slot.read,
+            })
     }
 }

@@ -1,13 +1,15 @@
-//! Raw commands in an order of the caller's, with task attributes, aborts and sessions that do not
-//! come back.
+//! Raw commands in an order of the caller's, with task attributes, aborts, long CDBs, data both ways, and
+//! sessions that do not come back.
 
 use hawser_engine::{
-    Cdb, LunNumber, ManagementRequest, RawCommand, ScsiRequest, Session, SessionError,
+    Cdb, LongCdb, LunNumber, ManagementRequest, RawCommand, ScsiRequest, Session, SessionError,
     SessionState, TaskAttribute, TmfFunction, Transfer,
 };
 
-use super::support::{anywhere, at_level_0, established, in_time, serve, target, unit, up};
-use super::support::{ram, serve_at};
+use super::support::{
+    anywhere, at_level_0, established, in_time, options, pattern, ram, serve, serve_at, target,
+    unit, up,
+};
 
 /// Response codes of RFC 7143 §11.6.1.
 const COMPLETE: u8 = 0;
@@ -95,4 +97,51 @@ async fn a_session_that_is_not_to_come_back_is_closed_by_a_loss() {
     let late = in_time(start(&session, 3).answer()).await;
     assert!(matches!(late, Err(SessionError::Closed(_))), "{late:?}");
     assert_eq!(server.counters().connections, 1);
+}
+
+/// ECHO of the embedded target: its data in are its CDB, and behind it its data out.
+const ECHO: u8 = 0xd0;
+
+fn echo(length: usize) -> Vec<u8> {
+    let mut cdb: Vec<u8> = (0..=255).cycle().take(length).collect();
+    cdb[0] = ECHO;
+    cdb
+}
+
+#[tokio::test]
+async fn long_cdbs_and_data_both_ways_arrive_whole() {
+    let server = serve().await;
+    server.faults().set_echo(true);
+    for level in [0, 2] {
+        let mut options = options(server.local_addrs()[0]);
+        options.login.error_recovery_level = Some(level);
+        let session = established(options).await;
+        for length in [17, 32, 260] {
+            let cdb = LongCdb::from_bytes(&echo(length)).unwrap();
+            let answer = session.scsi_long(LunNumber::ZERO, cdb, Transfer::Read(512));
+            assert_eq!(in_time(answer).await.unwrap().data, echo(length));
+
+            let cdb = LongCdb::from_bytes(&echo(length)).unwrap();
+            let write = pattern(300_000, 5);
+            let both = Transfer::Both {
+                write: write.clone(),
+                read: 400_000,
+            };
+            let answer = in_time(session.scsi_long(LunNumber::ZERO, cdb, both))
+                .await
+                .unwrap();
+            assert!(answer.data == [echo(length), write].concat(), "{length}");
+        }
+        let both = ScsiRequest {
+            lun: LunNumber::ZERO,
+            cdb: Cdb::from_bytes(&echo(16)).unwrap(),
+            transfer: Transfer::Both {
+                write: vec![7; 100],
+                read: 50,
+            },
+        };
+        let answer = in_time(session.scsi(both)).await.unwrap();
+        assert_eq!(answer.data, [&echo(16)[..], &[7; 34]].concat(), "cut");
+        session.logout().await;
+    }
 }
