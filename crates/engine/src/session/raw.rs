@@ -1,5 +1,6 @@
 //! Raw SCSI commands and task management, for those who wait for one answer.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -284,7 +285,11 @@ pub(super) async fn report_luns(shared: &Shared) -> Result<Vec<LunNumber>, Sessi
         tracing::warn!(target_name = %shared.target, missing = reported.missing,
             "the target has more LUNs than are looked at");
     }
-    Ok(reported.luns)
+    let mut luns = reported.luns;
+    // One that is listed twice is one unit all the same, and must not be opened twice.
+    let mut seen = BTreeSet::new();
+    luns.retain(|lun| seen.insert(*lun));
+    Ok(luns)
 }
 
 /// A response code, or why there is none.

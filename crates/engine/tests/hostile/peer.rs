@@ -1,93 +1,115 @@
-//! A target made of a socket and a thread. All that it knows of iSCSI stands here, typed from RFC 7143
-//! §11.
+//! A target made of a port and a thread, which knows no shame. PDUs and constants are those of the
+//! testkit's scripted peer, typed from RFC 7143; what is here writes without asking what is right.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use hawser_engine::{
-    Hold, IscsiName, Isid, LoginOptions, LunNumber, Portal, ScsiAnswer, ScsiRequest, Session,
-    SessionError, SessionEvent, SessionOptions, Transfer,
+use hawser_testkit::scripted::text::{self, Keys};
+pub(crate) use hawser_testkit::scripted::wire::{
+    ABORT_TASK, DATA_IN, DATA_OUT, FULL_FEATURE, LOGIN_REQUEST, LOGIN_RESPONSE, LOGOUT_REQUEST,
+    NO_TAG, NOP_IN, NOP_OUT, OPERATIONAL, R2T, REJECT, SCSI_COMMAND, SNACK, SNACK_DATA,
+    SNACK_STATUS, STATUS, TASK_MANAGEMENT_REQUEST, TASK_REASSIGN, TEXT_REQUEST,
 };
-use hawser_scsi::{Cdb, IoFlags};
-use tokio::sync::broadcast;
+pub(crate) use hawser_testkit::scripted::{Pdu, crc32c::crc32c};
 
 /// How long anything in these tests may take.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
-pub(crate) const NOP_IN: u8 = 0x20;
-pub(crate) const SCSI_RESPONSE: u8 = 0x21;
-pub(crate) const LOGIN_RESPONSE: u8 = 0x23;
-pub(crate) const TEXT_RESPONSE: u8 = 0x24;
-pub(crate) const DATA_IN: u8 = 0x25;
-pub(crate) const R2T: u8 = 0x31;
+/// Bytes of a flood: what is kept of one would be seen.
+pub(crate) const FLOOD: usize = 64 << 20;
 
-/// The first byte of requests, without the immediate bit.
-pub(crate) const NOP_OUT: u8 = 0x00;
-pub(crate) const SCSI_COMMAND: u8 = 0x01;
-pub(crate) const LOGIN: u8 = 0x03;
-pub(crate) const TEXT: u8 = 0x04;
-pub(crate) const LOGOUT: u8 = 0x06;
+/// Key and value.
+pub(crate) type Answers = &'static [(&'static str, &'static str)];
 
-/// "No task", "no tag".
-pub(crate) const NONE: u32 = 0xffff_ffff;
+/// An answer to a request.
+pub(crate) type Make = fn(&Pdu) -> Pdu;
 
-/// A PDU: 48 bytes of header, and data without padding.
-#[derive(Debug, Clone)]
-pub(crate) struct Pdu {
-    pub(crate) header: [u8; 48],
-    pub(crate) data: Vec<u8>,
+/// CmdSN of the session, for all of its connections.
+#[derive(Debug)]
+struct Numbers {
+    /// ExpCmdSN.
+    expected: u32,
+    /// MaxCmdSN is so many numbers further, less one.
+    window: u32,
 }
 
-impl Pdu {
-    /// An answer that is final, for the task with this tag.
-    pub(crate) fn new(opcode: u8, itt: u32) -> Self {
-        let mut header = [0; 48];
-        (header[0], header[1]) = (opcode, 0x80);
-        let data = Vec::new();
-        Self { header, data }.put(16, itt)
+/// A port of the loopback.
+pub(crate) struct Target {
+    listener: TcpListener,
+    numbers: Arc<Mutex<Numbers>>,
+    answers: Answers,
+}
+
+impl Target {
+    /// Listens, and misbehaves by `script` in a thread of its own. Whoever connects after that is served as
+    /// it should be, at error recovery level 0: all scripts have an end, unless they wait to be left.
+    pub(crate) fn listen(
+        answers: Answers,
+        script: impl FnOnce(&Self) -> Option<()> + Send + 'static,
+    ) -> SocketAddr {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let numbers = Arc::new(Mutex::new(Numbers {
+            expected: 0,
+            window: 32,
+        }));
+        let mut target = Self {
+            listener,
+            numbers,
+            answers,
+        };
+        thread::spawn(move || {
+            script(&target);
+            target.answers = &[];
+            target.numbers.lock().unwrap().window = 32;
+            while let Some(mut peer) = target.accept() {
+                thread::spawn(move || peer.behave());
+            }
+        });
+        address
     }
 
-    /// Puts four bytes at `at`.
-    pub(crate) fn put(mut self, at: usize, value: u32) -> Self {
-        self.header[at..at + 4].copy_from_slice(&value.to_be_bytes());
-        self
+    /// The next connection.
+    pub(crate) fn accept(&self) -> Option<Peer> {
+        let (stream, _) = self.listener.accept().ok()?;
+        // An initiator that holds the connection beyond all limits has failed its test already.
+        for set in [TcpStream::set_read_timeout, TcpStream::set_write_timeout] {
+            set(&stream, Some(LIMIT)).ok()?;
+        }
+        stream.set_nodelay(true).ok()?;
+        Some(Peer {
+            stream,
+            stat_sn: 1,
+            numbers: Arc::clone(&self.numbers),
+            answers: self.answers,
+            digests: false,
+        })
     }
 
-    pub(crate) fn flags(mut self, flags: u8) -> Self {
-        self.header[1] = flags;
-        self
+    /// No command may be sent, from the next login on.
+    pub(crate) fn close_window(&self) {
+        self.numbers.lock().unwrap().window = 0;
     }
 
-    pub(crate) fn data(mut self, data: &[u8]) -> Self {
-        self.data = data.to_vec();
-        self.length(data.len())
+    /// The next connection, logged in.
+    pub(crate) fn log_in(&self) -> Option<Peer> {
+        let mut peer = self.accept()?;
+        peer.log_in()?;
+        Some(peer)
     }
 
-    /// Says that so many bytes of data follow.
-    pub(crate) fn length(mut self, length: usize) -> Self {
-        self.header[5..8].copy_from_slice(&u32::try_from(length).unwrap().to_be_bytes()[1..]);
-        self
-    }
-
-    pub(crate) fn word(&self, at: usize) -> u32 {
-        u32::from_be_bytes(self.header[at..at + 4].try_into().unwrap())
-    }
-
-    pub(crate) fn itt(&self) -> u32 {
-        self.word(16)
-    }
-
-    pub(crate) fn opcode(&self) -> u8 {
-        self.header[0] & 0x3f
-    }
-
-    pub(crate) fn bytes(&self) -> Vec<u8> {
-        let mut bytes = self.header.to_vec();
-        bytes.extend_from_slice(&self.data);
-        bytes.resize(bytes.len().next_multiple_of(4), 0);
-        bytes
+    /// The next connection whose login gets as far as its first request. Those that the initiator gives up
+    /// before are passed over.
+    pub(crate) fn accept_request(&self) -> Option<(Peer, Pdu)> {
+        loop {
+            let mut peer = self.accept()?;
+            if let Some(request) = peer.await_request(LOGIN_REQUEST) {
+                return Some((peer, request));
+            }
+        }
     }
 }
 
@@ -95,23 +117,37 @@ impl Pdu {
 pub(crate) struct Peer {
     pub(crate) stream: TcpStream,
     stat_sn: u32,
-    cmd_sn: u32,
+    numbers: Arc<Mutex<Numbers>>,
+    answers: Answers,
+    /// Both, or none.
+    digests: bool,
 }
 
 impl Peer {
     /// The next request; `None` when the initiator is gone.
     pub(crate) fn take(&mut self) -> Option<Pdu> {
-        let mut header = [0; 48];
-        self.stream.read_exact(&mut header).ok()?;
-        let length = u32::from_be_bytes([0, header[5], header[6], header[7]]) as usize;
-        let mut data = vec![0; length.next_multiple_of(4)];
-        self.stream.read_exact(&mut data).ok()?;
-        data.truncate(length);
-        let pdu = Pdu { header, data };
-        if header[0] & 0x40 == 0 && pdu.opcode() != 0x05 {
-            self.cmd_sn = pdu.word(24).wrapping_add(1);
+        let mut pdu = Pdu::new(0, 0);
+        self.stream.read_exact(&mut pdu.header).ok()?;
+        let padded = pdu.data_length().next_multiple_of(4);
+        let digests = match self.digests {
+            true if padded > 0 => 8,
+            true => 4,
+            false => 0,
+        };
+        let mut rest = vec![0; pdu.ahs_length() + padded + digests];
+        self.stream.read_exact(&mut rest).ok()?;
+        let data = pdu.ahs_length() + if self.digests { 4 } else { 0 };
+        pdu.data = rest[data..data + pdu.data_length()].to_vec();
+        if !pdu.is_immediate() && !matches!(pdu.opcode(), DATA_OUT | SNACK) {
+            self.numbers.lock().unwrap().expected = pdu.cmd_sn().wrapping_add(1);
         }
         Some(pdu)
+    }
+
+    /// Its socket takes no more than little that nobody reads.
+    pub(crate) fn take_little(&self) {
+        let socket = socket2::SockRef::from(&self.stream);
+        socket.set_recv_buffer_size(64 * 1024).unwrap();
     }
 
     /// The next request with this opcode; others are left without an answer.
@@ -124,175 +160,226 @@ impl Peer {
         }
     }
 
-    /// Numbers a PDU: StatSN, ExpCmdSN, and MaxCmdSN with a window of 32.
+    /// The next SCSI command.
+    pub(crate) fn command(&mut self) -> Option<Pdu> {
+        self.await_request(SCSI_COMMAND)
+    }
+
+    /// Gives a PDU its StatSN, ExpCmdSN and MaxCmdSN.
     pub(crate) fn number(&mut self, pdu: Pdu) -> Pdu {
-        let is_status = match pdu.header[0] {
-            DATA_IN => pdu.header[1] & 1 != 0,
-            NOP_IN => pdu.itt() != NONE,
+        let is_status = match pdu.opcode() {
+            DATA_IN => pdu.byte(1) & STATUS != 0,
+            NOP_IN => pdu.itt() != NO_TAG,
             R2T => false,
             _ => true,
         };
         let stat_sn = self.stat_sn;
         self.stat_sn = stat_sn.wrapping_add(u32::from(is_status));
-        let (expected, max) = (self.cmd_sn, self.cmd_sn.wrapping_add(31));
-        pdu.put(24, stat_sn).put(28, expected).put(32, max)
+        let (expected, max) = self.window();
+        pdu.put_word(24, stat_sn)
+            .put_word(28, expected)
+            .put_word(32, max)
     }
 
+    /// ExpCmdSN and MaxCmdSN.
+    pub(crate) fn window(&self) -> (u32, u32) {
+        let numbers = self.numbers.lock().unwrap();
+        let max = numbers.expected.wrapping_add(numbers.window);
+        (numbers.expected, max.wrapping_sub(1))
+    }
+
+    /// From now on so many commands may be sent beyond those received.
+    pub(crate) fn set_window(&self, commands: u32) {
+        self.numbers.lock().unwrap().window = commands;
+    }
+
+    /// Leaves out so many statuses.
+    pub(crate) fn skip_statuses(&mut self, count: u32) {
+        self.stat_sn = self.stat_sn.wrapping_add(count);
+    }
+
+    /// The bytes of a PDU that was numbered.
+    pub(crate) fn bytes(&self, pdu: &Pdu) -> Vec<u8> {
+        let mut bytes = [&pdu.header[..], &pdu.ahs].concat();
+        if self.digests {
+            bytes.extend(crc32c(&bytes));
+        }
+        let data = [&pdu.data[..], &pdu.padding].concat();
+        bytes.extend_from_slice(&data);
+        if self.digests && !data.is_empty() {
+            bytes.extend(crc32c(&data));
+        }
+        bytes
+    }
+
+    /// Numbers a PDU and sends it.
     pub(crate) fn say(&mut self, pdu: Pdu) -> io::Result<()> {
         let pdu = self.number(pdu);
-        self.stream.write_all(&pdu.bytes())
+        let bytes = self.bytes(&pdu);
+        self.stream.write_all(&bytes)
     }
 
-    /// A login response that agrees to go from stage `from` to stage `to`, as `request` asked.
-    pub(crate) fn agree(request: &Pdu, to: u8, text: &[u8]) -> Pdu {
-        let from = request.header[1] >> 2 & 3;
-        let mut pdu = Pdu::new(LOGIN_RESPONSE, request.itt()).flags(0x80 | from << 2 | to);
-        // ISID as asked for; TSIH when the login ends.
-        pdu.header[8..14].copy_from_slice(&request.header[8..14]);
-        pdu.header[15] = u8::from(to == 3);
-        pdu.data(text)
+    /// Sends a PDU with the numbers that it has.
+    pub(crate) fn send_numbered(&mut self, pdu: &Pdu) -> io::Result<()> {
+        let bytes = self.bytes(pdu);
+        self.stream.write_all(&bytes)
     }
 
-    /// Agrees to everything: security without authentication, then the least that is allowed.
-    pub(crate) fn log_in(&mut self) -> Option<()> {
-        const OPERATIONAL: &[u8] = b"HeaderDigest=None\0DataDigest=None\0MaxConnections=1\0\
-            InitialR2T=Yes\0ImmediateData=No\0MaxRecvDataSegmentLength=65536\0\
-            MaxBurstLength=262144\0FirstBurstLength=65536\0DefaultTime2Wait=0\0\
-            DefaultTime2Retain=0\0MaxOutstandingR2T=1\0DataPDUInOrder=Yes\0\
-            DataSequenceInOrder=Yes\0ErrorRecoveryLevel=0\0";
-        const IRRELEVANT: &[u8] = b"HeaderDigest=None\0DataDigest=None\0\
-            MaxRecvDataSegmentLength=65536\0DefaultTime2Wait=0\0DefaultTime2Retain=0\0\
-            ErrorRecoveryLevel=0\0";
-        let first = self.await_request(LOGIN)?;
-        let is_discovery = first.data.windows(9).any(|text| text == b"Discovery");
-        let security = b"AuthMethod=None\0TargetPortalGroupTag=1\0";
-        let security: &[u8] = if is_discovery {
-            &security[..16]
-        } else {
-            security
-        };
-        self.cmd_sn = first.word(24);
-        self.say(Self::agree(&first, 1, security)).ok()?;
-        let second = self.await_request(LOGIN)?;
-        self.cmd_sn = second.word(24);
-        let text = if is_discovery {
-            IRRELEVANT
-        } else {
-            OPERATIONAL
-        };
-        self.say(Self::agree(&second, 3, text)).ok()
+    /// Numbers PDUs and sends them in one piece.
+    pub(crate) fn say_all(&mut self, pdus: impl IntoIterator<Item = Pdu>) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        for pdu in pdus {
+            let pdu = self.number(pdu);
+            bytes.extend(self.bytes(&pdu));
+        }
+        self.stream.write_all(&bytes)
     }
 
-    /// Writes the same bytes until the initiator has had enough.
-    pub(crate) fn flood(&mut self, bytes: &[u8]) {
-        while self.stream.write_all(bytes).is_ok() {}
+    /// Sends the same bytes until it is [`FLOOD`]; `None` when the initiator has had enough before.
+    pub(crate) fn flood(&mut self, bytes: &[u8]) -> Option<()> {
+        let piece = bytes.repeat((64 * 1024_usize).div_ceil(bytes.len()));
+        for _ in 0..FLOOD.div_ceil(piece.len()) {
+            self.stream.write_all(&piece).ok()?;
+        }
+        Some(())
+    }
+
+    /// Sends PDUs, each with numbers of its own, until it is [`FLOOD`]; `None` as above.
+    pub(crate) fn flood_of(&mut self, mut pdu: impl FnMut(u32) -> Pdu) -> Option<()> {
+        let (mut sent, mut count) = (0, 0);
+        while sent < FLOOD {
+            let mut bytes = Vec::new();
+            while bytes.len() < 64 * 1024 {
+                let pdu = self.number(pdu(count));
+                bytes.extend(self.bytes(&pdu));
+                count += 1;
+            }
+            self.stream.write_all(&bytes).ok()?;
+            sent += bytes.len();
+        }
+        Some(())
+    }
+
+    /// Sends the same bytes for ever, until the initiator has had enough.
+    pub(crate) fn flood_for_ever(&mut self, bytes: &[u8]) {
+        let piece = bytes.repeat((64 * 1024_usize).div_ceil(bytes.len()));
+        while self.stream.write_all(&piece).is_ok() {}
+    }
+
+    /// Sends a byte now and then, until the initiator has had enough. That is what the peer does, not what
+    /// a test waits for.
+    pub(crate) fn drip(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            if self.stream.write_all(&[*byte]).is_err() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Sends the same PDU now and then, as [`drip`](Self::drip) does.
+    pub(crate) fn drip_pdus(&mut self, pdu: &Pdu) {
+        let bytes = self.bytes(pdu);
+        while self.stream.write_all(&bytes).is_ok() {
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Says nothing more, until the initiator has had enough.
     pub(crate) fn sit(&mut self) {
         while self.take().is_some() {}
     }
-}
 
-/// Serves each connection by `script`, one after the other, at a port of its own.
-pub(crate) fn serve(script: impl Fn(&mut Peer) + Send + 'static) -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let address = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let Ok(stream) = stream else { return };
-            // An initiator that holds the connection beyond all limits has failed its test already.
-            for set in [TcpStream::set_read_timeout, TcpStream::set_write_timeout] {
-                set(&stream, Some(LIMIT)).unwrap();
-            }
-            script(&mut Peer {
-                stream,
-                stat_sn: 1,
-                cmd_sn: 1,
-            });
+    /// Answers all that comes as it should.
+    pub(crate) fn serve(&mut self) -> Option<()> {
+        loop {
+            let request = self.take()?;
+            self.answer(&request).ok()?;
         }
-    });
-    address
-}
+    }
 
-pub(crate) fn login_options() -> LoginOptions {
-    LoginOptions::new(IscsiName::parse("iqn.2026-11.test.hawser:victim").unwrap())
-}
+    /// Answers one request as it should be.
+    pub(crate) fn answer(&mut self, request: &Pdu) -> io::Result<()> {
+        self.say(match request.opcode() {
+            SCSI_COMMAND => Pdu::scsi_response(request, 0),
+            TASK_MANAGEMENT_REQUEST => Pdu::task_management_response(request, 0),
+            NOP_OUT if request.itt() != NO_TAG => Pdu::pong(request),
+            LOGOUT_REQUEST => Pdu::logout_response(request, 0, 0, 0),
+            _ => return Ok(()),
+        })
+    }
 
-/// Short limits: commands and functions 300 ms, a login one second, the hold two, no pings.
-pub(crate) fn options(address: SocketAddr) -> SessionOptions {
-    let target = IscsiName::parse("iqn.2026-11.test.hawser:hostile").unwrap();
-    let isid = Isid::from_random([1, 2, 3, 4, 5]);
-    let mut options = SessionOptions::new(login_options(), target, Portal::from(address), isid);
-    options.hold = Hold::For(Duration::from_secs(2));
-    options.timeouts.login = Duration::from_secs(1);
-    options.timeouts.command = Duration::from_millis(300);
-    options.timeouts.management = Duration::from_millis(300);
-    options.timeouts.ping_interval = Duration::ZERO;
-    options
-}
-
-/// A session with a peer that logs in and goes on by `script`, and its events.
-pub(crate) async fn up(
-    change: impl FnOnce(&mut SessionOptions),
-    script: impl Fn(&mut Peer) + Send + 'static,
-) -> (Session, broadcast::Receiver<SessionEvent>) {
-    let address = serve(move |peer| {
-        if peer.log_in().is_some() {
-            script(peer);
-        }
-    });
-    let mut options = options(address);
-    change(&mut options);
-    let session = Session::open(options);
-    let events = session.events();
-    in_time(session.established()).await.expect("logged in");
-    (session, events)
-}
-
-pub(crate) async fn in_time<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(LIMIT, future).await.expect("in time")
-}
-
-/// Why the connection was lost.
-pub(crate) async fn lost(events: &mut broadcast::Receiver<SessionEvent>) -> String {
-    loop {
-        if let SessionEvent::Lost(why) = in_time(events.recv()).await.expect("events go on") {
-            return why;
-        }
+    fn behave(&mut self) -> Option<()> {
+        self.log_in()?;
+        self.serve()
     }
 }
 
-/// READ (10) of so many blocks of 512 bytes, raw.
-pub(crate) async fn read(session: &Session, blocks: u32) -> Result<ScsiAnswer, SessionError> {
-    let cdb = Cdb::read(0, blocks, IoFlags::default());
-    command(session, cdb, Transfer::Read(blocks * 512)).await
-}
+/// Logins.
+impl Peer {
+    /// A response that agrees to go where `request` asks for.
+    pub(crate) fn agreement(request: &Pdu, text: &[u8]) -> Pdu {
+        let mut pdu = Pdu::login_response(request).with_data(text);
+        if request.is_final() {
+            pdu = pdu.moving_to(request.next_stage());
+            if request.next_stage() == FULL_FEATURE && request.tsih() == 0 {
+                pdu = pdu.put_half(14, 0x1001);
+            }
+        }
+        pdu
+    }
 
-/// WRITE (10) of so many blocks of 512 bytes, raw.
-pub(crate) async fn write(session: &Session, blocks: u32) -> Result<ScsiAnswer, SessionError> {
-    let cdb = Cdb::write(0, blocks, IoFlags::default());
-    command(
-        session,
-        cdb,
-        Transfer::Write(vec![1; blocks as usize * 512]),
-    )
-    .await
-}
+    /// Agrees to everything, as `answers` say or else to the least that is allowed.
+    pub(crate) fn log_in(&mut self) -> Option<()> {
+        let first = self.await_request(LOGIN_REQUEST)?;
+        self.finish_login(first)
+    }
 
-async fn command(
-    session: &Session,
-    cdb: Cdb,
-    transfer: Transfer,
-) -> Result<ScsiAnswer, SessionError> {
-    let lun = LunNumber::ZERO;
-    in_time(session.scsi(ScsiRequest { lun, cdb, transfer })).await
-}
+    /// The same from a request on that was taken.
+    pub(crate) fn finish_login(&mut self, first: Pdu) -> Option<()> {
+        let mut request = first;
+        if request.tsih() == 0 {
+            self.numbers.lock().unwrap().expected = request.cmd_sn();
+        }
+        let mut first = true;
+        loop {
+            let text = self.replies(&request, first);
+            self.say(Self::agreement(&request, &text)).ok()?;
+            if request.is_final() && request.next_stage() == FULL_FEATURE {
+                let on = self.answers.contains(&("HeaderDigest", "CRC32C"));
+                self.digests = on;
+                return Some(());
+            }
+            request = self.await_request(LOGIN_REQUEST)?;
+            first = false;
+        }
+    }
 
-/// Most bytes of memory this process has had.
-pub(crate) fn peak_memory() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = peak.unwrap().trim().trim_end_matches(" kB");
-    kib.parse::<u64>().unwrap() * 1024
+    /// The answers to the keys of a request.
+    fn replies(&self, request: &Pdu, first: bool) -> Vec<u8> {
+        let keys: Keys = request.keys();
+        let mut replies: Vec<(&str, &str)> = Vec::new();
+        for (key, offer) in keys.iter() {
+            let chosen = self.answers.iter().find(|(name, _)| *name == key);
+            // Never more than what is offered.
+            let chosen = chosen.filter(|_| key != "ErrorRecoveryLevel" || offer != "1");
+            let usual = match key {
+                "InitiatorName" | "InitiatorAlias" | "TargetName" | "SessionType" => continue,
+                "AuthMethod" | "HeaderDigest" | "DataDigest" => "None",
+                "MaxRecvDataSegmentLength" => "65536",
+                "InitialR2T" => "Yes",
+                "ImmediateData" => "No",
+                "ErrorRecoveryLevel" if offer == "1" => "1",
+                "DefaultTime2Wait" | "DefaultTime2Retain" | "ErrorRecoveryLevel" => "0",
+                "MaxConnections" | "MaxOutstandingR2T" => "1",
+                _ => offer,
+            };
+            replies.push((key, chosen.map_or(usual, |(_, value)| value)));
+        }
+        let is_normal = keys.get("SessionType") == Some("Normal");
+        if first && is_normal {
+            replies.push(("TargetPortalGroupTag", "1"));
+        }
+        text::write(&replies)
+    }
 }

@@ -69,15 +69,22 @@ impl Session {
         };
         self.counters.lost(&error);
         self.note_distrust(index, &error);
-        match self.rescue(index, &error) {
+        let rescue = self.rescue(index, &error);
+        if matches!(rescue, Rescue::Connection) && self.carries_orphan(index) {
+            // With the last connection it is counted when that is resumed.
+            self.vain_resumptions = self.vain_resumptions.saturating_add(1);
+        }
+        match rescue {
             Rescue::Session => self.lose_session(now, error),
             Rescue::LoggedOut => self.lose_logged_out(now, index, error),
-            Rescue::Connection => self.lose_connection(now, index, error),
-            Rescue::Suspend if self.vain_resumptions >= MAX_VAIN_RESUMPTIONS => {
+            Rescue::Connection | Rescue::Suspend
+                if self.vain_resumptions >= MAX_VAIN_RESUMPTIONS =>
+            {
                 // It agrees on more than it does.
                 self.trusted_level = self.trusted_level.min(1);
                 self.lose_session(now, error);
             }
+            Rescue::Connection => self.lose_connection(now, index, error),
             Rescue::Suspend => self.suspend(now, index, error),
         }
     }
@@ -345,7 +352,7 @@ impl Session {
         let gone = at.map(|at| self.cleanups.remove(at).gone);
         self.enter(now, login, gone.map_or(0, |gone| gone.short_lives));
         if let Some(gone) = gone {
-            if self.has_suspended(gone.link) {
+            if self.has_suspended() {
                 // Until a task has gone on.
                 self.vain_resumptions = self.vain_resumptions.saturating_add(1);
             }
@@ -355,14 +362,29 @@ impl Session {
         self.watch(now);
     }
 
-    /// The target has taken commands of a connection that is gone.
-    fn has_suspended(&self, link: u16) -> bool {
+    /// The target has taken commands of connections that are gone: of the last one, or of one before it
+    /// with which none has gone on since.
+    fn has_suspended(&self) -> bool {
         self.tasks.iter().any(|(_, task)| {
             let taken = task
                 .cmd_sn()
                 .is_some_and(|cmd_sn| self.window.is_acknowledged(cmd_sn));
-            taken && task.is_sent_on(link) && task.command().is_some()
+            taken && self.is_orphan(task.state) && task.command().is_some()
         })
+    }
+
+    /// A connection on which a task of another was to be reassigned or ended.
+    fn carries_orphan(&self, index: usize) -> bool {
+        let managing = self.managing.and_then(|slot| self.tasks.get(slot));
+        let Some(Kind::Management(request)) = managing.map(|task| &task.kind) else {
+            return false;
+        };
+        let referenced = request
+            .referenced()
+            .and_then(|id| self.tasks.get(id.slot()));
+        let home = managing.map(|task| task.home);
+        let link = self.connections.get(index).map(|c| c.link);
+        home == link && referenced.is_some_and(|task| self.is_orphan(task.state))
     }
 
     /// Logs out of lost connections.

@@ -225,6 +225,9 @@ pub enum ConnectionError {
     /// Nothing was heard for so long, a ping included (RFC 7143 §10.3).
     #[error("nothing heard from the target for {} s", .0.as_secs_f32())]
     Silent(Duration),
+    /// A logout or a text request of ours found no answer for so long.
+    #[error("no answer to a logout or a text request for {} s", .0.as_secs_f32())]
+    Unanswered(Duration),
     /// The target announced the drop, or asked for the logout.
     #[error("the target ended the connection (asynchronous event {0})")]
     Announced(u8),
@@ -264,6 +267,7 @@ impl ConnectionError {
             Self::DataDigest
             | Self::Transport(_)
             | Self::Silent(_)
+            | Self::Unanswered(_)
             | Self::Requested
             | Self::LoggedOut
             | Self::NotSentAgain => true,

@@ -110,6 +110,8 @@ pub(super) struct Recovery {
     pub(super) is_doubtful: bool,
     /// Times that its reassignment was asked for in vain.
     reassigns: u8,
+    /// Times that it was asked for on another connection.
+    moves: u8,
     /// Times that its command was sent again under its number.
     pub(super) retries: u8,
     /// The target has rejected its command.
@@ -246,6 +248,13 @@ impl Task {
         recovery.end_of_data = None;
         recovery.forget_asking();
         recovery.is_resumed = true;
+    }
+
+    /// Counts that it is to go on on another connection.
+    pub(super) fn may_move_again(&mut self, limit: u8) -> bool {
+        let recovery = self.recovery_mut();
+        recovery.moves = recovery.moves.saturating_add(1);
+        recovery.moves <= limit
     }
 
     /// Counts a reassignment that the target was not ready for.

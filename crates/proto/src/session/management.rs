@@ -500,6 +500,7 @@ impl Session {
             Kind::Logout { cid, .. } => Some(cid).filter(|cid| self.index(*cid).is_none()),
             _ => None,
         });
+        let error = ConnectionError::Unanswered(self.config.management_timeout);
         let several = self.connections.len() > 1 && !self.leaving;
         let carrier = self.connections.iter_mut().find(|c| c.link == home);
         match (of_lost, carrier) {
@@ -510,13 +511,9 @@ impl Session {
             }
             (None, Some(carrier)) if several => {
                 let cid = carrier.cid;
-                self.handle_connection_lost(
-                    now,
-                    cid,
-                    ConnectionError::Silent(self.config.management_timeout),
-                );
+                self.handle_connection_lost(now, cid, error);
             }
-            _ => self.drop_session(now, ConnectionError::Stuck),
+            _ => self.drop_session(now, error),
         }
     }
 

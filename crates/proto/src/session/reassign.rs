@@ -12,6 +12,10 @@ use crate::pdu::{FromTarget, NO_LUN, TmfFunction};
 /// Times that a task is asked for which the target still thinks to be allegiant to the lost connection.
 const MAX_REASSIGNS: u8 = 3;
 
+/// Times that one task goes on on another connection: a target that takes it over and is lost again each
+/// time would have it go on for ever, for its time begins anew with each.
+const MAX_MOVES: u8 = 8;
+
 /// How long a target that has rejected the reassignment of a task may take to go on with it all the same.
 const REJECTED_PATIENCE: Duration = Duration::from_secs(4);
 
@@ -30,15 +34,18 @@ impl Session {
             return None;
         }
         while let Some(slot) = self.reassign.pop_front() {
-            let Some(task) = self.tasks.get(slot) else {
+            let Some(state) = self.tasks.get(slot).map(|task| task.state) else {
                 continue;
             };
-            let state = task.state;
-            let Some(command) = task.command().filter(|_| self.is_orphan(state)) else {
+            let (is_orphan, level) = (self.is_orphan(state), self.level());
+            let Some(task) = self.tasks.get_mut(slot).filter(|_| is_orphan) else {
+                continue;
+            };
+            let Some(lun) = task.command().map(|command| command.lun) else {
                 continue;
             };
             // One that nobody waits for any more is ended, now that it may be on any connection.
-            let goes_on = task.ending == Ending::No && self.level() >= 2;
+            let goes_on = task.ending == Ending::No && level >= 2 && task.may_move_again(MAX_MOVES);
             let function = if goes_on {
                 TmfFunction::TaskReassign
             } else {
@@ -46,7 +53,7 @@ impl Session {
             };
             let request = Management {
                 function,
-                lun: command.lun,
+                lun,
                 task: Some(self.tasks.id(slot)),
                 token: None,
             };

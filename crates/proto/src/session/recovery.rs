@@ -263,6 +263,9 @@ impl Session {
                 }
                 if self.failing {
                     self.fail_held();
+                } else if self.short_lives > 1 {
+                    // Each login is the end of an outage, so the hold time alone would never be over.
+                    self.fail_overaged(now);
                 }
                 self.events.push_back(Event::Lost(error));
             }

@@ -48,6 +48,7 @@ fn each_offence_has_a_test() {
             C::Silent(_) => {
                 "life::sup_a06_an_unanswered_ping_ends_the_connection_and_the_session_reconnects"
             }
+            C::Unanswered(_) => "events::a_text_request_that_is_not_answered_costs_the_connection",
             C::Announced(_) => "events::ffp_20_2_a_connection_drop_is_taken_as_the_loss",
             C::Stuck => "stuck::sup_a11_reset_refused_then_the_connection_is_dropped",
             C::WindowJammed => {
@@ -129,6 +130,7 @@ fn all_errors() -> Vec<ConnectionError> {
         ConnectionError::DataDigest,
         ConnectionError::Transport(String::new()),
         ConnectionError::Silent(SECOND),
+        ConnectionError::Unanswered(SECOND),
         ConnectionError::Announced(1),
         ConnectionError::Stuck,
         ConnectionError::WindowJammed,
