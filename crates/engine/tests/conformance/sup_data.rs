@@ -160,7 +160,7 @@ async fn sup_x03() {
 
 /// A read of 1024 bytes that the target answers so; the connection is given up.
 async fn read_is_given_up(answer: impl Fn(&Pdu) -> Vec<Pdu>, words: &str) {
-    let mut rig = Rig::up(&[("DataSequenceInOrder", "Yes")]).await;
+    let mut rig = Rig::up(&[]).await;
     let asked = rig.read(1024);
     let command = rig.peer.expect(SCSI_COMMAND).await;
     for pdu in answer(&command) {

@@ -337,3 +337,34 @@ fn h_69_one_command_asked_for_all_over_again() {
         rig.goes_on().await;
     });
 }
+
+/// Bytes that were never sent are not given out as read, whoever says that all went well.
+#[test]
+fn h_139_a_hole_where_any_order_was_agreed() {
+    offence("H-139", async {
+        for ends_in_data in [true, false] {
+            let answers = &[("DataSequenceInOrder", "No")];
+            let rig = Rig::single(
+                |_| {},
+                answers,
+                move |peer| {
+                    let request = peer.command()?;
+                    peer.say(Pdu::data_in(&request, 0, 0, &[1; 512])).ok()?;
+                    let rest = Pdu::data_in(&request, 1, 1024, &[2; 1024]);
+                    if ends_in_data {
+                        peer.say(rest.with_status(0)).ok()?;
+                    } else {
+                        peer.say(rest).ok()?;
+                        let end = Pdu::scsi_response(&request, 0).put_word(36, 2);
+                        peer.say(end).ok()?;
+                    }
+                    peer.sit();
+                    None
+                },
+            );
+            let rig = rig.await;
+            let ended = rig.read(2048).await;
+            rig.breaks(ended, "a hole in its data").await;
+        }
+    });
+}

@@ -46,7 +46,6 @@ fn h_28_answers_beyond_what_was_offered() {
             "MaxConnections=65535",
             "MaxOutstandingR2T=65535",
             "ErrorRecoveryLevel=3",
-            "ErrorRecoveryLevel=2",
             "HeaderDigest=CRC32C",
             "HeaderDigest=SHA-1",
             "DataPDUInOrder=Perhaps",

@@ -370,6 +370,7 @@ impl Peer {
                 "InitialR2T" => "Yes",
                 "ImmediateData" => "No",
                 "ErrorRecoveryLevel" if offer == "1" => "1",
+                "DataSequenceInOrder" => "Yes",
                 "DefaultTime2Wait" | "DefaultTime2Retain" | "ErrorRecoveryLevel" => "0",
                 "MaxConnections" | "MaxOutstandingR2T" => "1",
                 _ => offer,

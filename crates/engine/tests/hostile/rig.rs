@@ -49,7 +49,7 @@ pub(crate) fn impatient(options: &mut SessionOptions) {
 
 /// Offers all that there is of error recovery, and two connections.
 pub(crate) fn recovering(options: &mut SessionOptions) {
-    options.login.error_recovery_level = 2;
+    options.login.error_recovery_level = Some(2);
     options.login.max_outstanding_r2t = 1;
 }
 

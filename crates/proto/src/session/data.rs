@@ -13,6 +13,9 @@ use crate::pdu::{DataIn, Pdu, R2t, ScsiResponse};
 /// has lost (RFC 7143 §11.8.2).
 const MAX_RECOVERY_R2TS: u16 = 8;
 
+/// SCSI status (SAM-5 §5.3.1).
+const GOOD: u8 = 0;
+
 /// Sense data of a read whose data was lost (RFC 7143 §11.4.7.2): fixed format, ABORTED COMMAND, protocol
 /// service CRC error.
 const CRC_ERROR_SENSE: [u8; 18] = [
@@ -33,9 +36,9 @@ impl Session {
         let Some(task) = self.tasks.find(id).filter(|task| task.ended.is_none()) else {
             return Ok(());
         };
-        task.count_data_in(pdu);
+        task.count_data_in(pdu)?;
         if pdu.has_status() {
-            let answer = task.answered_by(pdu);
+            let answer = task.answered_by(pdu)?;
             self.finish(id.slot(), Outcome::Completed(answer));
         }
         Ok(())
@@ -53,7 +56,7 @@ impl Session {
         self.consume_stat_sn(index, pdu.stat_sn.get())?;
         let id = TaskId::from_itt(pdu.itt.get());
         if let Some(task) = self.tasks.find(id).filter(|task| task.ended.is_none()) {
-            let answer = task.answered_by(pdu);
+            let answer = task.answered_by(pdu)?;
             self.finish(id.slot(), Outcome::Completed(answer));
         }
         Ok(())
@@ -94,6 +97,7 @@ impl Session {
         if task.read_length() > 0 && counted > received {
             return Err(PeerMisbehaved::DataCountWrong { counted, received }.into());
         }
+        task.check_whole(pdu.status)?;
         let residual = residual(pdu.overflow(), pdu.underflow(), pdu.residual_count.get());
         let of_read = match task.is_bidirectional() {
             true => bidi_residual(pdu),
@@ -187,38 +191,43 @@ impl Session {
 impl Task {
     /// Data is where it belongs.
     #[inline]
-    pub(super) fn count_data_in(&mut self, pdu: &DataIn) {
+    pub(super) fn count_data_in(&mut self, pdu: &DataIn) -> Result<(), PeerMisbehaved> {
         let is_next = pdu.data_sn.get() == self.next_data_sn || self.is_bidirectional();
         if is_next {
             self.next_data_sn = self.next_data_sn.wrapping_add(1);
             self.data_pdus = self.data_pdus.wrapping_add(1);
         }
-        let length = pdu.data_segment_length();
-        match &mut self.recovery {
-            // `place` has checked that this does not pass the expected length.
-            None => self.received = self.received.saturating_add(length),
-            // In any order (RFC 7143 §13.18, §13.19), so what counts is how much came.
-            Some(recovery) => {
-                if is_next || recovery.missing.take(pdu.data_sn.get()) {
-                    self.received = self.received.saturating_add(length);
-                }
-            }
+        if self.recovery.is_some() || pdu.buffer_offset.get() != self.received {
+            return self.count_out_of_turn(pdu, is_next);
         }
+        // `place` has checked that this does not pass the expected length.
+        self.received = self.received.saturating_add(pdu.data_segment_length());
+        Ok(())
     }
 
     /// What the status in a Data-In comes to.
     #[inline]
-    fn answered_by(&self, pdu: &DataIn) -> Answer {
+    fn answered_by(&self, pdu: &DataIn) -> Result<Answer, PeerMisbehaved> {
+        self.check_whole(pdu.status)?;
         let expected = self.read_length();
         let residual = residual(pdu.overflow(), pdu.underflow(), pdu.residual_count.get());
         let transferred = transferred(expected, self.received.min(expected), residual);
         let sense = Box::default();
-        self.answered(Answer {
+        Ok(self.answered(Answer {
             status: pdu.status,
             transferred,
             residual,
             sense,
-        })
+        }))
+    }
+
+    /// Nobody is given a buffer as read in which bytes were left out.
+    #[inline]
+    fn check_whole(&self, status: u8) -> Result<(), PeerMisbehaved> {
+        match status == GOOD && self.has_hole() {
+            true => Err(PeerMisbehaved::DataHole),
+            false => Ok(()),
+        }
     }
 
     /// The target has answered it. A command whose data is lost for good does not end as it says

@@ -349,6 +349,10 @@ pub enum PeerMisbehaved {
         /// Offset that was due.
         expected: u32,
     },
+    /// A command ended well although bytes were left out before the last that came, where data may come in any
+    /// order (RFC 7143 §13.18, §13.19).
+    #[error("a read ended well with a hole in its data")]
+    DataHole,
     /// The response counts other Data-In PDUs than came (RFC 7143 §11.4.8).
     #[error("the response counts {counted} data PDUs, {received} came")]
     DataCountWrong {

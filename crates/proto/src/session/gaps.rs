@@ -1,5 +1,6 @@
 //! What one task has missed: numbers of data PDUs that did not come. Most tasks never have one of these.
 
+use super::coverage::{Coverage, TooManyPieces};
 use super::event::PeerMisbehaved;
 use super::extended::Extended;
 use super::task::Task;
@@ -94,6 +95,8 @@ pub(super) struct OwedAck {
 pub(super) struct Recovery {
     /// Its additional headers.
     pub(super) extended: Option<Extended>,
+    /// Which bytes came, once they did not come in order.
+    covered: Option<Coverage>,
     /// DataSNs, or R2TSNs, that did not come.
     pub(super) missing: Runs,
     /// The number behind the last Data-In, when that is known.
@@ -169,6 +172,42 @@ impl Task {
         if pdu.has_status() || behind == Some(self.read_length()) {
             self.recovery_mut().end_of_data = Some(pdu.data_sn.get().saturating_add(1));
         }
+    }
+
+    /// Data came that is not simply the next.
+    #[cold]
+    pub(super) fn count_out_of_turn(
+        &mut self,
+        pdu: &DataIn,
+        is_next: bool,
+    ) -> Result<(), PeerMisbehaved> {
+        let received = self.received;
+        let recovery = self.recovery_mut();
+        if !is_next && !recovery.missing.take(pdu.data_sn.get()) {
+            return Ok(());
+        }
+        let begin = pdu.buffer_offset.get();
+        // `place` has checked that this does not pass the expected length.
+        let end = begin.saturating_add(pdu.data_segment_length());
+        let covered = recovery
+            .covered
+            .get_or_insert_with(|| Coverage::up_to(received));
+        let added = covered.add(begin, end);
+        added.map_err(|TooManyPieces| PeerMisbehaved::DataOutOfOrder {
+            got: begin,
+            expected: received,
+        })?;
+        self.received = covered.total();
+        Ok(())
+    }
+
+    /// The target has ended it well, but bytes are missing before the last that came.
+    #[inline]
+    pub(super) fn has_hole(&self) -> bool {
+        self.recovery.as_ref().is_some_and(|recovery| {
+            let covered = recovery.covered.as_ref();
+            !recovery.is_hopeless && covered.is_some_and(|covered| !covered.is_whole())
+        })
     }
 
     /// Some of its data is missing, and may still come.

@@ -4,6 +4,7 @@ mod asynchronous;
 mod cleanup;
 mod connection;
 mod counters;
+mod coverage;
 mod data;
 mod event;
 mod extended;

@@ -108,7 +108,7 @@ impl Session {
             if incoming != Incoming::Discard
                 && let Some(task) = self.tasks.find(id).filter(|task| task.ended.is_none())
             {
-                task.count_data_in(pdu);
+                task.count_data_in(pdu)?;
             }
             self.pay_ack(index, id);
             if pdu.wants_acknowledge() && !pdu.has_status() {

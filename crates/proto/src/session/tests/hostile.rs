@@ -26,6 +26,7 @@ fn each_offence_has_a_test() {
             P::R2tSnGap { .. } => "writes::sup_x03_a_gap_in_r2t_sn_or_a_repeated_one",
             P::DataOutOfBounds { .. } => "reads::sup_x04_data_outside_the_buffer",
             P::DataOutOfOrder { .. } => "reads::sup_x04_holes_and_overlaps_where_order_was_agreed",
+            P::DataHole => "reads::sup_x04_a_hole_where_no_order_was_agreed",
             P::DataCountWrong { .. } => "reads::the_response_may_not_count_more_data_than_came",
             P::R2tOutOfBounds { .. } => "writes::sup_x02_r2ts_that_do_not_fit_the_command",
             P::TooManyR2ts => "writes::sup_x03_more_r2ts_than_agreed",

@@ -153,6 +153,34 @@ fn overlapping_data_does_not_count_beyond_the_buffer() {
     assert_eq!(answer(bench.outcome()).transferred, 4);
 }
 
+/// What was left out between two pieces was never read, whichever PDU carries the status.
+#[test]
+fn sup_x04_a_hole_where_no_order_was_agreed() {
+    let begun = || {
+        let mut bench = Bench::with(|p| p.data_sequence_in_order = false);
+        let id = bench.read(8);
+        bench.say(data_in(id.itt(), 0, 0, &[1; 2]));
+        (bench, id.itt())
+    };
+    let (mut bench, itt) = begun();
+    let last = with_status(data_in(itt, 1, 4, &[1; 4]));
+    assert_eq!(bench.misbehave(last), PeerMisbehaved::DataHole);
+
+    let (mut bench, itt) = begun();
+    // The same bytes once more do not make up for those that are missing.
+    bench.say(data_in(itt, 1, 4, &[1; 4]));
+    bench.say(data_in(itt, 2, 6, &[1; 2]));
+    let end = response(itt, 0).put32(36, 3);
+    assert_eq!(bench.misbehave(end), PeerMisbehaved::DataHole);
+
+    // A command that failed may have moved anything.
+    let (mut bench, itt) = begun();
+    bench.say(data_in(itt, 1, 4, &[1; 4]));
+    let sense = response(itt, 2).put32(36, 2).data(&[0, 2, 0x70, 0]);
+    bench.say(sense);
+    assert_eq!(answer(bench.outcome()).status, 2);
+}
+
 #[test]
 fn sup_x04_a_gap_in_data_sn_is_lost_data() {
     for got in [0, 2, u32::MAX] {
