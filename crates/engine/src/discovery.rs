@@ -7,6 +7,7 @@ pub use hawser_proto::discovery::{DiscoveredTarget, DiscoveryError};
 use hawser_proto::login::{DigestChoice, LoginConfig, Offers};
 use hawser_proto::names::{Isid, Portal, TargetAddress};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::connect::farewell;
@@ -30,14 +31,155 @@ pub async fn send_targets(
     portal: &Portal,
     limit: Duration,
 ) -> Result<Vec<DiscoveredTarget>, LoginFailure> {
-    let fail = |kind: LoginFailureKind| LoginFailure {
-        target: None,
-        portal: Some(portal.clone()),
-        kind,
+    let connection = connect(options, portal, limit).await?;
+    let exchange = SendTargets::new(&connection.login, &Ask::All);
+    let mut session = DiscoverySession::on(connection, exchange, portal, limit);
+    let discovered = match timeout(limit, session.exchange()).await {
+        Ok(answer) => answer,
+        // A target that only leaves the logout without an answer has told us all.
+        Err(_) => session
+            .exchange
+            .handle_close()
+            .map_err(|_| timed_out(limit)),
     };
+    let targets = session.read(discovered)?;
+    session.hang_up();
+    Ok(targets)
+}
+
+/// A discovery session that stays open, to be asked again without another login (RFC 7143 §4.3).
+///
+/// A target may end it at any time, and asks to be logged out of it when it goes down: the next
+/// [`send_targets`](Self::send_targets) fails then, or is the last, and another session is to be opened. One that is
+/// dropped without [`close`](Self::close) ends without a logout.
+#[derive(Debug)]
+pub struct DiscoverySession {
+    /// `None` when it is over.
+    stream: Option<TcpStream>,
+    exchange: SendTargets,
+    /// Bytes that were read and not looked at.
+    beyond: Vec<u8>,
+    portal: Portal,
+    limit: Duration,
+}
+
+impl DiscoverySession {
+    /// Logs in at `portal`, as [`send_targets`] does. The login, each exchange, and the logout have `limit`.
+    ///
+    /// # Errors
+    /// The portal cannot be reached or refuses the login.
+    pub async fn open(
+        options: &LoginOptions,
+        portal: &Portal,
+        limit: Duration,
+    ) -> Result<Self, LoginFailure> {
+        let connection = connect(options, portal, limit).await?;
+        let exchange = SendTargets::staying(&connection.login);
+        Ok(Self::on(connection, exchange, portal, limit))
+    }
+
+    fn on(
+        connection: LoggedInStream,
+        exchange: SendTargets,
+        portal: &Portal,
+        limit: Duration,
+    ) -> Self {
+        Self {
+            stream: Some(connection.stream),
+            exchange,
+            beyond: connection.beyond,
+            portal: portal.clone(),
+            limit,
+        }
+    }
+
+    /// The targets that the portal has now. When the future is dropped before its end, the session is of no more use.
+    ///
+    /// # Errors
+    /// The session is over, or the answer cannot be used; then it is over too.
+    pub async fn send_targets(&mut self) -> Result<Vec<DiscoveredTarget>, LoginFailure> {
+        let asked = self.exchange.ask(&Ask::All);
+        let discovered = match timeout(self.limit, self.exchange()).await {
+            Ok(answer) if asked => answer,
+            Ok(Err(error)) => Err(error),
+            // What came was the end of a logout.
+            Ok(Ok(_)) => Err(DiscoveryError::Closed.into()),
+            Err(_) => Err(timed_out(self.limit)),
+        };
+        self.read(discovered).inspect_err(|_| self.stream = None)
+    }
+
+    /// Logs out. A target that does not answer within the limit is left all the same.
+    pub async fn close(mut self) {
+        if self.exchange.log_out() {
+            // Whatever comes of it, the connection ends.
+            let _ = timeout(self.limit, self.exchange()).await;
+        }
+        self.hang_up();
+    }
+
+    fn hang_up(self) {
+        if let Some(stream) = self.stream {
+            tokio::spawn(farewell(stream));
+        }
+    }
+
+    /// Sends and receives until there is an answer.
+    async fn exchange(&mut self) -> Result<Discovered, LoginFailureKind> {
+        let lost = |error: std::io::Error| ConnectFailure::Lost(error.to_string());
+        let (exchange, beyond) = (&mut self.exchange, &mut self.beyond);
+        let Some(stream) = &mut self.stream else {
+            return Err(DiscoveryError::Closed.into());
+        };
+        let mut input = vec![0; READ_SIZE];
+        let mut output = Vec::new();
+        loop {
+            let (used, answer) = exchange.handle_input(beyond)?;
+            beyond.drain(..used);
+            if let Some(discovered) = answer {
+                return Ok(discovered);
+            }
+            output.clear();
+            while exchange.poll_transmit(&mut output) {}
+            // A target may close as soon as it has answered: then the answer counts, not the write.
+            let written = stream.write_all(&output).await;
+            let read = match written {
+                Ok(()) => stream.read(&mut input).await.map_err(lost),
+                Err(error) => Err(lost(error)),
+            };
+            match read {
+                Ok(0) => return Ok(exchange.handle_close()?),
+                Ok(read) => beyond.extend_from_slice(input.get(..read).unwrap_or_default()),
+                Err(error) => return exchange.handle_close().map_err(|_| error.into()),
+            }
+        }
+    }
+
+    /// The targets of an answer, and what was odd in it to the log.
+    fn read(
+        &self,
+        discovered: Result<Discovered, LoginFailureKind>,
+    ) -> Result<Vec<DiscoveredTarget>, LoginFailure> {
+        let portal = &self.portal;
+        let discovered = discovered.map_err(|kind| failure(portal, kind))?;
+        for unusual in &discovered.unusual {
+            tracing::warn!(%portal, %unusual, "odd record in the SendTargets answer");
+        }
+        let targets = discovered.targets.into_iter();
+        Ok(targets
+            .map(|target| with_addresses(target, portal))
+            .collect())
+    }
+}
+
+async fn connect(
+    options: &LoginOptions,
+    portal: &Portal,
+    limit: Duration,
+) -> Result<LoggedInStream, LoginFailure> {
     let mut random = [0; 5];
     getrandom::fill(&mut random)
-        .map_err(|error| fail(ConnectFailure::Lost(error.to_string()).into()))?;
+        .map_err(|error| failure(portal, ConnectFailure::Lost(error.to_string()).into()))?;
     let config = LoginConfig::discovery(options.initiator_name.clone(), Isid::from_random(random));
     let mut config = with_options(config, options);
     config.offers = Offers {
@@ -51,60 +193,19 @@ pub async fn send_targets(
         allow_md5: allows_md5(options),
         limit,
     };
-    let connection = log_in(config, attempt).await?;
-    let mut exchange = SendTargets::new(&connection.login, &Ask::All);
-    let discovered = match timeout(limit, ask(&mut exchange, connection)).await {
-        Ok(answer) => answer.map_err(fail)?,
-        // A target that only leaves the logout without an answer has told us all.
-        Err(_) => exchange
-            .handle_close()
-            .map_err(|_| fail(ConnectFailure::TimedOut(limit.as_secs()).into()))?,
-    };
-    for unusual in &discovered.unusual {
-        tracing::warn!(%portal, %unusual, "odd record in the SendTargets answer");
-    }
-    Ok(discovered
-        .targets
-        .into_iter()
-        .map(|target| with_addresses(target, portal))
-        .collect())
+    log_in(config, attempt).await
 }
 
-async fn ask(
-    exchange: &mut SendTargets,
-    connection: LoggedInStream,
-) -> Result<Discovered, LoginFailureKind> {
-    let LoggedInStream {
-        mut stream,
-        mut beyond,
-        ..
-    } = connection;
-    let lost = |error: std::io::Error| ConnectFailure::Lost(error.to_string());
-    let mut input = vec![0; READ_SIZE];
-    let mut output = Vec::new();
-    loop {
-        let (_, answer) = exchange.handle_input(&beyond)?;
-        if let Some(discovered) = answer {
-            tokio::spawn(farewell(stream));
-            return Ok(discovered);
-        }
-        output.clear();
-        while exchange.poll_transmit(&mut output) {}
-        // A target may close as soon as it has answered: then the answer counts, not the write.
-        let written = stream.write_all(&output).await;
-        let read = match written {
-            Ok(()) => stream.read(&mut input).await.map_err(lost),
-            Err(error) => Err(lost(error)),
-        };
-        match read {
-            Ok(0) => return Ok(exchange.handle_close()?),
-            Ok(read) => {
-                beyond.clear();
-                beyond.extend_from_slice(input.get(..read).unwrap_or_default());
-            }
-            Err(error) => return exchange.handle_close().map_err(|_| error.into()),
-        }
+fn failure(portal: &Portal, kind: LoginFailureKind) -> LoginFailure {
+    LoginFailure {
+        target: None,
+        portal: Some(portal.clone()),
+        kind,
     }
+}
+
+fn timed_out(limit: Duration) -> LoginFailureKind {
+    ConnectFailure::TimedOut(limit.as_secs()).into()
 }
 
 fn with_addresses(mut target: DiscoveredTarget, portal: &Portal) -> DiscoveredTarget {

@@ -2,7 +2,7 @@
 //!
 //! [`SendTargets`] takes over a connection that has just been logged in, and is driven like
 //! [`Login`](crate::login::Login). It sends one Text Request, joins an answer that comes in any number
-//! of PDUs, reads the records with [`parse_records`], and closes the session.
+//! of PDUs, reads the records with [`parse_records`], and closes the session, or stays for more.
 
 mod records;
 
@@ -19,8 +19,8 @@ use crate::digest::wire_digest;
 use crate::login::LoggedIn;
 use crate::names::IscsiName;
 use crate::pdu::{
-    Bhs, FromTarget, LogoutReason, LogoutRequest, Malformed, Pdu, RejectReason, Request, Response,
-    SequenceNumbers, TextRequest, TextResponse, pad_length,
+    AsyncEvent, Bhs, FromTarget, LogoutReason, LogoutRequest, Malformed, Opcode, Pdu, RejectReason,
+    Request, Response, SequenceNumbers, TextRequest, TextResponse, pad_length,
 };
 use crate::serial::Serial;
 use crate::stream::{Item, Offence, Receiver};
@@ -117,6 +117,8 @@ impl From<Malformed> for DiscoveryError {
 /// What the exchange waits for.
 #[derive(Debug)]
 enum State {
+    /// To be asked.
+    Idle,
     Text(ExpectTextResponse),
     Logout(ExpectLogoutResponse),
 }
@@ -141,15 +143,21 @@ enum Due {
     Logout,
 }
 
-/// One SendTargets exchange and the logout after it.
+/// A discovery session: one SendTargets exchange and the logout after it, or as many as are asked for.
 ///
 /// In turn: write what [`poll_transmit`](Self::poll_transmit) gives, read, and show what was read to
 /// [`handle_input`](Self::handle_input), until that gives the answer or an error; then close the
 /// connection. If the connection ends first, [`handle_close`](Self::handle_close) says whether the
 /// answer was complete, as it may be: targets are free to drop a discovery session
 /// (RFC 7143 §7.4.3).
+///
+/// A session that [stays](Self::staying) gives the answer and waits for [`ask`](Self::ask) or
+/// [`log_out`](Self::log_out); the end of the logout is an answer without targets. What comes in between is to
+/// be shown to `handle_input` too: a target may ask to be logged out of, which is done at once or behind the
+/// answer that is due.
 pub struct SendTargets {
     link: Link,
+    stays: bool,
     state: Option<State>,
     due: Option<Due>,
     failed: Option<DiscoveryError>,
@@ -168,7 +176,29 @@ impl SendTargets {
     /// The exchange on a connection that `logged_in` describes and on which nothing was sent since.
     #[must_use]
     pub fn new(logged_in: &LoggedIn, ask: &Ask) -> Self {
-        let link = Link::new(logged_in);
+        let mut session = Self::staying(logged_in);
+        session.stays = false;
+        session.ask(ask);
+        session
+    }
+
+    /// A session that waits to be asked, again and again.
+    #[must_use]
+    pub fn staying(logged_in: &LoggedIn) -> Self {
+        Self {
+            link: Link::new(logged_in),
+            stays: true,
+            state: Some(State::Idle),
+            due: None,
+            failed: None,
+        }
+    }
+
+    /// Asks, if nothing else is under way and the session is not over; says whether it did.
+    pub fn ask(&mut self, ask: &Ask) -> bool {
+        if !matches!(self.state, Some(State::Idle)) {
+            return false;
+        }
         let mut text = PairWriter::new();
         text.push(
             "SendTargets",
@@ -181,17 +211,26 @@ impl SendTargets {
         let mut request = TextRequest::new(TEXT_ITT);
         // With the window closed from the start only an immediate request may go out, and then all
         // requests of the exchange must be immediate (RFC 7143 §6.4).
-        request.set_immediate(!link.window_is_open());
+        request.set_immediate(!self.link.window_is_open());
         let answer = Assembly::new(MAX_ANSWER_BYTES);
-        Self {
-            link,
-            state: Some(State::Text(ExpectTextResponse { answer, pdus: 0 })),
-            due: Some(Due::Text {
-                request,
-                data: text.into_bytes(),
-            }),
-            failed: None,
+        self.state = Some(State::Text(ExpectTextResponse { answer, pdus: 0 }));
+        let data = text.into_bytes();
+        self.due = Some(Due::Text { request, data });
+        true
+    }
+
+    /// Logs out of a session that stays, if nothing else is under way; says whether it will.
+    pub fn log_out(&mut self) -> bool {
+        if !matches!(self.state, Some(State::Idle)) {
+            return false;
         }
+        self.leave(Discovered::default());
+        true
+    }
+
+    fn leave(&mut self, discovered: Discovered) {
+        self.state = Some(State::Logout(ExpectLogoutResponse { discovered }));
+        self.due = Some(Due::Logout);
     }
 
     /// Appends the PDU that is to be sent now, if there is one, and says whether it did.
@@ -251,7 +290,7 @@ impl SendTargets {
         self.due = None;
         match self.state.take() {
             Some(State::Logout(state)) => Ok(state.discovered),
-            Some(State::Text(_)) | None => {
+            Some(State::Idle | State::Text(_)) | None => {
                 self.failed = Some(DiscoveryError::Closed);
                 Err(DiscoveryError::Closed)
             }
@@ -266,8 +305,7 @@ impl SendTargets {
         match (FromTarget::parse(&bhs)?, self.state.take()) {
             (FromTarget::TextResponse(pdu), Some(State::Text(state))) => {
                 self.link.acknowledge(pdu.sequence_numbers(), true);
-                self.text_response(state, pdu, &data)?;
-                Ok(None)
+                self.text_response(state, pdu, &data)
             }
             (FromTarget::LogoutResponse(pdu), Some(State::Logout(state))) => {
                 check_tag(pdu.itt.get(), LOGOUT_ITT)?;
@@ -276,6 +314,11 @@ impl SendTargets {
             (FromTarget::Reject(pdu), Some(State::Text(_))) => Err(DiscoveryError::Rejected {
                 reason: pdu.reason()?,
             }),
+            (FromTarget::AsyncMessage(pdu), state) => {
+                self.link.acknowledge(pdu.sequence_numbers(), true);
+                self.hear(pdu.event()?, state)?;
+                Ok(None)
+            }
             (FromTarget::NopIn(pdu), state) => {
                 // It can only bring news of the window: no answer is allowed here.
                 self.link.acknowledge(pdu.sequence_numbers(), false);
@@ -294,12 +337,36 @@ impl SendTargets {
         }
     }
 
+    /// An asynchronous message (RFC 7143 §11.9.1). Only what concerns the session itself is of interest.
+    fn hear(&mut self, event: AsyncEvent, state: Option<State>) -> Result<(), DiscoveryError> {
+        self.state = state;
+        match event {
+            AsyncEvent::LogoutRequest => {
+                // Behind the answer that is due, or at once.
+                self.stays = false;
+                self.log_out();
+            }
+            AsyncEvent::ConnectionDrop | AsyncEvent::SessionDrop
+                if !matches!(self.state, Some(State::Logout(_))) =>
+            {
+                return Err(DiscoveryError::Closed);
+            }
+            // There are no logical units here.
+            AsyncEvent::Scsi | AsyncEvent::TaskTermination => {
+                let opcode = Opcode::AsyncMessage.code();
+                return Err(PeerMisbehaved::UnexpectedPdu { opcode }.into());
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
     fn text_response(
         &mut self,
         mut state: ExpectTextResponse,
         pdu: &TextResponse,
         data: &[u8],
-    ) -> Result<(), DiscoveryError> {
+    ) -> Result<Option<Discovered>, DiscoveryError> {
         if self.due.is_some() {
             return Err(PeerMisbehaved::UnaskedResponse.into());
         }
@@ -318,16 +385,19 @@ impl SendTargets {
             .map_err(PeerMisbehaved::from)?;
         if let Some(answer) = answer {
             let discovered = parse_records(&answer).map_err(PeerMisbehaved::from)?;
-            self.state = Some(State::Logout(ExpectLogoutResponse { discovered }));
-            self.due = Some(Due::Logout);
-            return Ok(());
+            if self.stays {
+                self.state = Some(State::Idle);
+                return Ok(Some(discovered));
+            }
+            self.leave(discovered);
+            return Ok(None);
         }
         self.state = Some(State::Text(state));
         self.due = Some(Due::Text {
             request: self.link.go_on(pdu),
             data: Vec::new(),
         });
-        Ok(())
+        Ok(None)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The engine against istgt, which knows CHAP with MD5 only.
 
-use hawser_engine::discovery::send_targets;
+use hawser_engine::discovery::{DiscoverySession, send_targets};
 use hawser_engine::{DigestPolicy, Hold, Portal};
 use hawser_testkit::peers::{Istgt, IstgtConfig, IstgtTarget};
 
@@ -15,6 +15,21 @@ fn serve(target: IstgtTarget) -> Istgt {
 
 fn disks(count: usize) -> IstgtTarget {
     IstgtTarget::new(TARGET).disks(count, 64 * MIB)
+}
+
+#[tokio::test]
+async fn a_discovery_session_that_stays_open_is_asked_again() {
+    let server = serve(disks(1));
+    let portal = Portal::from(server.portal());
+    let mut session = DiscoverySession::open(&login_options(), &portal, LIMIT)
+        .await
+        .unwrap();
+    for _ in 0..3 {
+        let found = session.send_targets().await.unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].name.as_str(), TARGET);
+    }
+    session.close().await;
 }
 
 #[tokio::test]

@@ -1,12 +1,46 @@
 //! Discovery and logins: plain, CHAP, digests, redirects, and what tgt refuses.
 
-use hawser_engine::discovery::send_targets;
+use hawser_engine::discovery::{DiscoveredTarget, DiscoverySession, send_targets};
 use hawser_engine::{DigestPolicy, LoginFailureKind, Portal, SessionState};
 
 use super::support::{
     LIMIT, SECRET, TARGET, USER, chap, login_options, name, options, refused, secret, tgt,
     tgt_disks, up, view, write_and_read,
 };
+
+#[tokio::test]
+async fn a_discovery_session_that_stays_open_sees_a_new_target() {
+    let mut server = tgt(tgt_disks(1));
+    let portal = Portal::from(server.portal());
+    let mut session = DiscoverySession::open(&login_options(), &portal, LIMIT)
+        .await
+        .unwrap();
+    let names = |found: Vec<DiscoveredTarget>| -> Vec<String> {
+        found.iter().map(|target| target.name.to_string()).collect()
+    };
+    assert_eq!(names(session.send_targets().await.unwrap()), [TARGET]);
+    let other = "iqn.2026-11.test.hawser:second";
+    let new = ["--lld", "iscsi", "--mode", "target", "--op"];
+    let bind = [&new[..], &["bind", "--tid", "2", "-I", "ALL"]].concat();
+    let new = [&new[..], &["new", "--tid", "2", "-T", other]].concat();
+    server.admin(&new).unwrap();
+    server.admin(&bind).unwrap();
+    let mut now = names(session.send_targets().await.unwrap());
+    now.sort_unstable();
+    assert_eq!(now, [other, TARGET]);
+    // A target that is gone is told, and the session is over.
+    server.kill();
+    session.send_targets().await.unwrap_err();
+    let error = session.send_targets().await.unwrap_err();
+    assert_eq!(error.portal.as_ref(), Some(&portal));
+
+    server.restart().unwrap();
+    let mut session = DiscoverySession::open(&login_options(), &portal, LIMIT)
+        .await
+        .unwrap();
+    assert_eq!(names(session.send_targets().await.unwrap()), [TARGET]);
+    session.close().await;
+}
 
 #[tokio::test]
 async fn discovery_lists_targets_and_portals() {

@@ -190,6 +190,81 @@ fn example() -> Vec<(String, Vec<String>)> {
         .to_vec()
 }
 
+impl Say<'_> {
+    /// An asynchronous message with this event code (RFC 7143 §11.9).
+    fn event(code: u8) -> Vec<u8> {
+        let mut pdu = Self {
+            opcode: 0x32,
+            lun: [0; 8],
+            ..Self::text(0x80, NIL_TAG, NIL_TAG, &[])
+        }
+        .bytes();
+        pdu[36] = code;
+        pdu
+    }
+}
+
+#[test]
+fn a_session_that_stays_is_asked_again_and_then_left() {
+    let mut peer = Peer(SendTargets::staying(&logged_in()));
+    assert!(!peer.0.poll_transmit(&mut Vec::new()));
+    assert!(peer.0.ask(&Ask::All) && !peer.0.ask(&Ask::All) && !peer.0.log_out());
+    let first = peer.request();
+    let answer = Say::text(0x80, first.itt, NIL_TAG, EXAMPLE);
+    let found = peer.say(&answer).unwrap().expect("no logout is waited for");
+    assert_eq!(shown(&found), example());
+    // News of the window and of the vendor's may come at any time.
+    let news = Say::event(255);
+    assert_eq!(peer.0.handle_input(&news), Ok((48, None)));
+
+    let one = IscsiName::parse("iqn.1993-11.com.example:diskarray.sn.1234567").unwrap();
+    assert!(peer.0.ask(&Ask::Named(one)));
+    let second = peer.request();
+    assert_eq!(second.cmd_sn, first.cmd_sn.wrapping_add(1));
+    assert_eq!(
+        second.data,
+        b"SendTargets=iqn.1993-11.com.example:diskarray.sn.1234567\0"
+    );
+    let nothing = peer
+        .say(&Say::text(0x80, second.itt, NIL_TAG, &[]))
+        .unwrap();
+    assert_eq!(nothing, Some(Discovered::default()));
+
+    assert!(peer.0.log_out() && !peer.0.ask(&Ask::All));
+    let logout = peer.request();
+    assert_eq!((logout.opcode & 0x3f, logout.flags), (0x06, 0x80));
+    let end = peer.say(&Say::logout(logout.itt)).unwrap();
+    assert_eq!(end, Some(Discovered::default()));
+}
+
+#[test]
+fn a_session_that_stays_leaves_when_it_is_asked_to() {
+    // Nothing is under way.
+    let mut peer = Peer(SendTargets::staying(&logged_in()));
+    peer.0.handle_input(&Say::event(1)).unwrap();
+    assert_eq!(peer.request().opcode & 0x3f, 0x06);
+    // An answer is due: it comes first.
+    let mut peer = Peer(SendTargets::staying(&logged_in()));
+    peer.0.ask(&Ask::All);
+    let itt = peer.request().itt;
+    peer.0.handle_input(&Say::event(1)).unwrap();
+    assert_eq!(peer.say(&Say::text(0x80, itt, NIL_TAG, EXAMPLE)), Ok(None));
+    let logout = peer.request();
+    let found = peer.say(&Say::logout(logout.itt)).unwrap().unwrap();
+    assert_eq!(shown(&found), example());
+    // The target drops the connection, or the session.
+    for event in [2, 3] {
+        let mut peer = Peer(SendTargets::staying(&logged_in()));
+        let ended = peer.0.handle_input(&Say::event(event));
+        assert_eq!(ended, Err(DiscoveryError::Closed));
+    }
+    // There are no logical units in a discovery session.
+    let mut peer = Peer(SendTargets::staying(&logged_in()));
+    let ended = peer.0.handle_input(&Say::event(0));
+    let opcode = 0x32;
+    assert_eq!(ended, Err(PeerMisbehaved::UnexpectedPdu { opcode }.into()));
+}
+
 #[test]
 fn sup_d04_the_exchange_on_the_wire() {
     let mut peer = Peer::new(&Ask::All);
