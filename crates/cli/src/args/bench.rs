@@ -33,6 +33,13 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "COUNT", default_value = "32",
           value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) qd: u16,
+    /// Connections of the session, as the target agrees to them
+    #[arg(long, value_name = "COUNT", default_value = "1",
+          value_parser = clap::value_parser!(u16).range(1..=16))]
+    pub(crate) connections: u16,
+    /// ErrorRecoveryLevel to offer instead of the highest that is safe
+    #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u8).range(0..=2))]
+    pub(crate) error_recovery_level: Option<u8>,
     /// How long to measure
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     pub(crate) time: Duration,

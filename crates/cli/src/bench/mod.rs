@@ -14,9 +14,12 @@ use hawser_api::{Failure, Status};
 use hawser_block::{BlockDevice, Operation};
 use hawser_engine::{
     ChapCredentials, ConnectFailure, DigestPolicy, Hold, Isid, LoginErrorKind, LoginFailure,
-    LoginFailureKind, LoginOptions, Lun, Secret, Session, SessionOptions,
+    LoginFailureKind, LoginOptions, Lun, Secret, Session, SessionEvent, SessionOptions,
+    SessionView,
 };
 use nix::sys::resource::{UsageWho, getrusage};
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
 
 use self::histogram::Histogram;
 use self::load::{Access, Load};
@@ -59,9 +62,11 @@ pub(crate) async fn run(daemon: &Daemon, args: BenchArgs) -> Result<(), CliError
 }
 
 async fn measure_in(session: &Session, args: &BenchArgs) -> Result<Report, CliError> {
+    let mut events = session.events();
     let what = format!("logging in to {}", args.target);
     let up = progress::during(&what, session.established()).await;
-    up.map_err(|failure| login_failed(&failure, args))?;
+    let up = up.map_err(|failure| login_failed(&failure, args))?;
+    await_connections(session, &up, &mut events, args).await?;
     let lun = session.lun(args.lun).await.map_err(|error| {
         CliError::new(
             Exit::Failed,
@@ -83,6 +88,47 @@ async fn measure_in(session: &Session, args: &BenchArgs) -> Result<Report, CliEr
     };
     let load = Load::new(Arc::new(lun), access, places, args.qd);
     measure(&load, args).await
+}
+
+/// Waits until the session has as many connections as are to be measured.
+async fn await_connections(
+    session: &Session,
+    up: &SessionView,
+    events: &mut broadcast::Receiver<SessionEvent>,
+    args: &BenchArgs,
+) -> Result<(), CliError> {
+    let refuse = |text: String| {
+        let error = CliError::new(Exit::Failed, text);
+        Err(error
+            .with("target", args.target.to_string())
+            .with("portal", args.portal.to_string()))
+    };
+    let agreed = up.parameters.max_connections;
+    if agreed < args.connections {
+        return refuse(format!(
+            "the target agrees to MaxConnections {agreed} where {} were asked for",
+            args.connections
+        ));
+    }
+    let joined = async {
+        while session.connections().await.len() < usize::from(args.connections) {
+            match events.recv().await {
+                Ok(SessionEvent::ConnectionRefused { why, .. }) => return Err(why),
+                Ok(SessionEvent::LoginFailed(failure)) => return Err(failure.to_string()),
+                Ok(_) | Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return Err("the session was closed".to_owned()),
+            }
+        }
+        Ok(())
+    };
+    match tokio::time::timeout(END_LIMIT, joined).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(why)) => refuse(format!("a connection cannot join the session: {why}")),
+        Err(_) => refuse(format!(
+            "not all connections joined within {} s",
+            END_LIMIT.as_secs()
+        )),
+    }
 }
 
 /// The places to access, if the disk can be accessed so.
@@ -155,6 +201,7 @@ fn report(args: &BenchArgs, latencies: &Histogram, elapsed: Duration, cpu: Durat
         rw: args.rw.name(),
         bs: args.bs,
         qd: args.qd,
+        connections: args.connections,
         seconds: elapsed.as_secs_f64(),
         ios,
         iops: thousandths(per_second),
@@ -191,6 +238,7 @@ fn session_options(args: &BenchArgs) -> Result<SessionOptions, CliError> {
     login.header_digest = digest(args.digests.header_digest);
     login.data_digest = digest(args.digests.data_digest);
     login.chap = chap(&args.chap, args)?;
+    login.error_recovery_level = args.error_recovery_level;
     let mut random = [0; 5];
     getrandom::fill(&mut random)
         .map_err(|error| CliError::new(Exit::Failed, format!("no random bytes: {error}")))?;
@@ -198,6 +246,7 @@ fn session_options(args: &BenchArgs) -> Result<SessionOptions, CliError> {
     let mut options = SessionOptions::new(login, target, portal, Isid::from_random(random));
     options.hold = Hold::For(HOLD);
     options.queue_depth = args.qd;
+    options.connections = args.connections;
     Ok(options)
 }
 

@@ -16,6 +16,8 @@ pub(super) struct Report {
     pub(super) bs: u32,
     /// Accesses at once.
     pub(super) qd: u16,
+    /// Connections of the session.
+    pub(super) connections: u16,
     /// How long was measured.
     pub(super) seconds: f64,
     /// Accesses that ended while measuring.
@@ -38,8 +40,12 @@ impl Report {
     }
 
     pub(super) fn to_text(&self) -> String {
+        let connections = match self.connections {
+            1 => String::new(),
+            several => format!(" over {several} connections"),
+        };
         let head = format!(
-            "{} of {}, {} at once, {:.2} s: LUN {} of {} at {}",
+            "{} of {}, {} at once{connections}, {:.2} s: LUN {} of {} at {}",
             self.rw,
             output::bytes(self.bs.into()),
             self.qd,
@@ -80,6 +86,7 @@ mod tests {
             rw: "randread",
             bs: 4096,
             qd: 32,
+            connections: 1,
             seconds: 5.0,
             ios: 500_000,
             iops: 100_000.0,
@@ -103,6 +110,15 @@ randread of 4.0 KiB, 32 at once, 5.00 s: LUN 1 of iqn.2026-01.example:a at 192.0
   CPU 2.50 s, 5.00 µs an I/O
 ";
         assert_eq!(report().to_text(), expected);
+        let over_two = Report {
+            connections: 2,
+            ..report()
+        };
+        let line = over_two.to_text();
+        assert!(
+            line.contains("32 at once over 2 connections, 5.00 s"),
+            "{line}"
+        );
     }
 
     #[test]

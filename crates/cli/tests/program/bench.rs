@@ -59,6 +59,7 @@ fn every_pattern_on_our_own_target() {
     let target = Embedded::start(&["--target", TARGET, "--lun", "ram:16M"]);
     for pattern in ["read", "write", "randread", "randwrite"] {
         let report = measured(&target.portal(), "0", &["--rw", pattern, "--qd", "8"]);
+        assert_eq!(report["connections"], 1);
         assert_eq!(report["rw"], pattern);
         check(&report, 4096.0);
     }
@@ -69,6 +70,10 @@ fn every_pattern_on_our_own_target() {
         &[&["--bs", "128k"], &digests[..]].concat(),
     );
     check(&report, 131_072.0);
+    let words = ["--connections", "2", "--error-recovery-level", "0"];
+    let report = measured(&target.portal(), "0", &words);
+    assert_eq!(report["connections"], 2);
+    check(&report, 4096.0);
     let text = bench(&target.portal(), "0", &["--qd", "1"]);
     assert!(
         text.stdout.contains(" IOPS, ") && text.stdout.contains("CPU "),
@@ -120,6 +125,13 @@ fn what_cannot_be_measured_is_told() {
         ("1", &["--bs", "512"][..], 2, "multiple of 4096"),
         ("2", &["--rw", "write"], 2, "write-protected"),
         ("0", &["--qd", "0"], 2, "--qd"),
+        ("0", &["--connections", "17"], 2, "--connections"),
+        (
+            "0",
+            &["--connections", "9"],
+            1,
+            "agrees to MaxConnections 8",
+        ),
     ] {
         let output = bench(&portal, lun, words);
         assert_eq!(code(&output), expected, "{words:?}: {}", output.stderr);
