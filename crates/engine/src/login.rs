@@ -11,7 +11,7 @@ use std::time::Duration;
 use hawser_proto::chap::{ChallengeLedger, SecretPolicy};
 use hawser_proto::login::{
     ChapConfig, DigestChoice, LOGIN_RANDOM_BYTES, LoggedIn, Login, LoginConfig, LoginError,
-    LoginOutcome, MutualChap, Offers,
+    LoginOutcome, MutualChap, Offers, TaskReporting,
 };
 use hawser_proto::names::{IscsiName, Portal};
 use hawser_proto::parameters::Parameters;
@@ -249,12 +249,25 @@ pub(crate) fn with_options(mut config: LoginConfig, options: &LoginOptions) -> L
         time2retain: options.time2retain,
         max_outstanding_r2t: options.max_outstanding_r2t,
         max_connections: options.max_connections,
+        protocol_level: options.protocol_level,
+        task_reporting: task_reporting(options.fast_abort),
         ..Offers::default()
     };
     let level = options.error_recovery_level.unwrap_or(HIGHEST_LEVEL);
     offer_level(&mut config.offers, level);
     config.chap = options.chap.as_ref().map(credentials);
     config
+}
+
+fn task_reporting(fast_abort: bool) -> Vec<TaskReporting> {
+    match fast_abort {
+        true => vec![
+            TaskReporting::FastAbort,
+            TaskReporting::ResponseFence,
+            TaskReporting::Rfc3720,
+        ],
+        false => Vec::new(),
+    }
 }
 
 /// What is different for one further connection, in its login's configuration.

@@ -88,6 +88,13 @@ pub struct LoginOptions {
     pub error_recovery_level: Option<u8>,
     /// `MaxConnections` offered: as many connections as the session may ever have.
     pub max_connections: u16,
+    /// `iSCSIProtocolLevel` offered, 1 or 2. At 2 there are the task management functions of RFC 7144 §6.2
+    /// (I_T NEXUS RESET, QUERY TASK and theirs). A target that does not know the key stays at 1, which is not
+    /// offered.
+    pub protocol_level: u8,
+    /// Offer `TaskReporting=FastAbort` (RFC 7143 §13.23): the target may end tasks of several connections at once
+    /// without waiting for each to be acknowledged. A target that does not know the key reports as RFC 3720 has it.
+    pub fast_abort: bool,
 }
 
 impl LoginOptions {
@@ -111,6 +118,8 @@ impl LoginOptions {
             time2retain: 20,
             error_recovery_level: None,
             max_connections: 1,
+            protocol_level: 1,
+            fast_abort: false,
         }
     }
 }

@@ -14,6 +14,9 @@ use super::support::{
 /// Response codes of RFC 7143 §11.6.1.
 const COMPLETE: u8 = 0;
 const TASK_DOES_NOT_EXIST: u8 = 1;
+const NOT_SUPPORTED: u8 = 5;
+/// RFC 7144 §6.2: the task, or one of the set, is there.
+const SUCCEEDED: u8 = 7;
 
 fn start(session: &Session, tag: u64) -> RawCommand {
     let request = ScsiRequest {
@@ -142,6 +145,48 @@ async fn long_cdbs_and_data_both_ways_arrive_whole() {
         };
         let answer = in_time(session.scsi(both)).await.unwrap();
         assert_eq!(answer.data, [&echo(16)[..], &[7; 34]].concat(), "cut");
+        session.logout().await;
+    }
+}
+
+/// RFC 7144 §6.2: functions that a session has where both sides are at protocol level 2.
+#[tokio::test]
+async fn functions_of_protocol_level_2_are_carried_out_where_it_was_agreed() {
+    let server = serve().await;
+    for (level, fast_abort) in [(1, false), (2, true)] {
+        let mut options = options(server.local_addrs()[0]);
+        options.login.protocol_level = level;
+        options.login.fast_abort = fast_abort;
+        let session = established(options).await;
+        let agreed = in_time(session.established()).await.unwrap();
+        assert_eq!(agreed.parameters.protocol_level, level);
+        assert_eq!(agreed.parameters.fast_abort, fast_abort);
+        server.faults().set_black_hole(0, true);
+        let before = server.counters().commands;
+        let pending = start(&session, 1);
+        let received = async {
+            while server.counters().commands == before {
+                tokio::task::yield_now().await;
+            }
+        };
+        in_time(received).await;
+        let ask = |function| {
+            let lun = LunNumber::ZERO;
+            session.manage(ManagementRequest { function, lun })
+        };
+        let there = if level == 2 { SUCCEEDED } else { NOT_SUPPORTED };
+        assert_eq!(
+            in_time(ask(TmfFunction::QueryTaskSet)).await.unwrap(),
+            there
+        );
+        let ended = in_time(ask(TmfFunction::AbortTaskSet)).await.unwrap();
+        assert_eq!(ended, COMPLETE);
+        let error = in_time(pending.answer()).await.unwrap_err();
+        assert!(matches!(error, SessionError::Aborted(_)), "{error}");
+        // There is no task left.
+        let none = if level == 2 { COMPLETE } else { NOT_SUPPORTED };
+        assert_eq!(in_time(ask(TmfFunction::QueryTaskSet)).await.unwrap(), none);
+        server.faults().set_black_hole(0, false);
         session.logout().await;
     }
 }

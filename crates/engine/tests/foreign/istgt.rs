@@ -108,3 +108,20 @@ async fn a_killed_and_restarted_target_loses_no_write() {
     drop(read(&first_disk(&session).await, 0, 4096).await);
     session.logout().await;
 }
+
+/// Keys of RFC 7143 and RFC 7144 that it does not know.
+#[tokio::test]
+async fn newer_keys_do_not_hinder_the_login() {
+    let server = serve(disks(1));
+    let mut login = login_options();
+    login.protocol_level = 2;
+    login.fast_abort = true;
+    let session = up(server.portal(), login).await;
+    let agreed = view(&session).parameters;
+    assert!(
+        agreed.protocol_level == 1 && !agreed.fast_abort,
+        "{agreed:?}"
+    );
+    write_and_read(&session).await;
+    session.logout().await;
+}
