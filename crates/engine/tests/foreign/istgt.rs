@@ -6,7 +6,8 @@ use hawser_testkit::peers::{Istgt, IstgtConfig, IstgtTarget};
 
 use super::support::{
     LIMIT, MIB, SECRET, TARGET, USER, chap, established, first_disk, logged_in_again,
-    login_options, options, read, refused, secret, survive, up, view, write_and_read,
+    login_options, offer_newer_keys, options, read, refused, secret, survive, up, view,
+    write_and_read,
 };
 
 fn serve(target: IstgtTarget) -> Istgt {
@@ -109,19 +110,8 @@ async fn a_killed_and_restarted_target_loses_no_write() {
     session.logout().await;
 }
 
-/// Keys of RFC 7143 and RFC 7144 that it does not know.
 #[tokio::test]
 async fn newer_keys_do_not_hinder_the_login() {
     let server = serve(disks(1));
-    let mut login = login_options();
-    login.protocol_level = 2;
-    login.fast_abort = true;
-    let session = up(server.portal(), login).await;
-    let agreed = view(&session).parameters;
-    assert!(
-        agreed.protocol_level == 1 && !agreed.fast_abort,
-        "{agreed:?}"
-    );
-    write_and_read(&session).await;
-    session.logout().await;
+    offer_newer_keys(server.portal()).await;
 }

@@ -186,3 +186,18 @@ pub(crate) async fn survive(
         );
     }
 }
+
+/// Offers keys of RFC 7143 and RFC 7144 to a target that does not know them.
+pub(crate) async fn offer_newer_keys(portal: SocketAddr) {
+    let mut login = login_options();
+    login.protocol_level = 2;
+    login.fast_abort = true;
+    let session = up(portal, login).await;
+    let agreed = view(&session).parameters;
+    assert!(
+        agreed.protocol_level == 1 && !agreed.fast_abort,
+        "{agreed:?}"
+    );
+    write_and_read(&session).await;
+    session.logout().await;
+}
