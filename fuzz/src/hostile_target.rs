@@ -12,6 +12,8 @@ const OPCODES: [u8; 10] = [0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x26, 0x31, 0x32,
 const LOG_MAX: usize = 32;
 /// Requests that wait for an answer; older ones never get one.
 const REQUESTS_MAX: usize = 64;
+/// The CID of commands without a connection.
+const NOBODY: u16 = u16::MAX;
 /// The longest data segment in an answer.
 const PIECE_MAX: u32 = 1024;
 /// Sense data of an aborted command, with its length field.
@@ -72,9 +74,14 @@ impl HostileTarget {
         self.links.insert(cid, Link { stat_sn, log });
     }
 
-    /// A connection is gone. What it asked for stays, to be reassigned.
+    /// A connection is gone. Its commands stay, to be reassigned.
     pub fn lose(&mut self, cid: u16) {
         self.links.remove(&cid);
+        self.requests
+            .retain(|asked| asked.cid != cid || asked.pdu.opcode() == request::COMMAND);
+        for asked in self.requests.iter_mut().filter(|asked| asked.cid == cid) {
+            asked.cid = NOBODY;
+        }
     }
 
     /// Takes note of what the initiator sent.
@@ -88,6 +95,9 @@ impl HostileTarget {
         if pdu.opcode() == request::DATA_OUT || is_pong {
             return;
         }
+        // It may be sent once more, on another connection.
+        let is_same = |asked: &Asked| asked.pdu.itt() == pdu.itt() && pdu.itt() != NIL;
+        self.requests.retain(|asked| !is_same(asked));
         let (reads, writes) = lengths(&pdu);
         self.requests.push_back(Asked {
             cid,

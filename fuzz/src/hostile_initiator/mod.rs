@@ -281,6 +281,7 @@ impl Run {
         for client in &mut self.clients {
             assert!(client.has_ended().await, "a connection outlives its socket");
         }
+        self.say(|| format!("-- {:?}", self.handle.counters()));
         let left = self.handle.sessions();
         assert!(left.is_empty(), "left: {left:?}");
     }

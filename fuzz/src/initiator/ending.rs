@@ -24,6 +24,7 @@ impl Run {
             "tasks without an end: {:?}",
             self.open
         );
+        self.say(|| format!("-- {:?}", self.session.counters()));
         let left = (self.members.keys(), &self.dials);
         assert!(
             self.members.is_empty() && self.dials.is_empty(),

@@ -249,7 +249,9 @@ impl Run {
     fn check(&self) {
         let functions = self.open.values().filter(|open| open.id.is_none()).count();
         assert!(functions <= FUNCTIONS_MAX);
-        assert!(self.open.len() - functions <= usize::from(TASKS) + URGENT_TASKS);
+        let commands = self.open.len() - functions;
+        assert!(commands <= usize::from(TASKS) + URGENT_TASKS);
+        assert_eq!(self.session.counters().in_flight, commands as u64);
         for member in self.members.values() {
             member.check(&self.buffers);
         }
