@@ -5,6 +5,7 @@
 mod client;
 mod disk;
 mod judge;
+mod logins;
 mod steps;
 
 use std::collections::{BTreeMap, HashSet};
@@ -12,12 +13,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hawser_proto::login::{
-    DigestChoice, LOGIN_RANDOM_BYTES, Login, LoginConfig, LoginOutcome, Offers,
-};
-use hawser_proto::names::Isid;
+use hawser_proto::login::{DigestChoice, Offers};
 use hawser_proto::parameters::Parameters;
-use hawser_proto::serial::Serial;
 use hawser_target::disk::{LogicalUnit, RamBackend, UnitIdentity};
 use hawser_target::{KeyPolicy, TargetConfig, TargetHandle, TargetServer};
 
@@ -124,6 +121,7 @@ impl Run {
         let handle = TargetServer::builder()
             .portal(ADDRESS)
             .target(target)
+            .target(logins::chap_target())
             .detached()
             .expect("a target");
         Self {
@@ -144,42 +142,6 @@ impl Run {
         if self.tells {
             eprintln!("{}", what());
         }
-    }
-
-    /// Begins a leading login for a session.
-    fn connect(&mut self, nexus: usize) {
-        let mut config = self.login_config(nexus);
-        config.cmd_sn = Serial([1, 0xffff_fffa][nexus]);
-        self.begin_login(nexus, config);
-    }
-
-    /// Begins the login of another connection, or of one in the place of another.
-    fn join(&mut self, nexus: usize, cid: u16, exp_stat_sn: u32) {
-        let mut config = self.login_config(nexus);
-        let session = &self.nexuses[nexus];
-        if session.tsih == 0 {
-            return;
-        }
-        config.cid = cid;
-        config.tsih = session.tsih;
-        config.cmd_sn = Serial(session.cmd_sn);
-        config.exp_stat_sn = exp_stat_sn;
-        config.joined = Some(session.parameters.clone());
-        self.begin_login(nexus, config);
-    }
-
-    fn login_config(&self, nexus: usize) -> LoginConfig {
-        let name = |name: &str| name.parse().expect("a name");
-        let isid = Isid([0x80, 1, 2, 3, 0, nexus as u8]);
-        let mut config = LoginConfig::normal(name("iqn.2026-01.fuzz:i"), name(TARGET), isid);
-        config.offers = self.offers.clone();
-        config
-    }
-
-    fn begin_login(&mut self, nexus: usize, config: LoginConfig) {
-        let cid = config.cid;
-        let login = Login::new(config, &[7; LOGIN_RANDOM_BYTES]).expect("a possible login");
-        self.open(nexus, cid, Stage::LoggingIn(Box::new(login)));
     }
 
     fn open(&mut self, nexus: usize, cid: u16, stage: Stage) {
@@ -230,42 +192,6 @@ impl Run {
             }
         }
         wrote
-    }
-
-    /// Goes on with a login; whether it had something to say.
-    fn log_in(&mut self, at: usize) -> bool {
-        let client = &mut self.clients[at];
-        let Stage::LoggingIn(login) = &mut client.stage else {
-            return false;
-        };
-        let result = login.handle_input(&client.inbox);
-        let mut request = Vec::new();
-        login.poll_transmit(&mut request);
-        match result {
-            Ok((used, outcome)) => {
-                client.inbox.drain(..used);
-                client.write(&request);
-                if let Some(LoginOutcome::FullFeature(login)) = outcome {
-                    client.stage = Stage::Full;
-                    client.parameters = login.parameters.clone();
-                    client.stat_sn = login.exp_stat_sn;
-                    client.acknowledged = client.stat_sn;
-                    let nexus = &mut self.nexuses[client.nexus];
-                    if nexus.tsih != login.tsih {
-                        nexus.tsih = login.tsih;
-                        nexus.cmd_sn = login.cmd_sn.0;
-                        nexus.gaps.clear();
-                        nexus.parameters = login.parameters;
-                        nexus.next_cid = 1;
-                    }
-                }
-            }
-            Err(error) => {
-                self.say(|| format!("login: {error}"));
-                self.clients[at].close();
-            }
-        }
-        !request.is_empty()
     }
 
     /// Closes everything: connections end at once, sessions when their time is over.

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use super::client::Stage;
 use super::disk::{BLOCK, BLOCKS, content};
 use super::{Run, Task};
 use crate::script::Script;
-use crate::wire::{Damage, Digests, FINAL, NIL, Pdu, request};
+use crate::wire::{Damage, FINAL, NIL, Pdu, request};
 
 /// READ (10) and WRITE (10).
 const READ: u8 = 0x28;
@@ -56,7 +55,7 @@ impl Run {
         let nexus = usize::from(script.byte() & 1);
         match choice & 7 {
             0 => self.connect(nexus),
-            1..=4 => {
+            1..=3 => {
                 let cid = self.nexuses[nexus].next_cid;
                 self.nexuses[nexus].next_cid = cid.wrapping_add(1);
                 self.join(nexus, cid, 0);
@@ -74,34 +73,11 @@ impl Run {
                 let back = u32::from(script.byte() & 3);
                 self.join(nexus, cid, stat_sn.wrapping_sub(back));
             }
+            4 => match script.byte() & 1 {
+                0 => self.discover(nexus),
+                _ => self.connect_with_chap(nexus, script),
+            },
             _ => self.log_in_badly(nexus, script),
-        }
-    }
-
-    /// A login by no rules: what comes of it is only looked at.
-    fn log_in_badly(&mut self, nexus: usize, script: &mut Script<'_>) {
-        let before = self.clients.len();
-        self.open(nexus, 9, Stage::Raw);
-        if self.clients.len() == before {
-            return;
-        }
-        for _ in 0..1 + script.below(3) {
-            let flags = script.byte();
-            let mut pdu = Pdu::new(0x40 | request::LOGIN, flags, 1);
-            pdu.header[8..14].copy_from_slice(&[0x80, 1, 2, 3, 0, script.byte() & 3]);
-            pdu.header[15] = script.byte() & 7;
-            pdu.header[21] = script.byte();
-            let mut text = Vec::new();
-            if flags & 32 == 0 {
-                text = b"InitiatorName=iqn.2026-01.fuzz:i\0TargetName=iqn.2026-01.fuzz:target\0"
-                    .to_vec();
-            }
-            let length = usize::from(script.byte());
-            text.extend_from_slice(script.bytes(length));
-            pdu.data = text;
-            pdu.set_lengths();
-            let bytes = pdu.encode(Digests::default(), Damage::default());
-            self.clients[before].write(&bytes);
         }
     }
 
