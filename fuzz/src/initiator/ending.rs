@@ -1,5 +1,9 @@
 //! The end of a run: at once, by a logout, or in silence.
 
+use std::time::Duration;
+
+use hawser_proto::session::Hold;
+
 use super::Run;
 
 /// Timers until a session that nobody answers has ended all its tasks.
@@ -48,6 +52,7 @@ impl Run {
     /// The target says nothing more and lets nobody in: each task ends in its time.
     fn fall_silent(&mut self) {
         self.logins = super::LOGINS_MAX;
+        self.session.set_hold(Hold::For(Duration::from_secs(30)));
         for _ in 0..PATIENCE {
             if self.open.is_empty() || !self.pass() {
                 break;

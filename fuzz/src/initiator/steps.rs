@@ -85,6 +85,10 @@ impl Run {
             urgent: shape & 4 != 0,
             timeout: Duration::from_secs(u64::from(shape >> 3 & 3) * 5 + 1),
         };
+        let has_room = match command.urgent {
+            true => self.session.has_urgent_room(),
+            false => self.session.has_room(),
+        };
         let token = self.submitted;
         let bidi = (outgoing > 0 && shape & 64 != 0).then_some(bytes);
         let submitted = if shape & 32 != 0 {
@@ -97,6 +101,7 @@ impl Run {
         } else {
             self.session.submit(self.now, command, token)
         };
+        assert_eq!(submitted.is_ok(), has_room, "room for a command");
         let Ok(id) = submitted else { return };
         let both = bidi.is_some() && shape & 32 != 0;
         let incoming = if both { outgoing } else { incoming };
@@ -263,9 +268,11 @@ impl Run {
     }
 
     fn set_hold(&mut self, choice: u8) {
-        let seconds = u64::from(choice & 15) * 4;
-        self.session
-            .set_hold(Hold::For(Duration::from_secs(seconds)));
+        let hold = match choice & 15 {
+            15 => Hold::Forever,
+            other => Hold::For(Duration::from_secs(u64::from(other) * 4)),
+        };
+        self.session.set_hold(hold);
     }
 
     fn hear_answer(&mut self, script: &mut Script<'_>) {
