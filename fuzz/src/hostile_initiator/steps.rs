@@ -316,8 +316,7 @@ impl Run {
         let mut pdu = Pdu::new(request::MANAGEMENT, FINAL | (function % 14), itt);
         pdu.header[0] |= if function & 0x80 == 0 { 0x40 } else { 0 };
         pdu.header[9] = script.byte() & 1;
-        let back = u32::from(script.byte());
-        let referenced = itt.wrapping_sub(back % 16 + 1);
+        let referenced = self.some_task(function & 0x40 == 0, script);
         pdu.set(20, referenced);
         if let Some(task) = self.tasks.get_mut(&referenced) {
             task.recovered = true;
@@ -329,6 +328,16 @@ impl Run {
         pdu.set(36, u32::from(script.byte() & 3));
         let bend = script.byte();
         self.send(at, pdu, bend, script);
+    }
+
+    /// The tag of a task that has no end yet, or of any that was not long ago.
+    fn some_task(&self, is_open: bool, script: &mut Script<'_>) -> u32 {
+        let open = self.tasks.iter().filter(|(_, task)| !task.ended);
+        let open: Vec<u32> = open.map(|(itt, _)| *itt).collect();
+        match script.pick(&open).filter(|_| is_open) {
+            Some(itt) => itt,
+            None => self.next_itt.wrapping_sub(script.below(16) as u32 + 2),
+        }
     }
 
     fn nop(&mut self, script: &mut Script<'_>) {
@@ -384,12 +393,16 @@ impl Run {
         let (reason, how) = (script.byte(), script.byte());
         let mut pdu = Pdu::new(request::LOGOUT, FINAL | reason & 3, itt);
         pdu.header[0] |= if reason & 4 == 0 { 0x40 } else { 0 };
+        // That of a connection which is gone, most of all.
+        let nexus = self.clients[at].nexus;
+        let gone = |client: &&super::Client| client.nexus == nexus && !client.is_full();
+        let gone: Vec<u16> = self.clients.iter().filter(gone).map(|c| c.cid).collect();
         let cid = match reason >> 3 & 3 {
             0 => self.clients[at].cid,
-            _ => u16::from(script.byte() & 3),
+            1 => u16::from(script.byte() & 3),
+            _ => script.pick(&gone).unwrap_or(0),
         };
         pdu.set(20, u32::from(cid) << 16);
-        let nexus = self.clients[at].nexus;
         self.number(nexus, &mut pdu, how);
         self.send(at, pdu, 0, script);
     }
