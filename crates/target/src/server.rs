@@ -9,12 +9,13 @@ use std::time::Duration;
 use hawser_proto::chap::check_distinct;
 use hawser_proto::names::{IscsiName, Isid};
 use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::config::{ChapConfig, PortalConfig, TargetConfig};
-use crate::connection::serve;
+use crate::connection::{self, Ends, serve};
 use crate::counters::{Counters, Snapshot};
 use crate::faults::{AsyncEvent, Faults};
 use crate::realm::Realm;
@@ -129,17 +130,7 @@ impl TargetServer {
             });
             listeners.push((portal.group, listener));
         }
-        let realm = Realm {
-            targets: self.targets.into_iter().map(Arc::new).collect(),
-            portals,
-            discovery_chap: self.discovery_chap,
-        };
-        let shared = Arc::new(Shared {
-            realm: Arc::new(realm),
-            faults: Arc::new(Faults::default()),
-            counters: Counters::default(),
-            registry: Registry::default(),
-        });
+        let shared = self.shared(portals);
         let (alive, gone) = mpsc::channel(1);
         let accepting = listeners
             .into_iter()
@@ -151,6 +142,37 @@ impl TargetServer {
             shared,
             accepting,
             gone,
+        })
+    }
+
+    /// Begins to serve without a socket: only connections that are handed to
+    /// [`TargetHandle::serve`]. The portals are those that discovery tells of.
+    ///
+    /// # Errors
+    /// A [`StartError`], except that nothing is bound.
+    pub fn detached(self) -> Result<TargetHandle, StartError> {
+        self.check()?;
+        let portals = self.portals.clone();
+        let (_, gone) = mpsc::channel(1);
+        Ok(TargetHandle {
+            shared: self.shared(portals),
+            accepting: Vec::new(),
+            gone,
+        })
+    }
+
+    /// What all sessions of the server share, which listens at these portals.
+    fn shared(self, portals: Vec<PortalConfig>) -> Arc<Shared> {
+        let realm = Realm {
+            targets: self.targets.into_iter().map(Arc::new).collect(),
+            portals,
+            discovery_chap: self.discovery_chap,
+        };
+        Arc::new(Shared {
+            realm: Arc::new(realm),
+            faults: Arc::new(Faults::default()),
+            counters: Counters::default(),
+            registry: Registry::default(),
         })
     }
 
@@ -242,6 +264,28 @@ impl TargetHandle {
             .iter()
             .map(|portal| portal.address)
             .collect()
+    }
+
+    /// Serves a connection over `stream` until its end, as if an initiator at `peer` had come to the
+    /// first portal. It runs in the task of the caller and is no part of what
+    /// [`Self::shutdown`] and [`Self::kill`] wait for.
+    pub fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: S,
+        peer: SocketAddr,
+    ) -> impl Future<Output = ()> + use<S> {
+        let portal = self.shared.realm.portals.first().copied();
+        let shared = Arc::clone(&self.shared);
+        async move {
+            // There is one: `check` has seen to it.
+            if let Some(PortalConfig { group, address }) = portal {
+                let ends = Ends {
+                    local: address,
+                    peer,
+                };
+                connection::carry(stream, group, ends, shared).await;
+            }
+        }
     }
 
     /// The fault switches.

@@ -143,6 +143,12 @@ fn run_target(root: &Path, target: &str, seconds: u64) -> Result<()> {
         .arg(format!("-artifact_prefix={}/", artifacts.display()))
         .args(["-print_final_stats=1", "-verbosity=0"])
         .stderr(output);
+    let dictionary = root
+        .join("fuzz/dictionaries")
+        .join(format!("{target}.dict"));
+    if dictionary.exists() {
+        command.arg(format!("-dict={}", dictionary.display()));
+    }
     let result = check(&mut command, Duration::from_secs(seconds) + RUN_MARGIN);
     report(target, &log, result.is_err())?;
     result.with_context(|| format!("{target} found something: see fuzz/artifacts/{target}"))

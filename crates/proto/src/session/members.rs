@@ -245,7 +245,9 @@ impl Session {
         let miscounts = refusal == Some(LoginStatus::TOO_MANY_CONNECTIONS)
             && self.joins.get(at).is_some_and(is_miscount);
         if let Some(status) = refusal.filter(|_| !miscounts) {
-            self.joins.clear();
+            self.joins.remove(at);
+            // Others may be under way, and their CIDs are free again.
+            self.cancel_joins();
             self.join_refused = true;
             self.events
                 .push_back(Event::ConnectionRefused { cid, status });

@@ -1,7 +1,6 @@
 //! The login phase of a connection: carries what [`crate::login`] decides over the socket.
 
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,11 +10,10 @@ use hawser_proto::pdu::{
     SequenceNumbers,
 };
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 
-use super::Entered;
 use super::mailbox::Mailbox;
 use super::reader::{Handler, Lender, Reader};
+use super::{Ends, Entered, Stream};
 use crate::login::{Login, Peer, RANDOM_BYTES, Step, refuse};
 use crate::registry::Ticket;
 use crate::session::{Incoming, Link, Seat, SessionKey, Shared, Sink};
@@ -27,12 +25,12 @@ const LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
 const FIRST_STAT_SN: u32 = 1;
 
 /// Takes a connection through its login. `None` when it failed, and the connection is done with.
-pub(super) async fn log_in(
-    stream: TcpStream,
+pub(super) async fn log_in<S: Stream>(
+    stream: S,
     group: u16,
-    local: SocketAddr,
+    ends: Ends,
     shared: &Arc<Shared>,
-) -> Option<(Entered, Seat)> {
+) -> Option<(Entered<S>, Seat)> {
     let mut random = [0; RANDOM_BYTES];
     if let Err(error) = getrandom::fill(&mut random) {
         tracing::error!(%error, "no random bytes for a challenge");
@@ -45,7 +43,7 @@ pub(super) async fn log_in(
         login: Login::new(realm, group, random, faults),
         shared: Arc::clone(shared),
         group,
-        local,
+        ends,
         judged: false,
         window: None,
         exp_stat_sn: None,
@@ -70,13 +68,13 @@ struct Whole {
 }
 
 /// A connection in the login phase.
-struct Phase {
-    stream: TcpStream,
+struct Phase<S> {
+    stream: S,
     reader: Reader,
     login: Login,
     shared: Arc<Shared>,
     group: u16,
-    local: SocketAddr,
+    ends: Ends,
     /// Whether the registry has been asked about this login.
     judged: bool,
     /// ExpCmdSN and MaxCmdSN of the session that the connection is to join.
@@ -86,8 +84,8 @@ struct Phase {
     stat_sn: u32,
 }
 
-impl Phase {
-    async fn run(mut self) -> Option<(Entered, Seat)> {
+impl<S: Stream> Phase<S> {
+    async fn run(mut self) -> Option<(Entered<S>, Seat)> {
         let mut first = true;
         loop {
             let pdu = self.next_pdu().await?;
@@ -142,7 +140,7 @@ impl Phase {
         mut response: LoginResponse,
         text: Vec<u8>,
         parameters: Parameters,
-    ) -> Option<(Entered, Seat)> {
+    ) -> Option<(Entered<S>, Seat)> {
         let peer = self.login.peer()?.clone();
         let key = key(&peer, request, self.group);
         let mailbox = Arc::new(Mailbox::default());
@@ -150,7 +148,7 @@ impl Phase {
         let link = Link::new(
             parameters.clone(),
             stat_sn,
-            self.local,
+            self.ends.local,
             Arc::clone(&mailbox),
         );
         let shared = Arc::clone(&self.shared);
@@ -222,7 +220,7 @@ impl Phase {
 
     /// Sends a refusal, and closes our half so that it arrives.
     async fn refuse(&mut self, request: &LoginRequest, response: LoginResponse, text: &[u8]) {
-        tracing::info!(peer = ?self.stream.peer_addr().ok(), status = %response.status(), "login refused");
+        tracing::info!(peer = %self.ends.peer, status = %response.status(), "login refused");
         if self.send(request, response, text).await.is_some() {
             let _ = self.stream.shutdown().await;
         }

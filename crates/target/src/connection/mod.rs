@@ -11,13 +11,14 @@ mod reader;
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hawser_proto::pdu::Bhs;
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
@@ -37,22 +38,40 @@ const ROUNDS: usize = 32;
 /// The tag of our own pings. There is one at a time, and any answer is a sign of life.
 const PING_TTT: u32 = 0xfeed;
 
+/// What a connection runs over: a socket, or what does as one.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
+
+/// The addresses of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ends {
+    pub(crate) local: SocketAddr,
+    pub(crate) peer: SocketAddr,
+}
+
 /// Serves a connection until its end.
 pub(crate) async fn serve(stream: TcpStream, group: u16, shared: Arc<Shared>) {
-    let addresses = stream
-        .local_addr()
-        .and_then(|local| Ok((local, stream.peer_addr()?)));
-    let Ok((local, peer)) = addresses else {
+    let ends = stream.local_addr().and_then(|local| {
+        let peer = stream.peer_addr()?;
+        Ok(Ends { local, peer })
+    });
+    let Ok(ends) = ends else {
         return;
     };
-    shared.counters.connections.add();
     if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%peer, %error, "no TCP_NODELAY");
+        tracing::debug!(peer = %ends.peer, %error, "no TCP_NODELAY");
     }
-    let Some((entered, seat)) = login::log_in(stream, group, local, &shared).await else {
+    carry(stream, group, ends, shared).await;
+}
+
+/// Takes a connection over any stream through its life.
+pub(crate) async fn carry<S: Stream>(stream: S, group: u16, ends: Ends, shared: Arc<Shared>) {
+    shared.counters.connections.add();
+    let Some((entered, seat)) = login::log_in(stream, group, ends, &shared).await else {
         return;
     };
-    let session = Arc::clone(&entered.session);
+    let (session, peer) = (Arc::clone(&entered.session), ends.peer);
     tracing::info!(%peer, initiator = %session.key.initiator, tsih = session.tsih, "logged in");
     let mut connection = Connection::new(entered, shared);
     let end = poll_fn(|cx| connection.poll(cx)).await;
@@ -63,8 +82,8 @@ pub(crate) async fn serve(stream: TcpStream, group: u16, shared: Arc<Shared>) {
 }
 
 /// A connection that has logged in.
-struct Entered {
-    stream: TcpStream,
+struct Entered<S> {
+    stream: S,
     reader: Reader,
     session: Arc<Session>,
     cid: u16,
@@ -89,8 +108,8 @@ enum End {
 }
 
 /// A connection in the full feature phase.
-struct Connection {
-    stream: TcpStream,
+struct Connection<S> {
+    stream: S,
     reader: Reader,
     session: Arc<Session>,
     cid: u16,
@@ -127,8 +146,8 @@ impl Idle {
     }
 }
 
-impl Connection {
-    fn new(entered: Entered, shared: Arc<Shared>) -> Self {
+impl<S: Stream> Connection<S> {
+    fn new(entered: Entered<S>, shared: Arc<Shared>) -> Self {
         let Entered {
             stream,
             reader,

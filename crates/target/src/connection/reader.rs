@@ -8,7 +8,6 @@ use std::task::{Context, Poll, ready};
 use hawser_proto::pdu::{BasicHeader, Bhs};
 use hawser_proto::stream::{Item, Offence, Receiver};
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::TcpStream;
 
 use crate::session::{Incoming, Sink};
 
@@ -79,7 +78,7 @@ impl Reader {
     pub(crate) fn poll_fill(
         &mut self,
         cx: &mut Context<'_>,
-        stream: &mut TcpStream,
+        stream: &mut (impl AsyncRead + Unpin),
         lender: &mut impl Lender,
     ) -> Poll<io::Result<usize>> {
         if self.start == self.end
@@ -102,7 +101,7 @@ impl Reader {
     fn poll_in_place(
         &mut self,
         cx: &mut Context<'_>,
-        stream: &mut TcpStream,
+        stream: &mut (impl AsyncRead + Unpin),
         lender: &mut impl Lender,
         sink: Sink,
     ) -> Option<Poll<io::Result<usize>>> {
@@ -221,7 +220,7 @@ fn collect(collected: &mut Vec<u8>, offset: u32, bytes: &[u8]) {
 
 fn poll_read(
     cx: &mut Context<'_>,
-    stream: &mut TcpStream,
+    stream: &mut (impl AsyncRead + Unpin),
     place: &mut [u8],
 ) -> Poll<io::Result<usize>> {
     let mut buffer = ReadBuf::new(place);

@@ -297,7 +297,10 @@ impl Session {
             TmfFunction::TargetColdReset => self.drop_all(cid, &others),
             // RFC 7144 §6.3: nothing is waited for, whatever Time2Wait and Time2Retain say.
             TmfFunction::ItNexusReset => self.drop_all(cid, &[]),
-            _ => {}
+            _ => return,
+        }
+        for session in others.iter().chain([&self]) {
+            session.bury().await;
         }
     }
 

@@ -87,6 +87,18 @@ impl Core {
 }
 
 impl Session {
+    /// Sees a session to its end that was closed while it waited for a connection: no seat does.
+    pub(super) async fn bury(self: &Arc<Self>) {
+        let is_silent = {
+            let core = self.lock();
+            core.closed && core.links.is_empty()
+        };
+        if is_silent {
+            self.over().await;
+            self.shared.registry.remove(self);
+        }
+    }
+
     /// Takes the session out of the registry if it is over.
     fn forget_if_over(self: &Arc<Self>) {
         if self.lock().is_closed() {

@@ -176,6 +176,25 @@ fn a_cold_reset_closes_every_connection() {
     server.log_in(&[]).hear_news();
 }
 
+/// No connection of it is there to see it to its end.
+#[test]
+fn a_cold_reset_ends_a_session_that_waits_for_a_connection() {
+    let (server, mut initiator) = ready();
+    let mut other = server.connect();
+    other.isid[5] = 9;
+    other.log_in(&[("ErrorRecoveryLevel", "2")]);
+    drop(other);
+    server.until("the other session waits", |handle| {
+        let sessions = handle.sessions();
+        sessions
+            .iter()
+            .any(|session| session.connections.is_empty())
+    });
+    assert_eq!(initiator.manage(TARGET_COLD_RESET, 0, NIL, 0), COMPLETE);
+    initiator.expect_closed();
+    server.until("no session is left", |handle| handle.sessions().is_empty());
+}
+
 #[test]
 fn pings_come_back_with_their_data() {
     let (_server, mut initiator) = ready();

@@ -284,6 +284,17 @@ fn statuses_that_refuse_a_further_connection_end_the_attempts() {
     assert_eq!(many.connects.len(), 1);
 }
 
+/// Their CIDs are free again: a login under way under one of them must not meet the next.
+#[test]
+fn other_logins_under_way_are_given_up_with_the_one_that_is_refused() {
+    let mut many = Many::new(with_connections(4), 2);
+    let dialed: Vec<u16> = many.connects.drain(..).map(|(cid, ..)| cid).collect();
+    assert_eq!(dialed, [1, 2, 3]);
+    many.refuse(2, Some(LoginStatus::TOO_MANY_CONNECTIONS));
+    assert_eq!(many.disconnects, [1, 3]);
+    many.never_lost();
+}
+
 #[test]
 fn at_level_0_the_loss_of_one_connection_is_that_of_the_session() {
     let mut many = Many::up(2, 0);
