@@ -43,7 +43,7 @@ pub(crate) const ALL: [(Exit, &str); 11] = [
     (Exit::NotPermitted, "this user may not do that"),
     (
         Exit::NotFound,
-        "no such portal, target, session, path or device",
+        "no such portal, target, session, connection, path or device",
     ),
     (
         Exit::TimedOut,
@@ -94,6 +94,7 @@ impl Exit {
             | Status::TARGET_REMOVED
             | Status::PORTAL_NOT_FOUND
             | Status::INVALID_SESSION_ID
+            | Status::INVALID_CONNECTION_ID
             | Status::DEVICE_NOT_FOUND => Self::NotFound,
             Status::CONNECTION_FAILED | Status::DNS_NAME_UNRESOLVED => Self::Unreachable,
             Status::AUTHENTICATION_FAILURE | Status::AUTHORIZATION_FAILURE => Self::Refused,
@@ -133,6 +134,8 @@ mod tests {
             (Status::TARGET_NOT_FOUND, 5),
             (Status::from_login_status(2, 3), 5),
             (Status::from_login_status(2, 4), 5),
+            (Status::INVALID_SESSION_ID, 5),
+            (Status::INVALID_CONNECTION_ID, 5),
             (Status::DEVICE_NOT_FOUND, 5),
             (Status::PERSISTENT_LOGIN_TIMEOUT, 6),
             (Status::CONNECTION_FAILED, 7),

@@ -371,11 +371,11 @@ pub(crate) fn take_loss(daemon: &Daemon, entry: &Entry, cid: u16, why: &str) {
 }
 
 /// The target takes no further connection into a session.
-pub(crate) fn take_refusal(daemon: &Daemon, entry: &Entry, cid: u16, why: &str) {
+pub(crate) fn take_refusal(daemon: &Daemon, entry: &Entry, cid: u16, status: Status, why: &str) {
     let target = &entry.origin.target;
     let message = format!("{target} takes no connection {cid} into the session: {why}");
     entry.note(message.clone());
-    let failure = Failure::new(Status::CANT_INCLUDE_IN_SESSION, message)
+    let failure = Failure::new(status, message)
         .with_target(target)
         .with_peer_said(why)
         .with_advice("the session goes on with the connections that it has");

@@ -112,6 +112,12 @@ fn advice_for(status: Status) -> &'static str {
         Status::NOT_FOUND | Status::TARGET_REMOVED => {
             "refresh the portals: the target may have another name, or not admit this initiator"
         }
+        Status::TOO_MANY_CONNECTIONS => {
+            "the target takes no more connections: end some, or raise its limit"
+        }
+        Status::CANT_INCLUDE_IN_SESSION => {
+            "a session stays in one portal group: name a portal of it (`hawser target info` shows them)"
+        }
         Status::SERVICE_UNAVAILABLE | Status::OUT_OF_RESOURCES | Status::TARGET_ERROR => {
             "the target is in trouble: look at its log, then try again"
         }

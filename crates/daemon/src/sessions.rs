@@ -561,8 +561,9 @@ async fn take(daemon: &Arc<Daemon>, entry: &Arc<Entry>, event: SessionEvent) {
         // One that takes the place of the last one brings the session back.
         SessionEvent::ConnectionUp(view) if entry.is_lost() => take_up(daemon, entry, &view).await,
         SessionEvent::ConnectionUp(view) => connections::take_up(daemon, entry, &view),
-        SessionEvent::ConnectionRefused { cid, why } => {
-            connections::take_refusal(daemon, entry, cid, &why);
+        SessionEvent::ConnectionRefused { cid, status, why } => {
+            let status = Status::from_login_status(status.class, status.detail);
+            connections::take_refusal(daemon, entry, cid, status, &why);
         }
         SessionEvent::LoginFailed(failure) => {
             take_failed_login(daemon, entry, failures::of_login(&failure));

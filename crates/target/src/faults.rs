@@ -159,6 +159,7 @@ struct State {
     login_answers: VecDeque<(u8, u8)>,
     redirect: Option<Redirect>,
     login_text: LoginText,
+    connection_limit: Option<u16>,
     window: Option<u32>,
     reads_stalled: bool,
     answers_stalled: bool,
@@ -184,6 +185,7 @@ impl State {
         !self.login_answers.is_empty()
             || self.redirect.is_some()
             || self.login_text != LoginText::default()
+            || self.connection_limit.is_some()
             || self.window.is_some()
             || self.reads_stalled
             || self.answers_stalled
@@ -339,6 +341,12 @@ impl Faults {
         self.change(|state| state.login_text = text);
     }
 
+    /// Takes at most so many connections into a session, whatever its login agreed on; `None`: as many as
+    /// agreed. Those that are there stay.
+    pub fn set_connection_limit(&self, limit: Option<u16>) {
+        self.change(|state| state.connection_limit = limit);
+    }
+
     /// Adds `distance` to the StatSN of the next response that consumes one, and of all after it on
     /// that connection: as if that many responses had been lost. One-shot.
     pub fn jump_status_number(&self, distance: u32) {
@@ -488,6 +496,10 @@ impl Faults {
         } else {
             LoginText::default()
         }
+    }
+
+    pub(crate) fn connection_limit(&self) -> Option<u16> {
+        self.ask(|state| state.connection_limit)
     }
 
     pub(crate) fn is_black_hole(&self, lun: u64) -> bool {

@@ -4,6 +4,7 @@
 
 mod bench;
 mod commands;
+mod connections;
 mod demo;
 mod failures;
 mod hawser;
@@ -12,4 +13,5 @@ mod machine;
 mod main_job;
 mod targets;
 mod terminal;
+mod traffic;
 mod without_daemon;

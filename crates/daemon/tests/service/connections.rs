@@ -171,6 +171,67 @@ async fn a_connection_that_cannot_be_made_leaves_the_session_as_it_is() {
     daemon.stop().await;
 }
 
+/// A target that agrees to several connections and then takes only the first.
+async fn serve_one_connection() -> hawser_target::TargetHandle {
+    let server = serve(target()).await;
+    server.faults().set_connection_limit(Some(1));
+    server
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_beyond_the_targets_own_limit_is_refused_with_its_status() {
+    let server = serve_one_connection().await;
+    let place = Place::new(ExportMode::None);
+    let daemon = place.start().await;
+    daemon.add_portal(server.local_addrs()[0]).await.unwrap();
+    let login = daemon.login(with_connections(now(), 1, 4)).await.unwrap();
+    let negotiated = session(&daemon).await.negotiated.unwrap();
+    assert_eq!(negotiated.max_connections, 4);
+    let before = ids(&daemon).await;
+    let refused = add(&daemon, addition(login.session_id)).await.unwrap_err();
+    assert_eq!(refused.status, Status::TOO_MANY_CONNECTIONS, "{refused}");
+    assert_eq!(refused.target, super::support::TARGET);
+    assert!(refused.peer_said.contains("0x0206"), "{refused:?}");
+    assert!(!refused.advice.is_empty(), "{refused:?}");
+    // The target may have its reasons to take one later: it is asked each time.
+    server.faults().refuse_next_login(2, 8);
+    let refused = add(&daemon, addition(login.session_id)).await.unwrap_err();
+    assert_eq!(refused.status, Status::CANT_INCLUDE_IN_SESSION, "{refused}");
+    assert!(!refused.advice.is_empty(), "{refused:?}");
+    assert_eq!(ids(&daemon).await, before);
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_of_a_login_beyond_the_targets_own_limit_are_told_and_given_up() {
+    let server = serve_one_connection().await;
+    let place = Place::new(ExportMode::None);
+    let daemon = place.start().await;
+    daemon.add_portal(server.local_addrs()[0]).await.unwrap();
+    let login = daemon.login(with_connections(now(), 3, 4)).await.unwrap();
+    let told = daemon.event("connection-refused", |_| true).await;
+    assert_eq!(told.severity(), v1::Severity::Warning);
+    assert_eq!(told.session_id, login.session_id);
+    let detail = told.detail.unwrap();
+    assert_eq!(
+        detail.status,
+        Status::TOO_MANY_CONNECTIONS.code(),
+        "{detail:?}"
+    );
+    assert_eq!(detail.target, super::support::TARGET);
+    assert!(detail.peer_said.contains("0x0206"), "{detail:?}");
+    let shown = session(&daemon).await;
+    assert_eq!(shown.connections.len(), 1);
+    assert_eq!(shown.state(), v1::SessionState::LoggedIn);
+    let says = |note: &String| note.contains("takes no connection");
+    assert!(shown.notes.iter().any(says), "{:?}", shown.notes);
+    // It is not tried again by itself, but for whoever asks.
+    server.faults().set_connection_limit(None);
+    add(&daemon, addition(login.session_id)).await.unwrap();
+    assert_eq!(ids(&daemon).await.len(), 2);
+    daemon.stop().await;
+}
+
 /// A portal where nobody listens, and what keeps it so.
 async fn closed_portal() -> (std::net::SocketAddr, tokio::net::TcpSocket) {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();

@@ -21,7 +21,7 @@ pub use connections::{ConnectionView, JoinError};
 use hawser_proto::login::ChapUsed;
 use hawser_proto::names::{IscsiName, Isid, Portal};
 use hawser_proto::parameters::Parameters;
-use hawser_proto::pdu::{TaskAttribute, TmfFunction};
+use hawser_proto::pdu::{LoginStatus, TaskAttribute, TmfFunction};
 use hawser_proto::session::{Counters, Hold, Residual};
 use hawser_scsi::{Cdb, DiskIdentity, LongCdb, Lun as LunNumber, Sense, Status};
 pub(crate) use inbox::{Inbox, Message};
@@ -147,7 +147,9 @@ pub enum SessionEvent {
     ConnectionRefused {
         /// The CID that was tried.
         cid: u16,
-        /// What the target said, in words.
+        /// What the target said.
+        status: LoginStatus,
+        /// The same in words.
         why: String,
     },
     /// The session is closed.

@@ -43,7 +43,11 @@ impl Shared {
             Event::ConnectionRefused { cid, status } => {
                 let why = status.to_string();
                 tracing::warn!(target_name = %self.target, cid, why, "connection refused");
-                self.tell(SessionEvent::ConnectionRefused { cid: *cid, why });
+                self.tell(SessionEvent::ConnectionRefused {
+                    cid: *cid,
+                    status: *status,
+                    why,
+                });
             }
             Event::Escalated(step) => {
                 let what = match step {

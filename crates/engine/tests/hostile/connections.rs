@@ -162,7 +162,7 @@ fn h_101_joins_refused_for_ever() {
         )
         .await;
         loop {
-            if let SessionEvent::ConnectionRefused { cid, why } = rig.event().await {
+            if let SessionEvent::ConnectionRefused { cid, why, .. } = rig.event().await {
                 assert_eq!((cid, why.contains("connections")), (1, true), "{why}");
                 break;
             }

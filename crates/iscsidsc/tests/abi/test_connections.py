@@ -10,6 +10,7 @@ import peers
 from case import both_widths
 from discovery_library import *
 from logged_in import OLD_ID, Discovered, nobody
+from login_peer import LoginPeer
 from service import until
 
 #: All-zero is never an id.
@@ -192,6 +193,25 @@ class Several(Discovered):
         self.assertStatus(api.AddIScsiConnection(*given), ISDSC_CONNECTION_FAILED)
         self.assertEqual(connection, ISCSI_UNIQUE_CONNECTION_ID(*OLD_ID))
         self.assertEqual(self.ids(api), [self.done.connection])
+
+    @both_widths
+    def test_one_that_the_target_refuses_leaves_the_session_as_it_is(self, api):
+        # RFC 7143 section 11.13.5: too many connections; cannot include in session; session does not exist.
+        for number, expected in (
+            (6, ISDSC_TOO_MANY_CONNECTIONS),
+            (8, ISDSC_CANT_INCLUDE_IN_SESSION),
+            (10, ISDSC_INVALID_SESSION_ID),
+        ):
+            with self.subTest(status=(2, number)), LoginPeer(status=(2, number)) as peer:
+                connection = ISCSI_UNIQUE_CONNECTION_ID(*OLD_ID)
+                portal = api.portal(*peer.portal)
+                given = (self.done.session, None, ISCSI_ANY_INITIATOR_PORT, portal, 0, None, 0, None, connection)
+                self.assertStatus(api.AddIScsiConnection(*given), expected)
+                self.assertEqual(peer.logins, 1, "it is not asked again and again")
+                self.assertEqual(connection, ISCSI_UNIQUE_CONNECTION_ID(*OLD_ID))
+                self.assertEqual(self.ids(api), [self.done.connection])
+        self.add(api)
+        self.assertStatus(self.library.inquiry(self.done.session).status, ERROR_SUCCESS)
 
     def test_all_but_the_leading_one_are_removed(self):
         api, remove = self.library.W, self.library.RemoveIScsiConnection

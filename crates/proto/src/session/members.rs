@@ -67,10 +67,11 @@ impl Session {
             return Err(MembershipError::Closed);
         }
         let limit = self.most_connections();
-        if self.config.connections.max(1) >= limit {
+        let wanted = self.wanted();
+        if wanted >= limit {
             return Err(MembershipError::TooMany(limit));
         }
-        self.config.connections = self.config.connections.max(1) + 1;
+        self.config.connections = wanted + 1;
         self.join_refused = false;
         let cid = self.free_cid();
         self.plan_joins(now);
@@ -96,7 +97,7 @@ impl Session {
         if !self.connections.iter().enumerate().any(usable) {
             return Err(MembershipError::Last);
         }
-        self.config.connections = self.config.connections.saturating_sub(1).max(1);
+        self.config.connections = self.wanted().saturating_sub(1).max(1);
         self.part(now, index, DRAIN_LIMIT);
         Ok(())
     }
@@ -105,7 +106,9 @@ impl Session {
     /// none is tried in its place.
     pub fn abandon_join(&mut self, cid: u16) {
         self.joins.retain(|join| join.cid != cid);
-        self.config.connections = self.config.connections.saturating_sub(1).max(1);
+        // After a refusal only those that are there are wanted, which it is not.
+        let given_up = u16::from(!self.join_refused);
+        self.config.connections = self.wanted().saturating_sub(given_up).max(1);
         self.cancel_dial(cid);
     }
 
@@ -130,6 +133,24 @@ impl Session {
         agreed.unwrap_or(MAX_CONNECTIONS).min(MAX_CONNECTIONS)
     }
 
+    /// Connections that are there or being made; a lost one comes back under its CID once the target has cleaned
+    /// that up.
+    fn there(&self) -> usize {
+        let stays = self.connections.iter().filter(|c| c.is_usable()).count();
+        stays + self.joins.len() + self.cleanups.len()
+    }
+
+    /// How many connections the session is to have before somebody changes it: no more than were agreed on, and
+    /// none that the target has refused.
+    fn wanted(&self) -> u16 {
+        let wanted = if self.join_refused {
+            u16::try_from(self.there()).unwrap_or(u16::MAX)
+        } else {
+            self.config.connections
+        };
+        wanted.min(self.most_connections()).max(1)
+    }
+
     /// The lowest CID that nothing has or waits for.
     fn free_cid(&self) -> u16 {
         let taken = |cid: &u16| {
@@ -146,10 +167,7 @@ impl Session {
             return;
         }
         let wanted = self.config.connections.min(self.most_connections());
-        let stays = self.connections.iter().filter(|c| c.is_usable()).count();
-        // A lost one comes back under its CID once the target has cleaned that up.
-        let there = stays + self.joins.len() + self.cleanups.len();
-        for _ in there..usize::from(wanted) {
+        for _ in self.there()..usize::from(wanted) {
             self.joins.push(Join {
                 cid: self.free_cid(),
                 retry_at: now,

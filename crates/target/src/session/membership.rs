@@ -25,7 +25,8 @@ impl Session {
     /// # Errors
     /// The status to refuse the login with.
     pub(crate) fn judge_connection(&self, cid: u16) -> Result<(), LoginStatus> {
-        self.lock().has_room(cid)
+        let limit = self.shared.faults.connection_limit();
+        self.lock().has_room(cid, limit)
     }
 
     /// Adds a connection to the session, or puts it in place of the one that has its CID
@@ -42,6 +43,7 @@ impl Session {
         exp_stat_sn: Option<u32>,
     ) -> Result<(), LoginStatus> {
         let _replacing = Replacing::new(self, cid);
+        let limit = self.shared.faults.connection_limit();
         let mut replaces = false;
         loop {
             {
@@ -49,7 +51,7 @@ impl Session {
                 if core.closed {
                     return Err(LoginStatus::SESSION_DOES_NOT_EXIST);
                 }
-                core.has_room(cid)?;
+                core.has_room(cid, limit)?;
                 self.log_out_loss(&mut core, cid, exp_stat_sn);
                 if let Some(old) = core.link(cid) {
                     // Another login may have come first: then it is the one to be replaced.
@@ -156,8 +158,9 @@ impl Core {
         self.links.insert(cid, link);
     }
 
-    /// Whether there is room for a connection of this CID: its place, or a new one.
-    fn has_room(&self, cid: u16) -> Result<(), LoginStatus> {
+    /// Whether there is room for a connection of this CID: its place, or a new one. A limit that is set
+    /// counts more than what was agreed on.
+    fn has_room(&self, cid: u16, limit: Option<u16>) -> Result<(), LoginStatus> {
         let Parameters {
             max_connections,
             error_recovery_level,
@@ -171,7 +174,8 @@ impl Core {
             .count();
         // RFC 7143 §6.3.4: with recovery there must be room for one more, to clean up the first.
         let least = if error_recovery_level == 2 { 2 } else { 1 };
-        if others < usize::from(max_connections.max(least)) {
+        let most = limit.unwrap_or(max_connections.max(least));
+        if others < usize::from(most) {
             Ok(())
         } else {
             Err(LoginStatus::TOO_MANY_CONNECTIONS)

@@ -66,6 +66,23 @@ fn a_session_takes_so_many_connections_and_no_strangers() {
 }
 
 #[test]
+fn a_limit_that_is_set_counts_more_than_what_was_agreed_on() {
+    let (server, one, two) = pair();
+    server.handle.faults().set_connection_limit(Some(1));
+    let refused = |cid: u16| {
+        let mut login = Initiator::connect(server.handle.local_addrs()[0]);
+        (login.cid, login.tsih, login.cmd_sn) = (cid, one.tsih, one.cmd_sn);
+        let response = login.login_step(0x87, &Initiator::further_names());
+        login.expect_closed();
+        response.login_status()
+    };
+    assert_eq!(refused(3), 0x0206);
+    assert_eq!(server.handle.sessions()[0].connections, [1, two.cid]);
+    server.handle.faults().set_connection_limit(None);
+    drop(server.join(&one, 3));
+}
+
+#[test]
 fn one_connection_is_all_that_most_initiators_ask_for() {
     let server = Server::new();
     let one = server.log_in(&[]);

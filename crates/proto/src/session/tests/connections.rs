@@ -295,6 +295,47 @@ fn other_logins_under_way_are_given_up_with_the_one_that_is_refused() {
     many.never_lost();
 }
 
+/// What the target has refused is no longer wanted: one that is asked for is one more than there is.
+#[test]
+fn a_connection_can_be_added_after_others_were_refused() {
+    let mut many = Many::with(with_connections(4), |p| p.max_connections = 4);
+    let (cid, ..) = many.connects.pop_front().unwrap();
+    many.refuse(cid, Some(LoginStatus::TOO_MANY_CONNECTIONS));
+    many.connects.clear();
+    for cid in 1..4 {
+        assert_eq!(many.session.add_connection(many.now), Ok(cid));
+        many.settle();
+        assert_eq!(many.connects.len(), 1, "and no other");
+        many.join_all();
+    }
+    let error = many.session.add_connection(many.now);
+    assert_eq!(error, Err(MembershipError::TooMany(4)));
+    many.never_lost();
+}
+
+/// More were wanted than the target agreed to.
+#[test]
+fn a_connection_that_was_removed_stays_away_and_leaves_its_place_to_another() {
+    for level in 0..=2 {
+        let mut many = Many::with(with_connections(5), |p| {
+            (p.max_connections, p.error_recovery_level) = (3, level);
+        });
+        many.join_all();
+        assert_eq!(many.session.cids().collect::<Vec<_>>(), [0, 1, 2]);
+        many.session.remove_connection(many.now, 1).unwrap();
+        many.settle();
+        let logout = many.take(1, LOGOUT);
+        many.say_last(1, logout_response(logout.get_itt(), 0, 0, 0));
+        many.pass(5 * SECOND);
+        assert!(many.connects.is_empty(), "it is not wanted any more");
+        assert_eq!(many.session.add_connection(many.now), Ok(1));
+        many.settle();
+        many.join_all();
+        assert_eq!(many.session.cids().count(), 3);
+        many.never_lost();
+    }
+}
+
 #[test]
 fn at_level_0_the_loss_of_one_connection_is_that_of_the_session() {
     let mut many = Many::up(2, 0);
