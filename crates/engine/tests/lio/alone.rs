@@ -191,6 +191,53 @@ async fn is_written(level: u8, written: Written, at: u64) {
     aftermath(&through.session, &disk, &data).await;
 }
 
+/// Immediate data has a wrong digest: LIO rejects each such command, which goes out again with its number (RFC 7143
+/// §7.8). It may break when it computes the digest of the Reject, so each write must only end.
+async fn is_written_or_fails(level: u8) {
+    let damages = [1, 3, 5, 7].map(|block| damage(block * BLOCK as u64));
+    let faults = damages.map(|fault| (0, Direction::ToServer, fault));
+    let plan = Plan {
+        digest: digests(true),
+        faults: &faults,
+        ..limited(94, level)
+    };
+    let mut through = Through::new(plan).await;
+    let disk = disk(&through.session).await;
+    let data = pattern(16 * BLOCK, 81);
+    let writes: Vec<_> = (0..data.len())
+        .step_by(BLOCK)
+        .zip(data.chunks(BLOCK))
+        .map(|(at, block)| {
+            let operation = Operation::Write { fua: false };
+            submit(&disk, operation, at as u64, block.to_vec())
+        })
+        .collect();
+    let mut failures = BTreeMap::new();
+    for write in writes {
+        if let (_, Err(error)) = timeout(LIMIT, write).await.expect("in time") {
+            *failures.entry(error.to_string()).or_insert(0) += 1;
+        }
+    }
+    let what = format!("level {level}, data damaged that left Immediate");
+    told(&what, &through.session, &mut through.events);
+    println!("    writes that failed: {failures:?}");
+    if failures.is_empty() {
+        assert!(through.is_damaged());
+        assert!(read(&witness().await, 0, data.len()).await == data);
+        aftermath(&through.session, &disk, &data).await;
+    }
+}
+
+#[tokio::test]
+async fn damaged_immediate_data_is_written_at_level_1() {
+    is_written_or_fails(1).await;
+}
+
+#[tokio::test]
+async fn damaged_immediate_data_is_written_at_level_2() {
+    is_written_or_fails(2).await;
+}
+
 #[tokio::test]
 async fn damaged_solicited_data_is_written_at_level_1() {
     is_written(1, Written::Solicited, MIDST).await;

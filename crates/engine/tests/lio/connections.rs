@@ -111,3 +111,14 @@ async fn each_connection_is_removed_and_added_while_commands_run() {
         session.logout().await;
     }
 }
+
+/// The target ends the other connections of a session that is logged out itself (RFC 7143 §11.14): LIO's kernel may
+/// break over those that the initiator closes meanwhile.
+#[tokio::test]
+async fn a_session_of_four_connections_logs_out_again_and_again() {
+    for _ in 0..30 {
+        let session = established(wanting(lio(), 47, 4, 0, DigestPolicy::None)).await;
+        connections(&session, 4).await;
+        session.logout().await;
+    }
+}
