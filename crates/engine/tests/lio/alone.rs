@@ -167,6 +167,33 @@ async fn a_status_comes_after_a_damaged_header() {
     aftermath(&through.session, &disk, &data).await;
 }
 
+/// The header of a command is damaged: LIO never takes it, and it goes out again under its own number. The status of the
+/// command before may be without an acknowledgement then, over which LIO may break when the connection comes back.
+#[tokio::test]
+async fn reads_end_of_which_a_header_is_damaged_at_level_2() {
+    let plan = Plan {
+        digest: digests(true),
+        faults: &[(0, Direction::ToServer, damage(5_000))],
+        ..limited(95, 2)
+    };
+    let mut through = Through::new(plan).await;
+    let disk = disk(&through.session).await;
+    let data = pattern(BLOCK, 82);
+    write(&witness().await, 0, data.clone()).await;
+    let mut failure = None;
+    while through.proxy.accepted() < 2 && failure.is_none() {
+        let read = submit(&disk, Operation::Read, 0, vec![0xee; BLOCK]);
+        match timeout(LIMIT, read).await.expect("in time") {
+            (found, Ok(())) => assert!(found == data),
+            (_, Err(error)) => failure = Some(error.to_string()),
+        }
+    }
+    let what = "level 2, the header of a command damaged";
+    told(what, &through.session, &mut through.events);
+    println!("    the read that failed: {failure:?}");
+    aftermath(&through.session, &disk, &data).await;
+}
+
 /// Data that is not in the command has a wrong digest: LIO asks for it again. Whether it answers the command then or
 /// not, the write ends well: it may be sent again.
 async fn is_written(level: u8, written: Written, at: u64) {

@@ -19,9 +19,8 @@ pub(crate) const BLOCK: usize = 64 << 10;
 /// Requests at once.
 const BLOCKS: usize = 24;
 
-/// LIO looks at a connection that its peer has closed after three seconds, not before. A session that is made again
-/// earlier, in the two seconds that LIO offers, may break its kernel where it had several connections (see `alone`),
-/// and a lost connection still counts as one.
+/// It takes LIO more than the two seconds that it offers to look at a connection that its peer has closed. A session of
+/// several that is made again before may break its kernel (see `alone`), and a lost connection still counts as one.
 pub(crate) const TIME2WAIT: u16 = 4;
 
 /// Options for the target that recovers: so many connections, this level, and digests or none.
