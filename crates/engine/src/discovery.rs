@@ -111,11 +111,15 @@ impl DiscoverySession {
 
     /// Logs out. A target that does not answer within the limit is left all the same.
     pub async fn close(mut self) {
+        self.leave().await;
+        self.hang_up();
+    }
+
+    async fn leave(&mut self) {
         if self.exchange.log_out() {
             // Whatever comes of it, the connection ends.
             let _ = timeout(self.limit, self.exchange()).await;
         }
-        self.hang_up();
     }
 
     fn hang_up(self) {
@@ -169,6 +173,17 @@ impl DiscoverySession {
         Ok(targets
             .map(|target| with_addresses(target, portal))
             .collect())
+    }
+}
+
+/// Logs out of a session in which nothing was sent, of whatever type, and waits until it is over.
+pub(crate) async fn log_out(connection: LoggedInStream, limit: Duration) {
+    let exchange = SendTargets::staying(&connection.login);
+    let portal = connection.portal.clone();
+    let mut session = DiscoverySession::on(connection, exchange, &portal, limit);
+    session.leave().await;
+    if let Some(stream) = session.stream {
+        farewell(stream).await;
     }
 }
 

@@ -21,11 +21,12 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::connect::connect;
+use crate::discovery::log_out;
 use crate::error::{ConnectFailure, LoginFailure, LoginFailureKind};
 use crate::options::{
     ChapCredentials, ConnectionOptions, DigestPolicy, LoginOptions, SessionOptions,
 };
-use crate::quirks::breaks_on_recovery;
+use crate::quirks::{is_lio, keeps_to, spare_lio};
 
 /// Redirects followed in one attempt: a group address leads to a member, which may lead on once;
 /// more is a loop.
@@ -69,7 +70,9 @@ pub(crate) struct Dialer {
     /// The level to offer.
     level: u8,
     /// It was asked for, whatever is known of the target.
-    pinned: bool,
+    level_is_pinned: bool,
+    /// The target is to be spared what it does not survive.
+    is_lio: bool,
     /// What further connections join.
     joined: Option<Parameters>,
     /// Portals at which the target takes no further connection into the session: of another group.
@@ -92,7 +95,8 @@ impl Dialer {
         Self {
             target: options.target.clone(),
             level: config.offers.error_recovery_level,
-            pinned: options.login.error_recovery_level.is_some(),
+            level_is_pinned: options.login.error_recovery_level.is_some(),
+            is_lio: false,
             joined: None,
             foreign: Vec::new(),
             further: BTreeMap::new(),
@@ -113,6 +117,9 @@ impl Dialer {
         let portal = match role {
             LoginRole::Leading => {
                 offer_level(&mut config.offers, self.level.min(trusted));
+                if self.is_lio {
+                    spare_lio(&mut config.offers, self.level_is_pinned);
+                }
                 turn(self.portals.iter(), failures as usize)
             }
             // Each further connection by another path, as far as there are any.
@@ -147,8 +154,10 @@ impl Dialer {
             limit: self.limit,
         };
         match role {
-            LoginRole::Leading if !self.pinned => Box::pin(log_in_safely(config, attempt)),
-            _ => Box::pin(log_in(config, attempt)),
+            LoginRole::Leading => Box::pin(lead(config, attempt, self.level_is_pinned)),
+            LoginRole::Additional(_) | LoginRole::Reinstating(_) => {
+                Box::pin(log_in(config, attempt))
+            }
         }
     }
 
@@ -196,9 +205,7 @@ impl Dialer {
         self.joined = Some(login.login.parameters.clone());
         self.config.expected_tpgt = login.login.tpgt;
         self.config.md5_only = login.md5_fallback;
-        if !self.pinned && breaks_on_recovery(&self.target, &login.login) {
-            self.level = 0;
-        }
+        self.is_lio = is_lio(&self.target, &login.login);
         if let Some(moved) = &login.moved_permanently {
             self.learn(moved);
         } else if let Some(at) = self.portals.iter().position(|p| *p == login.portal) {
@@ -321,22 +328,25 @@ pub(crate) struct Attempt {
     pub(crate) limit: Duration,
 }
 
-/// A leading login. Where the target turns out to break on the error recovery level that it has agreed to,
-/// another reinstates the session at once with level 0 (RFC 7143 §6.3.5), before there is a command.
-async fn log_in_safely(
+/// A leading login. Where the target turns out to break on what it has agreed to, it is logged out of, before there
+/// is a command, and another login offers what it survives.
+async fn lead(
     mut config: LoginConfig,
     attempt: Attempt,
+    level_is_pinned: bool,
 ) -> Result<LoggedInStream, LoginFailure> {
     let first = log_in(config.clone(), attempt.clone()).await?;
-    let agreed = first.login.parameters.error_recovery_level;
     let target = config.target_name.as_ref();
-    if agreed == 0 || target.is_none_or(|target| !breaks_on_recovery(target, &first.login)) {
+    if !target.is_some_and(|target| is_lio(target, &first.login)) {
         return Ok(first);
     }
-    tracing::info!(portal = %attempt.portal, level = agreed,
-        "the target breaks on the error recovery level that it agrees to: once more with level 0");
-    drop(first);
-    offer_level(&mut config.offers, 0);
+    spare_lio(&mut config.offers, level_is_pinned);
+    if keeps_to(&first.login.parameters, &config.offers) {
+        return Ok(first);
+    }
+    tracing::info!(portal = %attempt.portal,
+        "the target does not survive what it agrees to: logged in to once more with less");
+    log_out(first, attempt.limit).await;
     log_in(config, attempt).await
 }
 

@@ -48,8 +48,10 @@ pub enum Fault {
         /// The bits; 0 changes nothing.
         mask: u8,
     },
-    /// Every chunk of bytes is held back for this time before it is passed on.
+    /// Every chunk of bytes from `from` on is held back for this time before it is passed on.
     Delay {
+        /// The first byte that comes late.
+        from: u64,
         /// How long.
         by: Duration,
     },
@@ -305,8 +307,11 @@ impl Flow {
     /// Waits out planned delays and ordered stalls.
     async fn hold_back(&self) {
         for fault in &self.faults {
-            if let Fault::Delay { by } = fault {
-                tokio::time::sleep(*by).await;
+            match fault {
+                Fault::Delay { from, by } if *from <= self.position => {
+                    tokio::time::sleep(*by).await;
+                }
+                _ => {}
             }
         }
         let mut orders = self.connection.orders.clone();

@@ -277,7 +277,12 @@ impl Driver {
         };
         let socket = self.sockets.swap_remove(at);
         if after_logout {
-            tokio::spawn(farewell(socket.into_stream()));
+            let shared = Arc::clone(&self.shared);
+            shared.parting.send_modify(|open| *open += 1);
+            tokio::spawn(async move {
+                farewell(socket.into_stream()).await;
+                shared.parting.send_modify(|open| *open -= 1);
+            });
         }
     }
 

@@ -252,6 +252,8 @@ pub(crate) struct Shared {
     pub(crate) state: watch::Sender<SessionState>,
     pub(crate) members: Members,
     pub(crate) events: broadcast::Sender<SessionEvent>,
+    /// Connections that are logged out and that the target has yet to close.
+    pub(crate) parting: watch::Sender<usize>,
 }
 
 impl Session {
@@ -272,6 +274,7 @@ impl Session {
             state,
             members: Members::default(),
             events,
+            parting: watch::Sender::new(0),
         });
         tokio::spawn(driver::Driver::new(options, Arc::clone(&shared)).run());
         Self {
@@ -425,8 +428,9 @@ impl Session {
         self.handle.inbox.send(Message::Reconnect);
     }
 
-    /// Logs out and waits until the session is closed. Commands still under way end with
-    /// [`SessionError::Closed`]; wait for them first to lose none.
+    /// Logs out and waits until the session is closed, and, for two seconds, until the target has closed its
+    /// connections: a program that ends then does not close them under its hands. Commands still under
+    /// way end with [`SessionError::Closed`]; wait for them first to lose none.
     pub async fn logout(&self) {
         self.handle.inbox.send(Message::Logout);
         let mut states = self.watch();
@@ -435,5 +439,8 @@ impl Session {
             .await;
         // An error means the driver is gone, so the session is closed too.
         drop(closed);
+        let mut parting = self.handle.parting.subscribe();
+        // The sender is in the handle.
+        drop(parting.wait_for(|open| *open == 0).await);
     }
 }

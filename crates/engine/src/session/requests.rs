@@ -394,6 +394,7 @@ mod tests {
             luns: OpenLuns::default(),
             state: watch::channel(SessionState::Connecting { last_failure: None }).0,
             events: broadcast::channel(1).0,
+            parting: watch::Sender::new(0),
         };
         let options = SessionOptions::new(login, target, Portal::from(portal), isid);
         Driver::new(options, Arc::new(shared))

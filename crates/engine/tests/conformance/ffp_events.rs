@@ -79,11 +79,12 @@ async fn ffp_17_1() {
     let late = session.luns().await;
     assert!(late.is_err(), "no command after the logout");
     peer.send(Pdu::logout_response(&request, 0, 0, 0)).await;
-    in_time(logout).await.unwrap();
     // The initiator waits for the target's FIN before it closes.
     peer.expect_patience(Duration::from_millis(300)).await;
+    assert!(!logout.is_finished(), "who ends now would close it");
     peer.finish().await;
     peer.expect_close().await;
+    in_time(logout).await.unwrap();
     let again = Session::open(options(&target));
     let mut peer = target.accept().await;
     peer.log_in(&[]).await;

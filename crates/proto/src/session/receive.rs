@@ -369,6 +369,10 @@ impl Session {
         }
         connection.logged_out = true;
         if matches!(self.phase, Phase::LoggingOut { .. }) {
+            // The target closes them all now, and LIO breaks over those that vanish meanwhile.
+            for connection in &mut self.connections {
+                connection.logged_out = true;
+            }
             self.close();
             return Ok(());
         }

@@ -493,7 +493,8 @@ impl Session {
                 Some(sent) if heard < sent => connection.check_at = sent + patience,
                 _ if now >= heard + interval => {
                     connection.ping = Some(now);
-                    connection.check_at = now + patience;
+                    // It may be answered, and silence follow, long before the patience is over.
+                    connection.check_at = now + patience.min(interval);
                     pings.push((index, connection.link));
                 }
                 _ => {

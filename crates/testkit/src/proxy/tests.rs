@@ -116,12 +116,14 @@ async fn one_byte_is_corrupted_wherever_the_chunks_fall() {
 async fn a_delay_holds_bytes_back() {
     let proxy = proxy().await;
     let by = Duration::from_secs(3);
-    proxy.plan(0, Direction::ToClient, Fault::Delay { by });
+    proxy.plan(0, Direction::ToClient, Fault::Delay { from: 1, by });
     let mut stream = connect(&proxy).await;
-    let start = tokio::time::Instant::now();
-    stream.write_all(b"x").await.unwrap();
-    stream.read_exact(&mut [0]).await.unwrap();
-    assert!(start.elapsed() >= by);
+    for is_late in [false, true] {
+        let start = tokio::time::Instant::now();
+        stream.write_all(b"x").await.unwrap();
+        stream.read_exact(&mut [0]).await.unwrap();
+        assert_eq!(start.elapsed() >= by, is_late);
+    }
 }
 
 #[tokio::test]

@@ -236,6 +236,18 @@ fn ffp_14_2_a_logout_request_on_one_connection_leaves_the_other_working() {
     assert_eq!(counts(&mut many, &[0, 1]), [1, 1]);
 }
 
+/// RFC 7143 §11.14: the target ends all connections of the session, not only the one of the logout.
+#[test]
+fn every_connection_of_a_session_that_is_logged_out_is_closed_by_the_target_first() {
+    let mut many = Many::up(3, 0);
+    many.session.logout(many.now);
+    many.settle();
+    let logout = many.take(0, LOGOUT);
+    many.say(0, logout_response(logout.get_itt(), 0, 0, 0));
+    assert_eq!(many.disconnects, [0, 1, 2]);
+    assert_eq!(many.farewells, [0, 1, 2]);
+}
+
 #[test]
 fn an_additional_connection_is_tried_again_with_pauses_and_disturbs_nothing() {
     let mut many = Many::new(with_connections(2), 0);

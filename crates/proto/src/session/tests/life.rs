@@ -62,6 +62,26 @@ fn ffp_15_2_silence_brings_a_ping() {
 }
 
 #[test]
+fn a_long_patience_does_not_make_pings_rare() {
+    let config = SessionConfig {
+        ping_interval: SECOND,
+        ping_timeout: 30 * SECOND,
+        ..SessionConfig::default()
+    };
+    let mut bench = Bench::up(config, Parameters::default());
+    for _ in 0..3 {
+        bench.pass(SECOND);
+        let itt = bench.take(NOP_OUT).get_itt();
+        bench.say(echo(itt));
+    }
+    // The last answer is what it was silent after.
+    bench.pass(31 * SECOND - Duration::from_millis(1));
+    assert!(bench.session.is_up());
+    bench.pass(Duration::from_millis(1));
+    assert_eq!(bench.lost_by(), ConnectionError::Silent(31 * SECOND));
+}
+
+#[test]
 fn sup_a06_an_unanswered_ping_ends_the_connection_and_the_session_reconnects() {
     let mut bench = pinging();
     bench.pass(8 * SECOND - Duration::from_millis(1));

@@ -39,6 +39,8 @@ pub(super) struct Many {
     pub(super) events: Vec<Event>,
     pub(super) connects: VecDeque<(u16, LoginRole, u32)>,
     pub(super) disconnects: Vec<u16>,
+    /// Those of them that the target closes first.
+    pub(super) farewells: Vec<u16>,
     /// CmdSN that the target expects next, and later ones that it has.
     pub(super) exp_cmd_sn: u32,
     early: BTreeMap<u32, u16>,
@@ -82,6 +84,7 @@ impl Many {
             events: Vec::new(),
             connects: VecDeque::new(),
             disconnects: Vec::new(),
+            farewells: Vec::new(),
             exp_cmd_sn: 0x1000,
             early: BTreeMap::new(),
             grant: 64,
@@ -274,7 +277,8 @@ impl Many {
                     login,
                     failures,
                 } => self.connects.push_back((cid, login, failures)),
-                Action::Disconnect { cid, .. } => {
+                Action::Disconnect { cid, after_logout } => {
+                    self.farewells.extend(after_logout.then_some(cid));
                     self.connects.retain(|(waiting, ..)| *waiting != cid);
                     self.wires.remove(&cid);
                     self.disconnects.push(cid);
