@@ -1,11 +1,15 @@
 //! Discovery and logins: plain, CHAP, digests, redirects, and what tgt refuses.
 
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
 use hawser_engine::discovery::{DiscoveredTarget, DiscoverySession, send_targets};
 use hawser_engine::{DigestPolicy, LoginFailureKind, Portal, SessionState};
 
+use hawser_testkit::peers::{TgtConfig, Tgtd};
+
 use super::support::{
     LIMIT, SECRET, TARGET, USER, chap, login_options, name, offer_newer_keys, options, refused,
-    secret, tgt, tgt_disks, up, view, write_and_read,
+    secret, survive, tgt, tgt_disks, up, view, write_and_read,
 };
 
 #[tokio::test]
@@ -170,4 +174,24 @@ async fn both_digests_are_agreed_on() {
 async fn newer_keys_do_not_hinder_the_login() {
     let server = tgt(tgt_disks(1));
     offer_newer_keys(server.portal()).await;
+}
+
+#[tokio::test]
+async fn a_target_at_an_ipv6_address_is_found_and_used() {
+    let address = IpAddr::V6(Ipv6Addr::LOCALHOST);
+    let config = TgtConfig::new().target(tgt_disks(1)).address(address);
+    let server = Tgtd::start(config).expect("tgtd starts");
+    let at = SocketAddr::new(address, server.port());
+    let portal = Portal::from(at);
+    let found = send_targets(&login_options(), &portal, LIMIT).await;
+    let addresses = &found.unwrap()[0].addresses;
+    assert!(
+        addresses.iter().any(|address| address.portal == portal),
+        "{addresses:?}"
+    );
+    let session = up(at, login_options()).await;
+    assert_eq!(view(&session).portal, portal);
+    write_and_read(&session).await;
+    survive(&session, 100, 65_536, 1, || session.reconnect()).await;
+    session.logout().await;
 }
