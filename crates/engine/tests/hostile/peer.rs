@@ -2,7 +2,7 @@
 //! testkit's scripted peer, typed from RFC 7143; what is here writes without asking what is right.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -14,6 +14,9 @@ pub(crate) use hawser_testkit::scripted::wire::{
     SNACK_STATUS, STATUS, TASK_MANAGEMENT_REQUEST, TASK_REASSIGN, TEXT_REQUEST,
 };
 pub(crate) use hawser_testkit::scripted::{Pdu, crc32c::crc32c};
+
+/// Reason of a Logout Request (RFC 7143 §11.14.1).
+const CLOSE_SESSION: u8 = 0;
 
 /// How long anything in these tests may take.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
@@ -304,9 +307,18 @@ impl Peer {
             SCSI_COMMAND => Pdu::scsi_response(request, 0),
             TASK_MANAGEMENT_REQUEST => Pdu::task_management_response(request, 0),
             NOP_OUT if request.itt() != NO_TAG => Pdu::pong(request),
-            LOGOUT_REQUEST => Pdu::logout_response(request, 0, 0, 0),
+            LOGOUT_REQUEST => return self.part(request),
             _ => return Ok(()),
         })
+    }
+
+    /// Answers a logout; that of the session closes the connection, as with every target (RFC 7143 §11.14).
+    fn part(&mut self, request: &Pdu) -> io::Result<()> {
+        self.say(Pdu::logout_response(request, 0, 0, 0))?;
+        match request.code() {
+            CLOSE_SESSION => self.stream.shutdown(Shutdown::Write),
+            _ => Ok(()),
+        }
     }
 
     fn behave(&mut self) -> Option<()> {
