@@ -38,7 +38,8 @@ impl Session {
         };
         task.count_data_in(pdu)?;
         if pdu.has_status() {
-            let answer = task.answered_by(pdu)?;
+            task.check_whole(pdu.status)?;
+            let answer = task.answered_by(pdu);
             self.finish(id.slot(), Outcome::Completed(answer));
         }
         Ok(())
@@ -56,7 +57,8 @@ impl Session {
         self.consume_stat_sn(index, pdu.stat_sn.get())?;
         let id = TaskId::from_itt(pdu.itt.get());
         if let Some(task) = self.tasks.find(id).filter(|task| task.ended.is_none()) {
-            let answer = task.answered_by(pdu)?;
+            task.check_whole(pdu.status)?;
+            let answer = task.answered_by(pdu);
             self.finish(id.slot(), Outcome::Completed(answer));
         }
         Ok(())
@@ -207,18 +209,17 @@ impl Task {
 
     /// What the status in a Data-In comes to.
     #[inline]
-    fn answered_by(&self, pdu: &DataIn) -> Result<Answer, PeerMisbehaved> {
-        self.check_whole(pdu.status)?;
+    fn answered_by(&self, pdu: &DataIn) -> Answer {
         let expected = self.read_length();
         let residual = residual(pdu.overflow(), pdu.underflow(), pdu.residual_count.get());
         let transferred = transferred(expected, self.received.min(expected), residual);
         let sense = Box::default();
-        Ok(self.answered(Answer {
+        self.answered(Answer {
             status: pdu.status,
             transferred,
             residual,
             sense,
-        }))
+        })
     }
 
     /// Nobody is given a buffer as read in which bytes were left out.

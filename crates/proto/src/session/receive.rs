@@ -214,7 +214,8 @@ impl Session {
         if !matches!(pdu, FromTarget::LoginResponse(_)) {
             self.window.update(Serial(exp_cmd_sn), Serial(max_cmd_sn));
         }
-        if self.level() > 0 && !self.is_in_turn(index, &pdu) {
+        // First what is 0 at most targets.
+        if self.agreed_level > 0 && self.level() > 0 && !self.is_in_turn(index, &pdu) {
             return self.handle_recovering(now, index, &bhs);
         }
         self.dispatch(now, index, pdu)
