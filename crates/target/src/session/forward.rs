@@ -12,7 +12,8 @@ use hawser_scsi::{Lun, SenseKey, Status};
 
 use super::command::DataOut;
 use super::finished::{Outcome, Residual};
-use super::manage::Scope;
+use super::link::Ending;
+use super::manage::{PATIENCE, Scope};
 use super::task::{Command, Home, Phase};
 use super::{Core, Session, Turn};
 use crate::disk::MAX_TRANSFER_BYTES;
@@ -250,13 +251,29 @@ impl Session {
     pub(super) async fn keep_far(self: Arc<Self>, far: Arc<dyn FarNexus>) {
         tokio::select! {
             () = self.until(|core| core.closed) => {}
-            () = far.lost() => {}
+            () = far.lost() => self.tell_the_last().await,
         }
         // After a logout it ends once its answer is written, and not before.
         if !self.lock().closed {
             self.end();
         }
         far.close().await;
+    }
+
+    /// What the far target has answered before it was lost goes out first: a cold reset is answered, and ends
+    /// the far nexus right after.
+    async fn tell_the_last(&self) {
+        let told = |core: &Core| core.closed || core.managing.is_empty();
+        let written = |core: &Core| core.closed || core.links.is_empty();
+        let both = async {
+            self.until(told).await;
+            for link in self.lock().links.values_mut() {
+                link.end(Ending::AfterOutput);
+            }
+            self.until(written).await;
+        };
+        // An initiator that does not read is not waited for.
+        let _ = tokio::time::timeout(PATIENCE, both).await;
     }
 }
 

@@ -14,7 +14,7 @@ use crate::faults::AsyncEvent;
 
 /// How long a function waits for what the initiator still owes: earlier commands, and the data of
 /// R2Ts (RFC 7143 §4.2.3.3). One that never sends them gets its answer all the same.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The tag of pings that ask for an acknowledgment. Any answer brings one.
 const FENCE_TTT: u32 = 0xfeec;

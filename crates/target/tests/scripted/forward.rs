@@ -17,6 +17,7 @@ use crate::raw::*;
 const ABORT_TASK: u8 = 1;
 const ABORT_TASK_SET: u8 = 2;
 const LOGICAL_UNIT_RESET: u8 = 5;
+const TARGET_COLD_RESET: u8 = 7;
 
 /// Responses of §11.6.1.
 const COMPLETE: u8 = 0;
@@ -323,6 +324,21 @@ fn a_function_on_many_tasks_is_the_far_targets_affair() {
     assert_eq!(initiator.expect(TMF_RESPONSE).header[2], COMPLETE);
     initiator.expect_silence();
     assert!(rig.far.asked.lock().unwrap().is_empty());
+}
+
+/// A cold reset is answered, and ends the far nexus: the loss may be known here before the answer is.
+#[test]
+fn what_the_far_target_answered_before_it_was_lost_is_told() {
+    let (rig, mut initiator) = Rig::ready();
+    initiator.send_function(TARGET_COLD_RESET, 0, NIL, 0);
+    let (_, done) = rig.function();
+    rig.far.lost.send_replace(true);
+    initiator.expect_silence();
+    done.send(Ok(COMPLETE)).unwrap();
+    assert_eq!(initiator.expect(TMF_RESPONSE).header[2], COMPLETE);
+    initiator.expect_closed();
+    rig.server
+        .until("the session is gone", |handle| handle.sessions().is_empty());
 }
 
 #[test]
