@@ -12,7 +12,7 @@ use hawser_testkit::proxy::FaultyProxy;
 use tokio::time::timeout;
 
 use super::support::{
-    LIMIT, MIB, TARGET, established, logged_in_again, login_options, options, survive,
+    LIMIT, MIB, TARGET, connections, established, logged_in_again, login_options, options, survive,
     write_and_read,
 };
 
@@ -38,20 +38,6 @@ async fn join(
     timeout(LIMIT, session.join(options))
         .await
         .expect("in time")
-}
-
-/// Waits until the session has so many connections; gives them.
-async fn connections(session: &Session, count: usize) -> Vec<ConnectionView> {
-    let there = async {
-        loop {
-            let views = session.connections().await;
-            if views.len() == count {
-                return views;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(LIMIT, there).await.expect("in time")
 }
 
 fn print_negotiated(views: &[ConnectionView]) {

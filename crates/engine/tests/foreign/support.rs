@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use hawser_block::{Operation, submit};
 use hawser_engine::{
-    ChapCredentials, IscsiName, Isid, LoginFailure, LoginOptions, Lun, LunNumber, Portal, Secret,
-    Session, SessionOptions, SessionState, SessionView,
+    ChapCredentials, ConnectionView, IscsiName, Isid, LoginFailure, LoginOptions, Lun, LunNumber,
+    Portal, Secret, Session, SessionOptions, SessionState, SessionView,
 };
 use hawser_testkit::peers::{TgtConfig, TgtTarget, Tgtd};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::timeout;
 
 pub(crate) const TARGET: &str = "iqn.2026-11.test.hawser:target";
 pub(crate) const USER: &str = "user1";
@@ -51,7 +53,7 @@ pub(crate) async fn up(portal: SocketAddr, login: LoginOptions) -> Session {
 
 pub(crate) async fn established(options: SessionOptions) -> Session {
     let session = Session::open(options);
-    tokio::time::timeout(LIMIT, session.established())
+    timeout(LIMIT, session.established())
         .await
         .expect("in time")
         .expect("logged in");
@@ -61,7 +63,7 @@ pub(crate) async fn established(options: SessionOptions) -> Session {
 /// Opens a session that cannot be, and gives the failure of its first attempt.
 pub(crate) async fn refused(options: SessionOptions) -> LoginFailure {
     let session = Session::open(options);
-    let established = tokio::time::timeout(LIMIT, session.established());
+    let established = timeout(LIMIT, session.established());
     established.await.expect("in time").expect_err("refused")
 }
 
@@ -77,7 +79,7 @@ pub(crate) async fn logged_in_again(session: &Session, reconnects: u64) {
     let mut states = session.watch();
     let again = states
         .wait_for(|state| matches!(state, SessionState::Up(view) if view.reconnects >= reconnects));
-    tokio::time::timeout(LIMIT, again)
+    timeout(LIMIT, again)
         .await
         .expect("in time")
         .expect("the driver lives");
@@ -173,11 +175,7 @@ pub(crate) async fn survive(
     tokio::task::yield_now().await;
     fault();
     for write in writes {
-        tokio::time::timeout(LIMIT, write)
-            .await
-            .expect("in time")
-            .1
-            .unwrap();
+        timeout(LIMIT, write).await.expect("in time").1.unwrap();
     }
     for i in 0..count {
         assert!(
@@ -200,4 +198,21 @@ pub(crate) async fn offer_newer_keys(portal: SocketAddr) {
     );
     write_and_read(&session).await;
     session.logout().await;
+}
+
+/// Waits until the session has so many connections; gives them.
+pub(crate) async fn connections(session: &Session, count: usize) -> Vec<ConnectionView> {
+    let mut events = session.events();
+    let there = async {
+        loop {
+            let views = session.connections().await;
+            if views.len() == count {
+                return views;
+            }
+            // Each change is told; one that was missed among many is looked at all the same.
+            let told = events.recv().await;
+            assert!(!matches!(told, Err(RecvError::Closed)), "it is closed");
+        }
+    };
+    timeout(LIMIT, there).await.expect("in time")
 }

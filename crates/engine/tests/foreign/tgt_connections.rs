@@ -6,7 +6,8 @@ use hawser_engine::{Policy, Session, SessionEvent, SessionOptions};
 use tokio::time::timeout;
 
 use super::support::{
-    LIMIT, established, login_options, options, survive, tgt, tgt_disks, write_and_read,
+    LIMIT, connections, established, login_options, options, survive, tgt, tgt_disks,
+    write_and_read,
 };
 
 /// A target that agrees to `connections` and this level.
@@ -24,16 +25,6 @@ fn wanting(portal: std::net::SocketAddr, connections: u16, level: u8) -> Session
     let mut options = options(portal, login);
     options.connections = connections;
     options
-}
-
-/// Waits until the session has so many connections.
-async fn connections(session: &Session, count: usize) {
-    let there = async {
-        while session.connections().await.len() != count {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    timeout(LIMIT, there).await.expect("in time");
 }
 
 #[tokio::test]

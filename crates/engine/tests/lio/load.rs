@@ -7,6 +7,7 @@ use hawser_engine::{
     DigestPolicy, LoginOptions, Lun, LunNumber, Session, SessionError, SessionEvent, SessionOptions,
 };
 use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -84,9 +85,12 @@ pub(crate) async fn agreed(session: &Session, level: u8, digest: DigestPolicy) {
 
 /// Waits until the session has so many connections.
 pub(crate) async fn connections(session: &Session, count: usize) {
+    let mut events = session.events();
     let there = async {
         while session.connections().await.len() != count {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            // Each change is told; one that was missed among many is looked at all the same.
+            let told = events.recv().await;
+            assert!(!matches!(told, Err(RecvError::Closed)), "it is closed");
         }
     };
     timeout(LIMIT, there).await.expect("in time");

@@ -147,9 +147,7 @@ impl Session {
             }
         }
     }
-}
 
-impl Session {
     /// The target goes on with a task whose reassignment it has rejected: it was reassigned after all.
     pub(super) fn note_taken_up(&mut self, now: Instant, pdu: &FromTarget<'_>) {
         let itt = match pdu {
