@@ -1,9 +1,6 @@
 //! Several connections with tgt, and error recovery levels that it agrees on.
 
-use std::time::Duration;
-
-use hawser_engine::{Policy, Session, SessionEvent, SessionOptions};
-use tokio::time::timeout;
+use hawser_engine::{Policy, SessionEvent, SessionOptions};
 
 use super::support::{
     LIMIT, connections, established, login_options, options, survive, tgt, tgt_disks,
