@@ -67,21 +67,7 @@ fn main() {
         input.clear();
         let reads = round % 2 == 0;
         for _ in 0..DEPTH {
-            let direction = if reads {
-                Direction::Read(LENGTH)
-            } else {
-                Direction::Write(LENGTH)
-            };
-            let command = Command {
-                cdb: [0; 16],
-                lun: [0; 8],
-                direction,
-                attribute: TaskAttribute::Simple,
-                replay: true,
-                urgent: false,
-                timeout: Duration::from_secs(60),
-            };
-            let id = session.submit(now, command, 1).unwrap();
+            let id = session.submit(now, command(reads), 1).unwrap();
             cmd_sn += 1;
             answer(&mut input, reads, id.itt(), stat_sn, cmd_sn);
             stat_sn += 1;
@@ -101,6 +87,23 @@ fn main() {
         }
     }
     assert_eq!(done, DEPTH * ROUNDS);
+}
+
+/// A READ or a WRITE of 4 KiB.
+fn command(reads: bool) -> Command {
+    let direction = match reads {
+        true => Direction::Read(LENGTH),
+        false => Direction::Write(LENGTH),
+    };
+    Command {
+        cdb: [0; 16],
+        lun: [0; 8],
+        direction,
+        attribute: TaskAttribute::Simple,
+        replay: true,
+        urgent: false,
+        timeout: Duration::from_secs(60),
+    }
 }
 
 /// The fields that this program does not care for.

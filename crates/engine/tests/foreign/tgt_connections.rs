@@ -3,8 +3,7 @@
 use hawser_engine::{Policy, SessionEvent, SessionOptions};
 
 use super::support::{
-    LIMIT, connections, established, login_options, options, survive, tgt, tgt_disks,
-    write_and_read,
+    connections, established, login_options, options, survive, tgt, tgt_disks, write_and_read,
 };
 
 /// A target that agrees to `connections` and this level.

@@ -1,7 +1,5 @@
 //! Reads and writes that go on while something is done to their session, all held against a model.
 
-use std::time::Duration;
-
 use hawser_block::{Operation, submit};
 use hawser_engine::{
     DigestPolicy, LoginOptions, Lun, LunNumber, Session, SessionError, SessionEvent, SessionOptions,
