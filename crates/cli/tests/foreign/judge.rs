@@ -40,11 +40,19 @@ const IN_FRONT_OF_TGT: &[Difference] = &[Difference {
 
 /// Tests that tgt does not end the same way twice, directly or not: their verdicts are compared, what
 /// they print is not. With the reason.
-const UNSTEADY: &[(&str, &str)] = &[(
-    "Unmap.ZeroBlocks",
-    "tgt refuses UNMAP of no blocks at the end of the disk with 21h/00h or with 25h/00h: in 25 direct \
-     runs 23 and 2 times",
-)];
+const UNSTEADY: &[(&str, &str)] = &[
+    (
+        "Unmap.ZeroBlocks",
+        "tgt refuses UNMAP of no blocks at the end of the disk with 21h/00h or with 25h/00h: in 25 direct \
+         runs 23 and 2 times",
+    ),
+    (
+        "Verify16.Simple",
+        "behind the tests before it, its CDBs ask for one block where it has and sends up to 256: it sends \
+         memory that no read has filled, and tgt compares all of it, so how many of the 512 commands \
+         fail depends on what was in that memory (508 in 40 runs, 101 in one, on a busy machine)",
+    ),
+];
 
 /// `hawser target` with these words, killed when dropped.
 struct Served {
