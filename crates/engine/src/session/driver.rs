@@ -107,11 +107,11 @@ impl Driver {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.shared.inbox.awake();
         for _ in 0..ROUNDS_AT_ONCE {
             self.now = Instant::now();
-            let mut moved = self.poll_messages(cx);
-            moved |= self.poll_dialing(cx);
-            moved |= self.poll_sockets(cx);
+            let mut moved = self.poll_dialing(cx);
+            moved |= self.poll_receive(cx);
             moved |= self.carry_out_actions();
             // Before anybody hears of an end, so that whoever does finds it counted.
             self.shared.counters.publish(self.core.counters());
@@ -119,7 +119,16 @@ impl Driver {
             if self.closed {
                 return Poll::Ready(());
             }
-            if !moved && self.poll_timer(cx).is_pending() {
+            // Whoever heard of an end may have asked for the next thing: it leaves at once.
+            moved |= self.poll_messages();
+            moved |= self.poll_send(cx);
+            if moved || !self.shared.inbox.sleep(cx) {
+                continue;
+            }
+            for socket in &mut self.sockets {
+                socket.settle(self.now, &self.core);
+            }
+            if self.poll_timer(cx).is_pending() {
                 return Poll::Pending;
             }
         }
@@ -202,7 +211,8 @@ impl Driver {
     pub(super) fn enter(&mut self, login: LoggedInStream, view: Arc<SessionView>) {
         let established = login.established();
         let (cid, now) = (established.cid, self.now);
-        self.sockets.push(Socket::new(cid, login.stream, view));
+        self.sockets
+            .push(Socket::new(cid, login.stream, view, self.now));
         self.core.handle_logged_in(now, established);
         // It may not be wanted any more.
         self.carry_out_actions();
@@ -215,28 +225,38 @@ impl Driver {
         }
     }
 
-    fn poll_sockets(&mut self, cx: &mut Context<'_>) -> bool {
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> bool {
         let mut moved = false;
         let mut lost = Vec::new();
         for socket in &mut self.sockets {
-            let received = socket.poll_receive(cx, self.now, &mut self.core, &mut self.slots);
-            let sent = match received {
-                Poll::Ready(Err(_)) => Poll::Pending,
-                _ => socket.poll_send(cx, self.now, &mut self.core, &self.slots),
-            };
-            for result in [received, sent] {
-                match result {
-                    Poll::Ready(Ok(())) => moved = true,
-                    Poll::Ready(Err(error)) => lost.push((socket.cid, error)),
-                    Poll::Pending => {}
-                }
+            match socket.poll_receive(cx, self.now, &mut self.core, &mut self.slots) {
+                Poll::Ready(Ok(())) => moved = true,
+                Poll::Ready(Err(error)) => lost.push((socket.cid, error)),
+                Poll::Pending => {}
             }
         }
+        self.lose_all(lost) | moved
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut moved = false;
+        let mut lost = Vec::new();
+        for socket in &mut self.sockets {
+            match socket.poll_send(cx, self.now, &mut self.core, &self.slots) {
+                Poll::Ready(Ok(())) => moved = true,
+                Poll::Ready(Err(error)) => lost.push((socket.cid, error)),
+                Poll::Pending => {}
+            }
+        }
+        self.lose_all(lost) | moved
+    }
+
+    fn lose_all(&mut self, lost: Vec<(u16, ConnectionError)>) -> bool {
+        let any = !lost.is_empty();
         for (cid, error) in lost {
             self.lose(cid, error);
-            moved = true;
         }
-        moved
+        any
     }
 
     /// Gives a connection up. Its socket goes at once: what it was writing refers to buffers of tasks

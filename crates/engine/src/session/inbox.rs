@@ -46,8 +46,10 @@ pub(crate) struct Inbox(Mutex<Queue>);
 #[derive(Debug, Default)]
 struct Queue {
     messages: VecDeque<Message>,
-    /// Set while the driver sleeps.
+    /// Wakes the driver's task.
     sleeper: Option<Waker>,
+    /// The driver sleeps, and is woken by the next message.
+    is_asleep: bool,
     closed: bool,
 }
 
@@ -61,25 +63,41 @@ impl Inbox {
             return;
         }
         queue.messages.push_back(message);
-        let sleeper = queue.sleeper.take();
+        let was_asleep = std::mem::take(&mut queue.is_asleep);
+        let sleeper = queue.sleeper.take_if(|_| was_asleep);
         drop(queue);
         if let Some(sleeper) = sleeper {
             sleeper.wake();
         }
     }
 
-    /// Moves all messages to `into`, which is empty; with none, the driver's task is woken by the
-    /// next.
-    pub(super) fn take(&self, cx: &Context<'_>, into: &mut VecDeque<Message>) {
+    /// The driver is awake: it looks for messages before it sleeps again.
+    pub(super) fn awake(&self) {
         let mut queue = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if queue.messages.is_empty() {
-            match &mut queue.sleeper {
-                Some(sleeper) => sleeper.clone_from(cx.waker()),
-                sleeper => *sleeper = Some(cx.waker().clone()),
-            }
-        } else {
+        queue.is_asleep = false;
+    }
+
+    /// Moves all messages to `into`, which is empty.
+    pub(super) fn take(&self, into: &mut VecDeque<Message>) {
+        let mut queue = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !queue.messages.is_empty() {
             std::mem::swap(&mut queue.messages, into);
         }
+    }
+
+    /// The driver is about to sleep: its task is woken by the next message. `false` when there is one
+    /// already.
+    pub(super) fn sleep(&self, cx: &Context<'_>) -> bool {
+        let mut queue = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !queue.messages.is_empty() {
+            return false;
+        }
+        match &mut queue.sleeper {
+            Some(sleeper) => sleeper.clone_from(cx.waker()),
+            sleeper => *sleeper = Some(cx.waker().clone()),
+        }
+        queue.is_asleep = true;
+        true
     }
 
     /// Ends the queue: what is in it and what comes is refused.

@@ -1,10 +1,12 @@
 //! A session that stays: [`Session`] is the handle, one task drives it.
 
+mod alarm;
 mod connections;
 mod counters;
 mod doubts;
 mod driver;
 mod inbox;
+mod moderation;
 mod news;
 mod raw;
 mod requests;

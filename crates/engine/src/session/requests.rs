@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::task::Context;
 use std::time::Instant;
 
 use hawser_block::{BlockError, ErrorKind};
@@ -60,7 +59,7 @@ impl Waiting {
 impl Driver {
     /// Starts requests that have waited long enough, and takes messages from the inbox: what is no
     /// request is carried out at once, whatever else has to wait.
-    pub(super) fn poll_messages(&mut self, cx: &Context<'_>) -> bool {
+    pub(super) fn poll_messages(&mut self) -> bool {
         let mut moved = self.start_parked();
         while self.core.has_urgent_room()
             && let Some(io) = self.waiting.urgent.pop_front()
@@ -76,7 +75,7 @@ impl Driver {
         }
         let mut fresh = std::mem::take(&mut self.waiting.fresh);
         if fresh.is_empty() {
-            self.shared.inbox.take(cx, &mut fresh);
+            self.shared.inbox.take(&mut fresh);
         }
         let mut has_started = false;
         while let Some(message) = fresh.pop_front() {
@@ -366,8 +365,6 @@ fn reserve(io: &mut BlockIo) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::task::Waker;
-
     use hawser_proto::names::{IscsiName, Isid, Portal};
     use hawser_proto::pdu::TaskAttribute;
     use hawser_scsi::Cdb;
@@ -420,8 +417,7 @@ mod tests {
             }),
             reply,
         }));
-        let cx = Context::from_waker(Waker::noop());
-        while driver.poll_messages(&cx) {}
+        while driver.poll_messages() {}
         assert_eq!(answer.try_recv().unwrap_err(), TryRecvError::Closed);
         assert!(driver.slots.urgent().is_empty());
     }

@@ -11,11 +11,12 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use super::SessionView;
+use super::moderation::Moderation;
 use super::slots::Slots;
 use hawser_proto::session::TaskBuffers;
 
 /// Bytes read at once where it is not known what comes: holds a dozen 4 KiB Data-Ins.
-const SCRATCH: usize = 64 * 1024;
+const SCRATCH: usize = 128 * 1024;
 
 /// Payload from this size on is read straight into the task's buffer; below it, one large read and
 /// a copy cost less than a system call of their own.
@@ -30,10 +31,11 @@ pub(super) struct Socket {
     stream: TcpStream,
     scratch: Box<[u8]>,
     batch: Transmit,
+    moderation: Moderation,
 }
 
 impl Socket {
-    pub(super) fn new(cid: u16, stream: TcpStream, view: Arc<SessionView>) -> Self {
+    pub(super) fn new(cid: u16, stream: TcpStream, view: Arc<SessionView>, now: Instant) -> Self {
         let scratch = vec![0; SCRATCH].into_boxed_slice();
         Self {
             cid,
@@ -41,12 +43,22 @@ impl Socket {
             stream,
             scratch,
             batch: Transmit::default(),
+            moderation: Moderation::new(now),
         }
     }
 
     /// The bare connection: the session is done with it.
     pub(super) fn into_stream(self) -> TcpStream {
         self.stream
+    }
+
+    /// The driver is about to sleep: what is to wake it?
+    pub(super) fn settle(&mut self, now: Instant, core: &Core) {
+        let received = core
+            .traffic(self.cid)
+            .map_or(0, |traffic| traffic.bytes_received);
+        self.moderation
+            .settle(now, (core, self.cid), received, &self.stream);
     }
 
     /// Reads once and gives the bytes to the core. `Ready(Ok(()))`: there may be more.
@@ -57,6 +69,7 @@ impl Socket {
         core: &mut Core,
         slots: &mut Slots,
     ) -> Poll<Result<(), ConnectionError>> {
+        self.moderation.poll(cx, now, &self.stream);
         let place = core
             .direct_read(self.cid)
             .filter(|place| place.len >= DIRECT_MIN);

@@ -11,6 +11,7 @@ mod extended;
 mod gaps;
 mod management;
 mod members;
+mod owed;
 mod policy;
 mod reassign;
 mod receive;

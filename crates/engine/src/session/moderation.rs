@@ -1,0 +1,282 @@
+//! When a connection's reader is woken: not for each answer, where many are about to come.
+//!
+//! A fast target sends its answers one by one. To be woken, to read and to send the next command costs
+//! the same for one answer as for ten, and is most of what a small read costs. So the kernel is told to
+//! wake the reader only when a number of bytes is there (`SO_RCVLOWAT`): the *mark*, as network cards
+//! moderate their interrupts. It is set so low that nobody waits for long:
+//! - to a part of what the target owes at most, so that it has commands left while answers wait;
+//! - to what comes within a fraction of a millisecond at the present rate, so that a target that takes
+//!   its time has each of its answers read when it comes;
+//! - and when it was not reached for [`PATIENCE`], it is taken back for a while.
+//!
+//! A target that works on one command after the other loses nothing when half of its answers wait: it
+//! even gains, because it is disturbed less. One that could work on all of them at once does lose.
+//! Which it is shows in how much comes: both ways are tried, and the better one is kept ([`Trials`]).
+
+use std::task::Context;
+use std::time::{Duration, Instant};
+
+use hawser_proto::session::Session as Core;
+use nix::sys::socket::setsockopt;
+use nix::{setsockopt_impl, sockopt_impl};
+use tokio::net::TcpStream;
+
+use super::alarm::Alarm;
+
+/// How long an answer may lie unread because the mark was set too high.
+const PATIENCE: Duration = Duration::from_millis(2);
+
+/// How long each answer is read when it comes, after a mark was too high.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The highest mark: more does not fit the caches.
+const HIGHEST: u64 = 128 * 1024;
+
+/// A lower mark does not save anything: it is one answer.
+const LOWEST: u64 = 2 * 48;
+
+/// With fewer commands under way there is nothing to collect.
+const FEW: u64 = 4;
+
+/// Sleeps after which the mark is thought over.
+const SLEEPS: u32 = 16;
+
+/// What the rate of a way to set the mark is measured over, at least.
+const TRIAL: Duration = Duration::from_millis(8);
+
+/// How long the better way is kept before the other is tried again.
+const TERM: Duration = Duration::from_millis(500);
+
+/// How high a mark is set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Effort {
+    /// So that even a target with nothing else to do is hardly kept waiting.
+    Gentle,
+    /// So that as little as possible is paid for waking up.
+    Strong,
+}
+
+impl Effort {
+    /// What part of what the target owes may have to come before it is read.
+    fn part(self) -> u64 {
+        match self {
+            Self::Gentle => 8,
+            Self::Strong => 2,
+        }
+    }
+
+    /// What answers may be collected for.
+    fn wait(self) -> Duration {
+        match self {
+            Self::Gentle => Duration::from_micros(100),
+            Self::Strong => Duration::from_micros(250),
+        }
+    }
+
+    fn other(self) -> Self {
+        match self {
+            Self::Gentle => Self::Strong,
+            Self::Strong => Self::Gentle,
+        }
+    }
+}
+
+sockopt_impl!(
+    /// Bytes that must be there before the socket is readable.
+    ReceiveLowWater,
+    SetOnly,
+    libc::SOL_SOCKET,
+    libc::SO_RCVLOWAT,
+    u32
+);
+
+/// The mark of one connection, and what it is set by.
+#[derive(Debug)]
+pub(super) struct Moderation {
+    /// What the kernel was told.
+    mark: u64,
+    /// Sleeps since it was thought over, and the commands under way then.
+    sleeps: u32,
+    in_flight: u64,
+    /// When it was thought over, and the bytes received until then.
+    since: (Instant, u64),
+    trials: Trials,
+    /// Bytes received when the reader went to sleep last, and when they had come.
+    heard: (Instant, u64),
+    /// Goes off when the mark may be too high; made when it is first needed.
+    alarm: Option<Alarm>,
+    is_set: bool,
+    /// Until when the mark stays down.
+    paused_until: Option<Instant>,
+}
+
+impl Moderation {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            mark: 1,
+            sleeps: 0,
+            in_flight: 0,
+            since: (now, 0),
+            trials: Trials::new(now),
+            heard: (now, 0),
+            alarm: None,
+            is_set: false,
+            paused_until: None,
+        }
+    }
+
+    /// The reader is about to sleep, everything that was there is read: `received` bytes so far.
+    pub(super) fn settle(
+        &mut self,
+        now: Instant,
+        (core, cid): (&Core, u16),
+        received: u64,
+        stream: &TcpStream,
+    ) {
+        if received != self.heard.1 {
+            self.heard = (now, received);
+        }
+        self.sleeps += 1;
+        let in_flight = core.counters().in_flight;
+        if self.sleeps < SLEEPS && in_flight >= self.in_flight / 2 {
+            return;
+        }
+        let owed = if in_flight < FEW { 0 } else { core.owed(cid) };
+        let mark = self.fitting(now, owed, received);
+        (self.sleeps, self.in_flight, self.since) = (0, in_flight, (now, received));
+        // Each change is a system call: a mark that nearly fits may stay.
+        if mark < self.mark.div_ceil(2)
+            || mark > self.mark + self.mark / 2
+            || self.mark > owed / 4 * 3
+        {
+            self.set(mark, stream);
+        }
+        if self.mark > 1 && !self.is_set {
+            self.set_alarm(PATIENCE, stream);
+        }
+    }
+
+    /// The mark that fits what is owed and how fast it comes.
+    fn fitting(&mut self, now: Instant, owed: u64, received: u64) -> u64 {
+        let (since, before) = self.since;
+        let elapsed = now.saturating_duration_since(since);
+        let effort = self.trials.next(now, received - before, elapsed);
+        if self.paused_until.is_some_and(|until| until > now) {
+            return 1;
+        }
+        self.paused_until = None;
+        let came = u128::from(received - before) * effort.wait().as_nanos();
+        let came = u64::try_from(came / elapsed.as_nanos().max(1)).unwrap_or(HIGHEST);
+        match (owed / effort.part()).min(came).min(HIGHEST) {
+            mark if mark < LOWEST => 1,
+            mark => mark,
+        }
+    }
+
+    /// Takes the mark down if nothing was read for too long because of it: what is there is read then.
+    /// To be called whenever the task of `cx` is woken.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, now: Instant, stream: &TcpStream) {
+        let gone_off = |alarm: &Alarm| alarm.poll(cx).is_ready();
+        if !self.is_set || !self.alarm.as_ref().is_some_and(gone_off) {
+            return;
+        }
+        self.is_set = false;
+        if self.mark == 1 {
+            return;
+        }
+        // It was set when the reader went to sleep some time ago, and is moved on only here.
+        let silent = now.saturating_duration_since(self.heard.0);
+        match PATIENCE.checked_sub(silent).filter(|left| !left.is_zero()) {
+            Some(left) => self.set_alarm(left, stream),
+            None => {
+                self.paused_until = now.checked_add(PAUSE);
+                self.set(1, stream);
+            }
+        }
+    }
+
+    /// Without an alarm there is no mark.
+    fn set_alarm(&mut self, delay: Duration, stream: &TcpStream) {
+        if self.alarm.is_none() {
+            self.alarm = Alarm::new().ok();
+        }
+        let set = |alarm: &Alarm| alarm.set(delay).is_ok();
+        self.is_set = self.alarm.as_ref().is_some_and(set);
+        if !self.is_set {
+            self.set(1, stream);
+        }
+    }
+
+    fn set(&mut self, mark: u64, stream: &TcpStream) {
+        if mark == self.mark {
+            return;
+        }
+        // Where it is refused, each answer wakes the reader, as ever.
+        let wanted = u32::try_from(mark).unwrap_or(1);
+        if setsockopt(stream, ReceiveLowWater, &wanted).is_ok() {
+            self.mark = mark;
+        }
+    }
+}
+
+/// Which way to set the mark lets more come.
+#[derive(Debug)]
+struct Trials {
+    effort: Effort,
+    /// When the other is tried.
+    until: Instant,
+    /// Bytes a second, as each way was measured last; 0 before.
+    gentle: u64,
+    strong: u64,
+    /// What has come since the measurement began, and in what time.
+    came: u64,
+    elapsed: Duration,
+}
+
+impl Trials {
+    fn new(now: Instant) -> Self {
+        Self {
+            effort: Effort::Gentle,
+            until: now,
+            gentle: 0,
+            strong: 0,
+            came: 0,
+            elapsed: Duration::ZERO,
+        }
+    }
+
+    /// `came` bytes came in `elapsed`: how to go on?
+    fn next(&mut self, now: Instant, came: u64, elapsed: Duration) -> Effort {
+        self.came += came;
+        self.elapsed += elapsed;
+        if self.elapsed < TRIAL {
+            return self.effort;
+        }
+        let nanos = u64::try_from(self.elapsed.as_nanos()).unwrap_or(u64::MAX);
+        let rate = self.came.saturating_mul(1_000_000_000) / nanos.max(1);
+        match self.effort {
+            Effort::Gentle => self.gentle = rate,
+            Effort::Strong => self.strong = rate,
+        }
+        (self.came, self.elapsed) = (0, Duration::ZERO);
+        if self.until <= now {
+            self.effort = self.effort.other();
+            let term = if self.effort == self.better() {
+                TERM
+            } else {
+                TRIAL
+            };
+            self.until = now.checked_add(term).unwrap_or(now);
+        }
+        self.effort
+    }
+
+    /// A tenth less is within what is measured by chance.
+    fn better(&self) -> Effort {
+        if self.strong >= self.gentle - self.gentle / 10 {
+            Effort::Strong
+        } else {
+            Effort::Gentle
+        }
+    }
+}
