@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_millis(2);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// The highest mark: more does not fit the caches.
-const HIGHEST: u64 = 128 * 1024;
+const HIGHEST: u64 = 256 * 1024;
 
 /// A lower mark does not save anything: it is one answer.
 const LOWEST: u64 = 2 * 48;

@@ -1,5 +1,6 @@
 //! The bytes of one connection: one vectored write for many PDUs, payload read to where it belongs.
 
+use std::cell::Cell;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -18,9 +19,19 @@ use hawser_proto::session::TaskBuffers;
 /// Bytes read at once where it is not known what comes: holds a dozen 4 KiB Data-Ins.
 const SCRATCH: usize = 128 * 1024;
 
+thread_local! {
+    /// Where what is not known comes to. Nothing stays in it from one read to the next, so one per thread
+    /// does for all connections.
+    static SPARE: Cell<Box<[u8]>> = Cell::default();
+}
+
 /// Payload from this size on is read straight into the task's buffer; below it, one large read and
 /// a copy cost less than a system call of their own.
 const DIRECT_MIN: usize = 16 * 1024;
+
+/// Bytes read at once behind a payload that is read straight to where it belongs: what comes next is
+/// such a payload again, most likely, of which little shall have to be copied.
+const BEHIND_PAYLOAD: usize = 4096;
 
 /// One logged-in connection.
 #[derive(Debug)]
@@ -29,21 +40,21 @@ pub(super) struct Socket {
     /// What it was made of.
     pub(super) view: Arc<SessionView>,
     stream: TcpStream,
-    scratch: Box<[u8]>,
     batch: Transmit,
     moderation: Moderation,
+    /// How much of the scratch buffer a read may fill.
+    room: usize,
 }
 
 impl Socket {
     pub(super) fn new(cid: u16, stream: TcpStream, view: Arc<SessionView>, now: Instant) -> Self {
-        let scratch = vec![0; SCRATCH].into_boxed_slice();
         Self {
             cid,
             view,
             stream,
-            scratch,
             batch: Transmit::default(),
             moderation: Moderation::new(now),
+            room: SCRATCH,
         }
     }
 
@@ -70,34 +81,50 @@ impl Socket {
         slots: &mut Slots,
     ) -> Poll<Result<(), ConnectionError>> {
         self.moderation.poll(cx, now, &self.stream);
-        let place = core
-            .direct_read(self.cid)
-            .filter(|place| place.len >= DIRECT_MIN);
-        let read = loop {
+        loop {
             if let Err(error) = ready!(self.stream.poll_read_ready(cx)) {
                 return Poll::Ready(Err(transport(&error)));
             }
-            let read = match place {
-                Some(place) => read_direct(&self.stream, place, slots, &mut self.scratch),
-                None => read_once(
-                    &self.stream,
-                    &mut [IoSliceMut::new(&mut self.scratch)],
-                    SCRATCH,
-                ),
-            };
-            match read {
-                Ok(Some(read)) => break read,
-                // The readiness is used up: only asking again registers for more.
-                Ok(None) => continue,
-                Err(error) => return Poll::Ready(Err(transport(&error))),
+            let received = with_scratch(|scratch| self.receive(scratch, now, core, slots));
+            // The readiness may be used up: only asking again registers for more.
+            if let Some(result) = received {
+                return Poll::Ready(result);
             }
+        }
+    }
+
+    /// One read, and what it brought given to the core. `None`: nothing to read.
+    fn receive(
+        &mut self,
+        scratch: &mut [u8],
+        now: Instant,
+        core: &mut Core,
+        slots: &mut Slots,
+    ) -> Option<Result<(), ConnectionError>> {
+        let place = core
+            .direct_read(self.cid)
+            .filter(|place| place.len >= DIRECT_MIN);
+        if place.is_some() {
+            self.room = BEHIND_PAYLOAD;
+        }
+        let scratch = scratch.get_mut(..self.room).unwrap_or_default();
+        let read = match place {
+            Some(place) => read_direct(&self.stream, place, slots, scratch),
+            None => read_once(&self.stream, &mut [IoSliceMut::new(scratch)], self.room),
         };
+        let read = match read {
+            Ok(read) => read?,
+            Err(error) => return Some(Err(transport(&error))),
+        };
+        if read == self.room {
+            self.room = SCRATCH;
+        }
         let direct = place.map_or(0, |place| place.len.min(read));
         if direct > 0 {
             core.handle_direct(self.cid, direct, slots);
         }
-        let beyond = self.scratch.get(..read - direct).unwrap_or_default();
-        Poll::Ready(core.handle_input(now, self.cid, beyond, slots))
+        let beyond = scratch.get(..read - direct).unwrap_or_default();
+        Some(core.handle_input(now, self.cid, beyond, slots))
     }
 
     /// Writes what the core has to send, until the socket takes no more or nothing is left.
@@ -139,6 +166,17 @@ impl Socket {
             sent = true;
         }
     }
+}
+
+/// Calls `work` with this thread's scratch buffer.
+fn with_scratch<T>(work: impl FnOnce(&mut [u8]) -> T) -> T {
+    let mut scratch = SPARE.take();
+    if scratch.is_empty() {
+        scratch = vec![0; SCRATCH].into_boxed_slice();
+    }
+    let done = work(&mut scratch);
+    SPARE.set(scratch);
+    done
 }
 
 fn transport(error: &io::Error) -> ConnectionError {
