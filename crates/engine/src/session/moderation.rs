@@ -280,3 +280,109 @@ impl Trials {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::io::ErrorKind;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn connected() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap());
+        let (near, far) = tokio::join!(near, listener.accept());
+        (near.unwrap(), far.unwrap().0)
+    }
+
+    /// Nothing wakes the reader below the mark, but for the alarm.
+    #[tokio::test]
+    async fn what_does_not_reach_the_mark_is_read_before_long() {
+        let (near, mut far) = connected().await;
+        let begun = Instant::now();
+        let mut moderation = Moderation::new(begun);
+        moderation.set(1000, &near);
+        assert_eq!(moderation.mark, 1000);
+        moderation.set_alarm(PATIENCE, &near);
+        // A new socket is taken to be readable until somebody has looked.
+        let mut buffer = [0; 16];
+        let looked = near.try_read(&mut buffer).map_err(|error| error.kind());
+        assert_eq!(looked, Err(ErrorKind::WouldBlock));
+        far.write_all(b"an answer").await.unwrap();
+        let readable = poll_fn(|cx| {
+            moderation.poll(cx, Instant::now(), &near);
+            near.poll_read_ready(cx)
+        });
+        let limit = Duration::from_secs(10);
+        tokio::time::timeout(limit, readable)
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(begun.elapsed() >= PATIENCE);
+        assert_eq!(near.try_read(&mut buffer).unwrap(), 9);
+        assert_eq!(moderation.mark, 1);
+        assert!(moderation.paused_until.is_some());
+    }
+
+    /// Bytes a second that come with each effort, measured for `seconds`; the efforts at the end of each.
+    fn try_out(gentle: u64, strong: u64, seconds: u64) -> Vec<Effort> {
+        let begun = Instant::now();
+        let mut trials = Trials::new(begun);
+        let step = Duration::from_millis(1);
+        (1..=seconds * 1000)
+            .map(|at| {
+                let rate = match trials.effort {
+                    Effort::Gentle => gentle,
+                    Effort::Strong => strong,
+                };
+                trials.next(begun + step * u32::try_from(at).unwrap(), rate / 1000, step)
+            })
+            .collect()
+    }
+
+    fn strong_part(efforts: &[Effort]) -> f64 {
+        let strong = efforts.iter().filter(|effort| **effort == Effort::Strong);
+        strong.count() as f64 / efforts.len() as f64
+    }
+
+    #[test]
+    fn a_busy_target_is_not_disturbed() {
+        assert!(strong_part(&try_out(1_000_000, 1_000_000, 10)) > 0.95);
+        assert!(strong_part(&try_out(1_000_000, 950_000, 10)) > 0.95);
+    }
+
+    #[test]
+    fn a_target_with_nothing_else_to_do_is_not_kept_waiting() {
+        assert!(strong_part(&try_out(1_000_000, 850_000, 10)) < 0.05);
+    }
+
+    #[test]
+    fn a_mark_is_a_part_of_what_is_owed_and_comes_soon() {
+        let begun = Instant::now();
+        let millisecond = begun + Duration::from_millis(1);
+        // 1,000 bytes in a millisecond: 100 bytes within the wait of the gentle effort.
+        assert_eq!(
+            Moderation::new(begun).fitting(millisecond, 1_000_000, 1000),
+            100
+        );
+        assert_eq!(
+            Moderation::new(begun).fitting(millisecond, 10_000, 1_000_000),
+            1250
+        );
+        // Less than two answers is nothing to wait for.
+        assert_eq!(
+            Moderation::new(begun).fitting(millisecond, 100, 1_000_000),
+            1
+        );
+        assert_eq!(
+            Moderation::new(begun).fitting(millisecond, 1_000_000, 500),
+            1
+        );
+        assert_eq!(
+            Moderation::new(begun).fitting(begun, 1 << 40, 1 << 40),
+            HIGHEST
+        );
+    }
+}
