@@ -9,12 +9,11 @@ use hawser_api::v1;
 use hawser_api::{Failure, Status};
 use hawser_engine::{
     ChapCredentials, DigestPolicy, IscsiName, Isid, LoginOptions, NameError, Secret, Session,
-    SessionEvent, SessionOptions, SessionState, SessionView, Timeouts,
+    SessionEvents, SessionOptions, SessionState, SessionView, Timeouts,
 };
 use hawser_store::{
     self as store, Change, IsidKey, KeptIsid, PersistentLogin, PersistentLoginKey, Record,
 };
-use tokio::sync::broadcast;
 
 use crate::daemon::Daemon;
 use crate::devices::{self, usage};
@@ -286,7 +285,7 @@ async fn log_in_now(
 }
 
 /// Follows a session that was just taken in.
-fn start(daemon: &Arc<Daemon>, entry: &Arc<Entry>, news: broadcast::Receiver<SessionEvent>) {
+fn start(daemon: &Arc<Daemon>, entry: &Arc<Entry>, news: SessionEvents) {
     let bound = daemon.volumes.bound_targets(&daemon.records);
     entry.apply_hold(bound.contains(&entry.origin.target), daemon.config.hold);
     sessions::supervise(daemon, entry, news);
@@ -329,7 +328,7 @@ async fn prepare(
 ) -> Result<Prepared, Failure> {
     ipsec::refuse(wanted.security_flags, options.login_flags)?;
     radius::refuse(options.login_flags)?;
-    if daemon.sessions.all().len() >= daemon.config.max_sessions {
+    if daemon.sessions.count() >= daemon.config.max_sessions {
         let message = format!(
             "there are {} sessions, the limit",
             daemon.config.max_sessions

@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use hawser_api::v1::{self, SessionId};
 use hawser_api::{Failure, Status};
-use hawser_engine::{Counters, Hold, Isid, Session, SessionEvent, SessionState, SessionView};
+use hawser_engine::{
+    Counters, Hold, Isid, Session, SessionEvent, SessionEvents, SessionState, SessionView,
+};
 use hawser_store as store;
-use tokio::sync::{Notify, broadcast, watch};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{Notify, watch};
 
 use crate::connections::{self, Member, Members};
 use crate::daemon::Daemon;
@@ -209,8 +212,12 @@ impl Entry {
             store::OnLost::Default if bound => Hold::Forever,
             store::OnLost::Default => limited(),
         };
-        self.life().hold = Some(hold);
-        self.engine.set_hold(hold);
+        let mut life = self.life();
+        // Asked for after each look at any session: only a change wakes the engine, which is told under the
+        // lock, so that the last one to be kept is the last one to be told.
+        if life.hold.replace(hold) != Some(hold) {
+            self.engine.set_hold(hold);
+        }
     }
 
     /// The session as the RPC shows it: all that is known.
@@ -461,6 +468,11 @@ impl Sessions {
         self.entries().values().cloned().collect()
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.entries().len()
+    }
+
     /// All sessions by the target's name.
     pub(crate) fn by_target(&self) -> BTreeMap<String, Vec<Arc<Entry>>> {
         let mut all: BTreeMap<_, Vec<_>> = BTreeMap::new();
@@ -473,9 +485,11 @@ impl Sessions {
 
     /// The sessions with a target.
     pub(crate) fn of_target(&self, target: &str) -> Vec<Arc<Entry>> {
-        let mut all = self.all();
-        all.retain(|entry| entry.origin.target == target);
-        all
+        let entries = self.entries();
+        let all = entries.values();
+        all.filter(|entry| entry.origin.target == target)
+            .cloned()
+            .collect()
     }
 
     /// One session.
@@ -495,11 +509,7 @@ impl Sessions {
 }
 
 /// Starts the tasks that follow a session.
-pub(crate) fn supervise(
-    daemon: &Arc<Daemon>,
-    entry: &Arc<Entry>,
-    news: broadcast::Receiver<SessionEvent>,
-) {
+pub(crate) fn supervise(daemon: &Arc<Daemon>, entry: &Arc<Entry>, news: SessionEvents) {
     tokio::spawn(follow(Arc::clone(daemon), Arc::clone(entry), news));
     if !entry.origin.informational {
         tokio::spawn(devices::keep_scanned(Arc::clone(daemon), Arc::clone(entry)));
@@ -507,27 +517,24 @@ pub(crate) fn supervise(
 }
 
 /// Takes the news of a session until it ends.
-async fn follow(
-    daemon: Arc<Daemon>,
-    entry: Arc<Entry>,
-    mut news: broadcast::Receiver<SessionEvent>,
-) {
+async fn follow(daemon: Arc<Daemon>, entry: Arc<Entry>, mut news: SessionEvents) {
     // The session may have come up before anybody listened.
     let mut seen = entry.view();
     if let Some(view) = &seen {
-        take_up(&daemon, &entry, view).await;
+        Box::pin(take_up(&daemon, &entry, view)).await;
         daemon.volumes.look_again();
     }
     loop {
         match news.recv().await {
-            Ok(SessionEvent::Closed) | Err(broadcast::error::RecvError::Closed) => break,
+            Ok(SessionEvent::Closed) | Err(RecvError::Closed) => break,
             Ok(SessionEvent::Up(view)) => {
                 if !seen.take().is_some_and(|seen| Arc::ptr_eq(&seen, &view)) {
-                    take_up(&daemon, &entry, &view).await;
+                    Box::pin(take_up(&daemon, &entry, &view)).await;
                 }
             }
-            Ok(event) => take(&daemon, &entry, event).await,
-            Err(broadcast::error::RecvError::Lagged(lost)) => {
+            // Boxed: what an event may lead to would be room that each session takes for ever.
+            Ok(event) => Box::pin(take(&daemon, &entry, event)).await,
+            Err(RecvError::Lagged(lost)) => {
                 entry.note(format!("{lost} events of the session were lost"));
                 entry.scan.notify_one();
             }
@@ -537,7 +544,7 @@ async fn follow(
     if !entry.is_ending() {
         // Nobody asked for it: the engine gave the session up.
         entry.ending.send_replace(true);
-        devices::take_away_all(&daemon, &entry).await;
+        Box::pin(devices::take_away_all(&daemon, &entry)).await;
         daemon.sessions.remove(entry.id);
         let what = format!("the session with {} was closed", entry.origin.target);
         let failure =
