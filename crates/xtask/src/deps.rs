@@ -91,6 +91,7 @@ const ROOMS: &[Room] = &[
         &["hawser-proto", "hawser-scsi", "hawser-target"],
         Unsafe::Forbid,
     ),
+    room("hawser-bench", &["hawser-testkit"], Unsafe::Forbid),
     room("xtask", &[], Unsafe::Forbid),
 ];
 

@@ -1,6 +1,7 @@
 //! Workspace tasks: `cargo xtask WORD`.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod codegen;
 mod deps;
 mod fuzz;
@@ -26,6 +27,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   spec                          check that SPECIFICATION.md names what is in the tree
   codegen [--check]             write the generated code, or check that it is up to date
   fuzz [--seconds N] [TARGET]   run the fuzz targets (10 seconds each unless told)
+  bench [bars] [WORDS]          measure side by side with the peers; `bench --help` tells the words
   vm [lio|volumes]              what needs a kernel of our own, in virtual machines
   install [--prefix DIR] [--libdir DIR] [--destdir DIR] [--debug]
                                 build and install programs, library, manual pages, units
@@ -63,6 +65,7 @@ fn run(words: &[&str]) -> Result<bool> {
         ["fuzz", "--seconds", n] => fuzz::run(root, seconds(n)?, None),
         ["fuzz", "--seconds", n, target] => fuzz::run(root, seconds(n)?, Some(target)),
         ["fuzz", target] => fuzz::run(root, FUZZ_SECONDS, Some(target)),
+        ["bench", ref words @ ..] => return bench::run(root, words),
         ["vm"] => return vm::run(root, None),
         ["vm", suite] => return vm::run(root, Some(suite)),
         ["install", ref words @ ..] => install::run(root, words),
