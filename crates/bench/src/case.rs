@@ -9,14 +9,18 @@ pub(crate) enum Pattern {
     Read,
     /// Writes at random places.
     Write,
+    /// Reads and writes at random places: 70 of 100 are reads.
+    Mixed,
     /// Reads, one after the other.
-    Sequential,
+    SequentialRead,
+    /// Writes, one after the other.
+    SequentialWrite,
 }
 
 impl Pattern {
     /// It writes only.
     pub(crate) fn writes(self) -> bool {
-        self == Self::Write
+        matches!(self, Self::Write | Self::SequentialWrite)
     }
 }
 
@@ -60,6 +64,13 @@ impl Case {
         self.digests = true;
         self
     }
+
+    /// The same with so many connections in each of so many sessions.
+    pub(crate) const fn over(mut self, connections: u32, sessions: u32) -> Self {
+        self.connections = connections;
+        self.sessions = sessions;
+        self
+    }
 }
 
 impl fmt::Display for Case {
@@ -67,7 +78,9 @@ impl fmt::Display for Case {
         let pattern = match self.pattern {
             Pattern::Read => "read",
             Pattern::Write => "write",
-            Pattern::Sequential => "sequential read",
+            Pattern::Mixed => "read and write",
+            Pattern::SequentialRead => "sequential read",
+            Pattern::SequentialWrite => "sequential write",
         };
         write!(
             f,

@@ -1,10 +1,13 @@
 //! Runs that are compared with each other: interleaved, so that a busy machine is busy for all.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::time::Duration;
 
 use anyhow::Result;
 
 use crate::case::Case;
+use crate::exports::{Export, Shown};
 use crate::site::{Place, Site};
 use crate::subject::{Runner, Sample, Subject};
 
@@ -72,9 +75,11 @@ impl Contest {
                 samples: Vec::with_capacity(effort.runs),
             })
             .collect();
+        let shown = shown(site, self.place, &rows)?;
         for _ in 0..effort.runs {
             for (runner, row) in runners.iter_mut().zip(&mut rows) {
-                row.samples.push(runner.run(site)?);
+                let shown = row.subject.export().and_then(|export| shown.get(&export));
+                row.samples.push(runner.run(site, shown)?);
             }
         }
         for row in &rows {
@@ -86,6 +91,17 @@ impl Contest {
             rows,
         })
     }
+}
+
+/// Shows the disk in all ways that are needed.
+fn shown(site: &Site, place: Place, rows: &[Row]) -> Result<HashMap<Export, Shown>> {
+    let mut shown = HashMap::new();
+    for export in rows.iter().filter_map(|row| row.subject.export()) {
+        if let Entry::Vacant(vacant) = shown.entry(export) {
+            vacant.insert(Shown::start(export, site, &site.disk(place, false))?);
+        }
+    }
+    Ok(shown)
 }
 
 impl Row {

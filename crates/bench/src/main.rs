@@ -6,12 +6,15 @@
 
 mod bars;
 mod case;
+mod chart;
 mod contest;
+mod exports;
 mod limit;
 mod process;
 mod report;
 mod site;
 mod subject;
+mod trials;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -21,23 +24,29 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use clap::{Args, Parser, Subcommand};
 
-use crate::bars::{Trial, Verdict};
-use crate::contest::Effort;
-use crate::report::Report;
+use crate::bars::{Bar, Metric, Trial, Verdict};
+use crate::contest::{Contest, Effort};
+use crate::report::{Report, Shown};
 use crate::site::Site;
 
-/// Measure Hawser side by side with its peers.
+/// Measure Hawser side by side with its peers: all, or what is named.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask bench")]
 struct Options {
     #[command(subcommand)]
-    what: What,
+    what: Option<What>,
+    #[command(flatten)]
+    measure: Measure,
 }
 
 #[derive(Debug, Subcommand)]
 enum What {
     /// What must be reached, and whether it is
-    Bars(Measure),
+    Bars,
+    /// Targets, patterns, sizes, depths, digests, connections, sessions, exports
+    Matrix,
+    /// The names of all contests, for --only
+    List,
     /// The server of the limit
     #[command(hide = true)]
     LimitServer,
@@ -49,19 +58,47 @@ enum What {
 /// How to measure.
 #[derive(Debug, Args)]
 struct Measure {
-    /// Runs of each; the medians are told
-    #[arg(long, value_name = "COUNT", default_value = "5")]
-    runs: usize,
-    /// Time of each run
-    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
-    seconds: Duration,
+    /// Runs of each; the medians are told [default: 5, with --quick 3]
+    #[arg(long, global = true, value_name = "COUNT")]
+    runs: Option<usize>,
+    /// Time of each run [default: 2 for the bars, 1 for the matrix and with --quick]
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds)]
+    seconds: Option<Duration>,
+    /// Only the bars, and not for long
+    #[arg(long, global = true)]
+    quick: bool,
     /// Only contests whose name holds this
-    #[arg(long, value_name = "NAME", default_value = "")]
+    #[arg(long, global = true, value_name = "NAME", default_value = "")]
     only: String,
     /// Folder for the report
-    #[arg(long, value_name = "DIR", default_value = "target/bench")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        default_value = "target/bench"
+    )]
     output: PathBuf,
 }
+
+impl Measure {
+    /// Takes those whose names are meant.
+    fn chosen(&self, contest: &Contest) -> bool {
+        contest.name.contains(&self.only)
+    }
+
+    fn effort(&self, seconds: u64) -> Effort {
+        let (runs, seconds) = if self.quick { (3, 1) } else { (5, seconds) };
+        Effort {
+            runs: self.runs.unwrap_or(runs).max(1),
+            time: self.seconds.unwrap_or(Duration::from_secs(seconds)),
+        }
+    }
+}
+
+/// Time of a run for the bars.
+const BARS_SECONDS: u64 = 2;
+/// Time of a run for the matrix, which has many.
+const MATRIX_SECONDS: u64 = 1;
 
 #[derive(Debug, Args)]
 struct LimitClient {
@@ -78,7 +115,7 @@ struct LimitClient {
 }
 
 fn main() -> ExitCode {
-    match run(Options::parse().what) {
+    match run(Options::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -87,43 +124,63 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(what: What) -> Result<()> {
+fn run(Options { what, measure }: Options) -> Result<()> {
     match what {
-        What::Bars(measure) => bars(&measure),
-        What::LimitServer => limit::server(),
-        What::LimitClient(LimitClient {
+        None => compare(&measure, "all", true, !measure.quick),
+        Some(What::Bars) => compare(&measure, "bars", true, false),
+        Some(What::Matrix) => compare(&measure, "matrix", false, true),
+        Some(What::List) => {
+            list();
+            Ok(())
+        }
+        Some(What::LimitServer) => limit::server(),
+        Some(What::LimitClient(LimitClient {
             server,
             bytes,
             depth,
             seconds,
             write,
-        }) => limit::client(server, bytes, write, depth, seconds),
+        })) => limit::client(server, bytes, write, depth, seconds),
     }
 }
 
-/// A missed bar is no error of this program: it is what it is there to tell.
-fn bars(measure: &Measure) -> Result<()> {
-    let trials: Vec<Trial> = bars::engine()
-        .into_iter()
-        .filter(|trial| trial.contest.name.contains(&measure.only))
-        .collect();
+fn list() {
+    let contests = trials::with_bars().into_iter().map(|trial| trial.contest);
+    for contest in contests.chain(trials::matrix()) {
+        println!("{:<24} {}", contest.name, contest.place);
+    }
+}
+
+/// Holds the contests and writes the report. A missed bar is no error of this program: it is what it is
+/// there to tell.
+fn compare(measure: &Measure, name: &str, bars: bool, matrix: bool) -> Result<()> {
+    let mut trials = Vec::new();
+    if bars {
+        let with_bars = trials::with_bars().into_iter();
+        trials.extend(with_bars.map(|trial| (trial, measure.effort(BARS_SECONDS))));
+    }
+    if matrix {
+        let without = trials::matrix().into_iter().map(Trial::without_bars);
+        trials.extend(without.map(|trial| (trial, measure.effort(MATRIX_SECONDS))));
+    }
+    trials.retain(|(trial, _)| measure.chosen(&trial.contest));
     ensure!(!trials.is_empty(), "no contest is named {}", measure.only);
-    let effort = Effort {
-        runs: measure.runs.max(1),
-        time: measure.seconds,
-    };
     let site = Site::open()?;
-    let mut report = Report::new(effort);
-    for Trial { contest, bars } in trials {
+    let mut report = Report::default();
+    for (Trial { contest, bars }, effort) in trials {
         let held = contest.hold(&site, effort)?;
         for bar in &bars {
             let verdict = Verdict::of(bar, &held).context("a number is missing")?;
             report.verdicts.push(verdict);
         }
-        report.contests.push(held);
+        report.contests.push(Shown {
+            metric: bars.first().map_or(Metric::Cpu, Bar::metric),
+            effort,
+            held,
+        });
     }
     print!("{}", report.bars_table());
-    report.write(&measure.output, "bars")
+    report.write(&measure.output, name)
 }
 
 /// Reads a time in seconds.

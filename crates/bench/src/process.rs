@@ -23,37 +23,13 @@ pub(crate) struct Finished {
     pub(crate) cpu: f64,
 }
 
-/// Runs a program to its end, at most for `limit`.
+/// Runs a program to its end, at most for `limit`. Nobody else may wait for a child meanwhile: the CPU
+/// time is what the account of the children that were waited for grows by.
 pub(crate) fn finish(command: Command, limit: Duration) -> Result<Finished> {
-    let mut all = finish_all(vec![command], limit)?;
-    let stdout = all.stdouts.pop().unwrap_or_default();
-    Ok(Finished {
-        stdout,
-        cpu: all.cpu,
-    })
-}
-
-/// What several programs printed, and cost together.
-#[derive(Debug)]
-pub(crate) struct AllFinished {
-    /// Standard output of each.
-    pub(crate) stdouts: Vec<String>,
-    /// User and system time of all, in seconds.
-    pub(crate) cpu: f64,
-}
-
-/// Runs programs side by side to their ends. Nobody else may wait for a child meanwhile: the CPU time is
-/// what the accounts of the children that were waited for grow by.
-pub(crate) fn finish_all(commands: Vec<Command>, limit: Duration) -> Result<AllFinished> {
     let before = cpu_of_children()?;
-    let mut running = Vec::new();
-    for command in commands {
-        running.push(Running::start(command)?);
-    }
-    let outputs: Vec<Result<String>> = running.into_iter().map(|one| one.end(limit)).collect();
-    let stdouts = outputs.into_iter().collect::<Result<_>>()?;
+    let stdout = Running::start(command)?.end(limit)?;
     let cpu = cpu_of_children()? - before;
-    Ok(AllFinished { stdouts, cpu })
+    Ok(Finished { stdout, cpu })
 }
 
 fn cpu_of_children() -> Result<f64> {

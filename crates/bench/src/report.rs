@@ -1,4 +1,4 @@
-//! What was measured, as a table for people and as JSON for programs.
+//! What was measured, as tables and a chart for people and as JSON for programs.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -7,33 +7,38 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use crate::bars::Verdict;
+use crate::bars::{Metric, Verdict};
+use crate::chart;
 use crate::contest::{Effort, Held, Row};
 use crate::subject::Sample;
+use crate::trials::ELSEWHERE;
+
+/// A contest, and how it is shown.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    /// What the chart shows of it.
+    pub(crate) metric: Metric,
+    /// How it was measured.
+    pub(crate) effort: Effort,
+    /// What was measured.
+    pub(crate) held: Held,
+}
 
 /// All that was measured.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Report {
-    effort: Effort,
-    pub(crate) contests: Vec<Held>,
+    pub(crate) contests: Vec<Shown>,
     pub(crate) verdicts: Vec<Verdict>,
 }
 
 impl Report {
-    /// An empty one.
-    pub(crate) fn new(effort: Effort) -> Self {
-        Self {
-            effort,
-            contests: Vec::new(),
-            verdicts: Vec::new(),
-        }
-    }
-
-    /// Writes `NAME.md` and `NAME.json` into a folder.
+    /// Writes `NAME.md`, `NAME.svg` and `NAME.json` into a folder.
     pub(crate) fn write(&self, folder: &Path, name: &str) -> Result<()> {
         fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
         let text = format!("{}\n{}", self.bars_table(), self.rows_table());
-        for (ending, content) in [("md", text), ("json", format!("{:#}\n", self.to_json()))] {
+        let chart = chart::draw(&self.contests);
+        let json = format!("{:#}\n", self.to_json());
+        for (ending, content) in [("md", text), ("svg", chart), ("json", json)] {
             let path = folder.join(format!("{name}.{ending}"));
             fs::write(&path, content).with_context(|| format!("write {}", path.display()))?;
             println!("written: {}", path.display());
@@ -67,27 +72,30 @@ impl Report {
                 shown(verdict.p99, 2),
             );
         }
+        for bar in ELSEWHERE {
+            let _ = writeln!(text, "| {bar} | | | | | | not measured here |");
+        }
         text
     }
 
     /// Everything, as medians.
     fn rows_table(&self) -> String {
-        let mut text = format!(
-            "Medians of {} runs of {} s each, in turn.\n\n\
-             | target | case | who | IOPS | MB/s | CPU µs per I/O | p50 µs | p99 µs |\n\
-             |---|---|---|---|---|---|---|---|\n",
-            self.effort.runs,
-            self.effort.time.as_secs_f64()
+        let mut text = String::from(
+            "Medians of runs in turn.\n\n\
+             | target | case | who | runs | IOPS | MB/s | CPU µs per I/O | p50 µs | p99 µs |\n\
+             |---|---|---|---|---|---|---|---|---|\n",
         );
-        for held in &self.contests {
+        for Shown { effort, held, .. } in &self.contests {
             for row in &held.rows {
                 let of = |of: fn(&Sample) -> Option<f64>, places| shown(row.median(of), places);
                 let _ = writeln!(
                     text,
-                    "| {} | {} | {} | {} | {} | {} | {} | {} |",
+                    "| {} | {} | {} | {} of {} s | {} | {} | {} | {} | {} |",
                     held.place,
                     row.case,
                     row.subject,
+                    effort.runs,
+                    effort.time.as_secs_f64(),
                     of(|sample| Some(sample.iops), 0),
                     of(|sample| Some(sample.bytes_per_s / 1e6), 0),
                     of(|sample| Some(sample.cpu_us), 2),
@@ -103,17 +111,20 @@ impl Report {
         let contests: Vec<Value> = self.contests.iter().map(contest_json).collect();
         let verdicts: Vec<Value> = self.verdicts.iter().map(verdict_json).collect();
         json!({
-            "runs": self.effort.runs,
-            "seconds": self.effort.time.as_secs_f64(),
             "bars": verdicts,
             "contests": contests,
         })
     }
 }
 
-fn contest_json(held: &Held) -> Value {
+fn contest_json(Shown { effort, held, .. }: &Shown) -> Value {
     let rows: Vec<Value> = held.rows.iter().map(row_json).collect();
-    json!({ "name": held.name, "target": held.place.to_string(), "rows": rows })
+    json!({
+        "name": held.name,
+        "target": held.place.to_string(),
+        "seconds": effort.time.as_secs_f64(),
+        "rows": rows,
+    })
 }
 
 fn row_json(row: &Row) -> Value {

@@ -24,7 +24,6 @@ pub(crate) enum Place {
     /// tgt with nothing behind the disk.
     TgtNull,
     /// tgt with a file in memory.
-    #[expect(dead_code, reason = "the whole matrix uses it")]
     TgtMemory,
     /// Our own target with a disk in memory; the limit's server takes its place for the limit.
     Own,

@@ -4,11 +4,12 @@ use std::fmt;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::case::{Case, Pattern};
-use crate::process::{AllFinished, finish, finish_all};
+use crate::exports::{Export, Shown};
+use crate::process::{Finished, finish};
 use crate::site::{Disk, Place, Site};
 
 /// What a run may take beyond its time: logins, the last accesses, a busy machine.
@@ -29,23 +30,49 @@ pub(crate) enum Subject {
     Libiscsi,
     /// The sockets alone.
     Limit,
+    /// `qemu-img bench` on a disk that is shown.
+    QemuImgOn(Export),
+    /// fio on a disk that is shown.
+    FioOn(Export),
+}
+
+impl Subject {
+    /// The way in which its disk is shown.
+    pub(crate) fn export(self) -> Option<Export> {
+        match self {
+            Self::QemuImgOn(export) | Self::FioOn(export) => Some(export),
+            _ => None,
+        }
+    }
+
+    /// It measures something of ours.
+    pub(crate) fn is_ours(self) -> bool {
+        match self.export() {
+            Some(export) => export != Export::QemuNbd,
+            None => self == Self::Hawser,
+        }
+    }
 }
 
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Hawser => "hawser",
-            Self::IscsiPerf => "iscsi-perf",
-            Self::QemuImg => "qemu-img (libiscsi)",
-            Self::Libiscsi => "libiscsi (our loop)",
-            Self::Limit => "limit",
-        })
+        match self {
+            Self::Hawser => f.write_str("hawser"),
+            Self::IscsiPerf => f.write_str("iscsi-perf"),
+            Self::QemuImg => f.write_str("qemu-img (libiscsi)"),
+            Self::Libiscsi => f.write_str("libiscsi (our loop)"),
+            Self::Limit => f.write_str("limit"),
+            Self::QemuImgOn(export) => write!(f, "qemu-img on {export}"),
+            Self::FioOn(export) => write!(f, "fio on {export}"),
+        }
     }
 }
 
 /// What one run gave.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Sample {
+    /// Accesses.
+    pub(crate) ios: f64,
     /// Accesses a second.
     pub(crate) iops: f64,
     /// Bytes a second.
@@ -62,6 +89,7 @@ impl Sample {
     fn new(case: &Case, ios: f64, seconds: f64, cpu: f64) -> Self {
         let iops = ios / seconds;
         Self {
+            ios,
             iops,
             bytes_per_s: iops * f64::from(case.bytes),
             cpu_us: cpu * 1e6 / ios,
@@ -94,13 +122,25 @@ impl Runner {
         }
     }
 
-    /// Runs it once.
-    pub(crate) fn run(&mut self, site: &Site) -> Result<Sample> {
+    /// Runs it once; `shown` is the disk as it is shown, for those who need that.
+    pub(crate) fn run(&mut self, site: &Site, shown: Option<&Shown>) -> Result<Sample> {
         let disk = site.disk(self.place, self.case.digests);
         let sample = match self.subject {
+            Subject::QemuImgOn(_) | Subject::FioOn(_) => {
+                shown.context("the disk is not shown").and_then(|shown| {
+                    let before = shown.cpu()?;
+                    let mut sample = match self.subject {
+                        Subject::FioOn(_) => self.fio(shown.address()),
+                        _ => self.qemu_img(shown.address()),
+                    }?;
+                    let server = shown.cpu()? - before;
+                    sample.cpu_us += server * 1e6 / sample.ios;
+                    Ok(sample)
+                })
+            }
             Subject::Hawser => self.hawser(site, &disk),
             Subject::IscsiPerf => self.iscsi_perf(&disk),
-            Subject::QemuImg => self.qemu_img(&disk),
+            Subject::QemuImg => self.qemu_img(&disk.url()),
             Subject::Libiscsi => self.libiscsi(site, &disk),
             Subject::Limit => self.limit(site),
         };
@@ -111,37 +151,36 @@ impl Runner {
     /// under way at the end are not.
     fn hawser(&self, site: &Site, disk: &Disk) -> Result<Sample> {
         let case = &self.case;
-        let one = || {
-            let mut command = Command::new(site.program("hawser"));
-            command
-                .args(["bench", "--json", "--warm-up", "0"])
-                .args(["--portal", &disk.portal.to_string()])
-                .args(["--target", disk.target, "--lun", &disk.lun.to_string()])
-                .args(["--rw", hawser_pattern(case.pattern)])
-                .args(["--bs", &case.bytes.to_string()])
-                .args(["--qd", &case.depth.to_string()])
-                .args(["--connections", &case.connections.to_string()])
-                .args(["--time", &self.time.as_secs_f64().to_string()]);
-            if case.digests {
-                command.args(["--header-digest", "crc32c", "--data-digest", "crc32c"]);
-            }
-            command
-        };
-        let commands = (0..case.sessions).map(|_| one()).collect();
-        read_json(case, &finish_all(commands, self.time + MARGIN)?)
+        let mut command = Command::new(site.program("hawser"));
+        command
+            .args(["bench", "--json", "--warm-up", "0"])
+            .args(["--portal", &disk.portal.to_string()])
+            .args(["--target", disk.target, "--lun", &disk.lun.to_string()])
+            .args(["--rw", pattern_name(case.pattern)])
+            .args(["--bs", &case.bytes.to_string()])
+            .args(["--qd", &case.depth.to_string()])
+            .args(["--sessions", &case.sessions.to_string()])
+            .args(["--connections", &case.connections.to_string()])
+            .args(["--time", &self.time.as_secs_f64().to_string()]);
+        if case.digests {
+            command.args(["--header-digest", "crc32c", "--data-digest", "crc32c"]);
+        }
+        read_json(case, &finish(command, self.time + MARGIN)?)
     }
 
     fn libiscsi(&self, site: &Site, disk: &Disk) -> Result<Sample> {
         let mode = match self.case.pattern {
-            Pattern::Read | Pattern::Sequential => "read",
+            Pattern::Read => "read",
             Pattern::Write => "write",
+            Pattern::Mixed => "rw",
+            Pattern::SequentialRead | Pattern::SequentialWrite => bail!("it goes to random places"),
         };
         let mut command = Command::new(site.probe());
         command
             .args([&disk.url(), mode, &self.case.bytes.to_string()])
             .arg(self.case.depth.to_string())
             .arg(self.time.as_secs_f64().to_string());
-        read_json(&self.case, &finish_all(vec![command], self.time + MARGIN)?)
+        read_json(&self.case, &finish(command, self.time + MARGIN)?)
     }
 
     fn limit(&self, site: &Site) -> Result<Sample> {
@@ -154,7 +193,7 @@ impl Runner {
         if self.case.pattern.writes() {
             command.arg("--write");
         }
-        read_json(&self.case, &finish_all(vec![command], self.time + MARGIN)?)
+        read_json(&self.case, &finish(command, self.time + MARGIN)?)
     }
 
     /// It takes whole seconds and tells the average.
@@ -165,7 +204,7 @@ impl Runner {
             .args(["-m", &self.case.depth.to_string()])
             .args(["-b", &(self.case.bytes / 512).to_string()])
             .args(["-t", &format!("{seconds:.0}")]);
-        if self.case.pattern != Pattern::Sequential {
+        if self.case.pattern != Pattern::SequentialRead {
             command.arg("-r");
         }
         command.arg(disk.url());
@@ -181,12 +220,12 @@ impl Runner {
     }
 
     /// Takes what starting it costs off the CPU time: it loads many libraries. That is in its favour.
-    fn qemu_img(&mut self, disk: &Disk) -> Result<Sample> {
+    fn qemu_img(&mut self, image: &str) -> Result<Sample> {
         let (count, start) = match self.calibrated {
             Some(known) => known,
-            None => *self.calibrated.insert(self.calibrate(disk)?),
+            None => *self.calibrated.insert(self.calibrate(image)?),
         };
-        let (seconds, cpu) = self.qemu_img_run(disk, count)?;
+        let (seconds, cpu) = self.qemu_img_run(image, count)?;
         Ok(Sample::new(
             &self.case,
             count as f64,
@@ -195,15 +234,15 @@ impl Runner {
         ))
     }
 
-    fn calibrate(&self, disk: &Disk) -> Result<(u64, f64)> {
-        let (seconds, _) = self.qemu_img_run(disk, CALIBRATION)?;
+    fn calibrate(&self, image: &str) -> Result<(u64, f64)> {
+        let (seconds, _) = self.qemu_img_run(image, CALIBRATION)?;
         let count = CALIBRATION as f64 / seconds.max(1e-3) * self.time.as_secs_f64();
-        let (_, start) = self.qemu_img_run(disk, 1)?;
+        let (_, start) = self.qemu_img_run(image, 1)?;
         Ok((count.max(1.0) as u64, start))
     }
 
     /// Seconds it took, as it says, and CPU time.
-    fn qemu_img_run(&self, disk: &Disk, count: u64) -> Result<(f64, f64)> {
+    fn qemu_img_run(&self, image: &str, count: u64) -> Result<(f64, f64)> {
         let mut command = Command::new("qemu-img");
         command
             .args(["bench", "-f", "raw", "-t", "none"])
@@ -213,55 +252,73 @@ impl Runner {
         if self.case.pattern.writes() {
             command.arg("-w");
         }
-        command.arg(disk.url());
+        command.arg(image);
         let finished = finish(command, self.time * 10 + MARGIN)?;
         let seconds = qemu_img_seconds(&finished.stdout)
             .with_context(|| format!("qemu-img printed\n{}", finished.stdout))?;
         Ok((seconds, finished.cpu))
     }
+
+    /// Its own CPU time holds that of its start, which is long.
+    fn fio(&self, address: &str) -> Result<Sample> {
+        let mut command = Command::new("fio");
+        command
+            .args(["--name=hawser", "--output-format=json", "--thread"])
+            .args(["--time_based", "--direct=1", "--group_reporting"])
+            .arg(format!("--runtime={}ms", self.time.as_millis()))
+            .arg(format!("--bs={}", self.case.bytes))
+            .arg(format!("--iodepth={}", self.case.depth))
+            .arg(format!("--rw={}", pattern_name(self.case.pattern)));
+        if self.case.pattern == Pattern::Mixed {
+            command.arg("--rwmixread=70");
+        }
+        if address.starts_with("nbd") {
+            command.args(["--ioengine=nbd", &format!("--uri={address}")]);
+        } else {
+            command.args(["--ioengine=libaio", &format!("--filename={address}")]);
+        }
+        let finished = finish(command, self.time + MARGIN)?;
+        fio_sample(&self.case, &finished)
+            .with_context(|| format!("fio printed\n{}", finished.stdout))
+    }
 }
 
-/// The name of a pattern for `hawser bench --rw`.
-fn hawser_pattern(pattern: Pattern) -> &'static str {
+/// Reads and writes of the one job. Its percentiles are those of the direction that had more to do.
+fn fio_sample(case: &Case, finished: &Finished) -> Option<Sample> {
+    let json = finished.stdout.get(finished.stdout.find('{')?..)?;
+    let report: Value = serde_json::from_str(json).ok()?;
+    let job = &report["jobs"][0];
+    let ios = |kind: &str| job[kind]["total_ios"].as_f64();
+    let (reads, writes) = (ios("read")?, ios("write")?);
+    let main = &job[if reads >= writes { "read" } else { "write" }];
+    let seconds = main["runtime"].as_f64()? / 1000.0;
+    let mut sample = Sample::new(case, reads + writes, seconds, finished.cpu);
+    let percentile = |name: &str| Some(main["clat_ns"]["percentile"][name].as_f64()? / 1000.0);
+    (sample.p50_us, sample.p99_us) = (percentile("50.000000"), percentile("99.000000"));
+    Some(sample)
+}
+
+/// The name of a pattern for `--rw` of `hawser bench` and of fio.
+fn pattern_name(pattern: Pattern) -> &'static str {
     match pattern {
         Pattern::Read => "randread",
         Pattern::Write => "randwrite",
-        Pattern::Sequential => "read",
+        Pattern::Mixed => "randrw",
+        Pattern::SequentialRead => "read",
+        Pattern::SequentialWrite => "write",
     }
 }
 
-/// Adds up what programs side by side print: I/Os, the longest time, the worst percentiles.
-fn read_json(case: &Case, all: &AllFinished) -> Result<Sample> {
-    let (mut ios, mut seconds) = (0.0, 0.0_f64);
-    let (mut p50, mut p99) = (None::<f64>, None::<f64>);
-    for stdout in &all.stdouts {
-        let value: Value = serde_json::from_str(stdout).context("read its JSON")?;
-        let number = |key: &str| value[key].as_f64();
-        ios += number("ios").context("no ios")?;
-        seconds = seconds.max(number("seconds").context("no seconds")?);
-        p50 = p50.max_of(number("p50_us"));
-        p99 = p99.max_of(number("p99_us"));
-    }
-    if ios < 1.0 {
-        bail!("no I/O was done");
-    }
-    let mut sample = Sample::new(case, ios, seconds, all.cpu);
-    (sample.p50_us, sample.p99_us) = (p50, p99);
+/// What `hawser bench`, the limit and our loop on libiscsi print.
+fn read_json(case: &Case, finished: &Finished) -> Result<Sample> {
+    let value: Value = serde_json::from_str(&finished.stdout).context("read its JSON")?;
+    let number = |key: &str| value[key].as_f64();
+    let ios = number("ios").context("no ios")?;
+    let seconds = number("seconds").context("no seconds")?;
+    ensure!(ios >= 1.0, "no I/O was done");
+    let mut sample = Sample::new(case, ios, seconds, finished.cpu);
+    (sample.p50_us, sample.p99_us) = (number("p50_us"), number("p99_us"));
     Ok(sample)
-}
-
-/// The greater of two numbers that may be missing.
-trait MaxOf {
-    fn max_of(self, other: Self) -> Self;
-}
-
-impl MaxOf for Option<f64> {
-    fn max_of(self, other: Self) -> Self {
-        match (self, other) {
-            (Some(one), Some(other)) => Some(one.max(other)),
-            (one, other) => one.or(other),
-        }
-    }
 }
 
 /// `iops average N` in the last line.
@@ -290,17 +347,32 @@ mod tests {
         assert_eq!(qemu_img_seconds("nothing"), None);
     }
 
-    #[test]
-    fn sessions_side_by_side_are_added_up() {
-        let one = r#"{"ios": 100, "seconds": 1.0, "p50_us": 2.0, "p99_us": 9.0}"#;
-        let other = r#"{"ios": 300, "seconds": 2.0, "p50_us": 3.0, "p99_us": 5.0}"#;
-        let all = AllFinished {
-            stdouts: vec![one.to_owned(), other.to_owned()],
+    fn printed(text: &str) -> Finished {
+        Finished {
+            stdout: text.to_owned(),
             cpu: 0.004,
-        };
+        }
+    }
+
+    #[test]
+    fn json_is_read() {
         let case = Case::new(Pattern::Read, 512, 1);
-        let sample = read_json(&case, &all).unwrap();
+        let text = r#"{"ios": 400, "seconds": 2.0, "p50_us": 3.0, "p99_us": 9.0}"#;
+        let sample = read_json(&case, &printed(text)).unwrap();
         assert!((sample.iops - 200.0).abs() < 1e-9 && (sample.cpu_us - 10.0).abs() < 1e-9);
         assert_eq!((sample.p50_us, sample.p99_us), (Some(3.0), Some(9.0)));
+        let nothing = printed(r#"{"ios": 0, "seconds": 2.0}"#);
+        assert!(read_json(&case, &nothing).is_err());
+    }
+
+    #[test]
+    fn the_report_of_fio_is_read() {
+        let case = Case::new(Pattern::Mixed, 512, 1);
+        let text = r#"note {"jobs": [{"read": {"total_ios": 70, "runtime": 500,
+            "clat_ns": {"percentile": {"50.000000": 2000, "99.000000": 9000}}},
+            "write": {"total_ios": 30, "runtime": 500}}]}"#;
+        let sample = fio_sample(&case, &printed(text)).unwrap();
+        assert!((sample.iops - 200.0).abs() < 1e-9 && (sample.cpu_us - 40.0).abs() < 1e-9);
+        assert_eq!((sample.p50_us, sample.p99_us), (Some(2.0), Some(9.0)));
     }
 }
