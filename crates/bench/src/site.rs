@@ -150,6 +150,7 @@ fn start_tgtd(directory: &Path) -> Result<Tgtd> {
     std::fs::write(&image, vec![0x5a; DISK as usize]).context("make a disk in memory")?;
     let target = |name| {
         TgtTarget::new(name)
+            .parameter("MaxConnections", "8")
             .lun(TgtLun::new(Backing::Null))
             .lun(TgtLun::new(Backing::Path(image.clone())))
     };

@@ -5,8 +5,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::packages;
 use crate::stage::cargo;
+use crate::{deps, packages};
 
 /// The programs that are measured and measured with.
 const PACKAGES: &str = include_str!("../../bench/debian-packages.txt");
@@ -20,8 +20,7 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> Result<bool> {
         .status()
         .context("run cargo")?;
     ensure!(status.success(), "the programs cannot be built");
-    let folder = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
-    let program = root.join(folder).join("release/hawser-bench");
+    let program = deps::target_directory(root)?.join("release/hawser-bench");
     let status = Command::new(&program)
         .args(words)
         .current_dir(root)
