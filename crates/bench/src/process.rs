@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -9,7 +10,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::signal::{Signal, killpg};
 use nix::sys::time::TimeVal;
+use nix::unistd::Pid;
 
 /// How long a server may take until it says where it listens.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -53,6 +56,7 @@ impl Running {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
+            .process_group(0)
             .spawn()
             .with_context(|| format!("start {shown}"))?;
         let (sender, stdout) = mpsc::channel();
@@ -71,12 +75,12 @@ impl Running {
         })
     }
 
-    /// Waits until it has closed its output and ended; kills it at the limit.
+    /// Waits until it has closed its output and ended; kills it, with all it started, at the limit.
     fn end(mut self, limit: Duration) -> Result<String> {
         let stdout = self.stdout.recv_timeout(limit);
-        if stdout.is_err() {
-            // Fails only when it is gone already.
-            drop(self.child.kill());
+        if let (Err(_), Ok(pid)) = (&stdout, i32::try_from(self.child.id())) {
+            // Fails only when all of it is gone already. What is left would keep the pipes open.
+            let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
         }
         let status = self.child.wait().with_context(|| self.shown.clone())?;
         let stderr = self.stderr.and_then(|reader| reader.join().ok());
@@ -183,7 +187,7 @@ mod tests {
         let limit = Duration::from_secs(60);
         let error = finish(shell("echo because >&2; exit 3"), limit).unwrap_err();
         assert!(error.to_string().contains("because"), "{error}");
-        let error = finish(shell("exec sleep 600"), Duration::from_millis(200)).unwrap_err();
+        let error = finish(shell("sleep 600 & wait"), Duration::from_millis(200)).unwrap_err();
         assert!(error.to_string().contains("killed after"), "{error}");
     }
 }

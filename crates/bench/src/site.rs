@@ -11,6 +11,8 @@ use tempfile::TempDir;
 
 use crate::process::Served;
 
+/// The program that tells the latencies of libiscsi.
+const PROBE: &str = "libiscsi_load";
 /// Bytes of the disks in memory.
 const DISK: u64 = 64 << 20;
 /// A target that offers no digests.
@@ -61,7 +63,8 @@ impl Disk {
 #[derive(Debug)]
 pub(crate) struct Site {
     programs: PathBuf,
-    directory: TempDir,
+    /// The disk in memory.
+    _directory: TempDir,
     tgtd: Tgtd,
     own: Served,
     limit: Served,
@@ -76,7 +79,7 @@ impl Site {
             .prefix("hawser-bench-")
             .tempdir_in("/dev/shm")
             .context("make a directory in memory")?;
-        build_probe(&directory.path().join("libiscsi_load"))?;
+        build_probe(&programs.join(PROBE))?;
         let mut limit = Command::new(&this);
         limit.arg("limit-server");
         Ok(Self {
@@ -84,7 +87,7 @@ impl Site {
             own: Served::start(own_target(&programs.join("hawser")))?,
             limit: Served::start(limit)?,
             programs: programs.to_path_buf(),
-            directory,
+            _directory: directory,
         })
     }
 
@@ -119,14 +122,20 @@ impl Site {
 
     /// The program that tells the latencies of libiscsi.
     pub(crate) fn probe(&self) -> PathBuf {
-        self.directory.path().join("libiscsi_load")
+        self.programs.join(PROBE)
     }
 }
 
-/// Builds `c/libiscsi_load.c` against the system's libiscsi.
+/// Builds `c/libiscsi_load.c` against the system's libiscsi, unless that was done already.
 fn build_probe(program: &Path) -> Result<()> {
+    let code = include_str!("../c/libiscsi_load.c");
     let source = program.with_extension("c");
-    std::fs::write(&source, include_str!("../c/libiscsi_load.c")).context("write its source")?;
+    let built = program.exists() && std::fs::read_to_string(&source).is_ok_and(|is| is == code);
+    if built {
+        return Ok(());
+    }
+    drop(std::fs::remove_file(program));
+    std::fs::write(&source, code).context("write its source")?;
     let mut gcc = Command::new("gcc");
     gcc.args(["-O2", "-Wall", "-o"]);
     gcc.arg(program).arg(source).arg("-liscsi");

@@ -119,14 +119,6 @@ fn own_big() -> Trial {
 
 /// The same client on our export and on libiscsi itself.
 fn nbd() -> Trial {
-    let ours = Subject::QemuImgOn(Export::Nbd);
-    let cases = [
-        Case::new(Pattern::SequentialRead, SMALL, 32),
-        Case::new(Pattern::SequentialWrite, SMALL, 32),
-        Case::new(Pattern::SequentialRead, BIG, 32),
-        Case::new(Pattern::SequentialWrite, BIG, 32),
-    ];
-    let pairs = cases.map(|case| [(ours, case), (Subject::QemuImg, case)]);
     let bars = vec![
         rate("NBD export, 4 KiB read, depth 32: throughput", (0, 1), 1.0),
         rate("NBD export, 4 KiB write, depth 32: throughput", (2, 3), 1.0),
@@ -141,7 +133,20 @@ fn nbd() -> Trial {
             1.0,
         ),
     ];
-    trial("nbd", Place::Own, &pairs.concat(), bars)
+    trial("nbd", Place::Own, &nbd_pairs(), bars)
+}
+
+fn nbd_pairs() -> Vec<(Subject, Case)> {
+    let ours = Subject::QemuImgOn(Export::Nbd);
+    let cases = [
+        Case::new(Pattern::SequentialRead, SMALL, 32),
+        Case::new(Pattern::SequentialWrite, SMALL, 32),
+        Case::new(Pattern::SequentialRead, BIG, 32),
+        Case::new(Pattern::SequentialWrite, BIG, 32),
+    ];
+    cases
+        .map(|case| [(ours, case), (Subject::QemuImg, case)])
+        .concat()
 }
 
 fn files() -> Trial {
@@ -218,6 +223,7 @@ pub(crate) fn matrix() -> Vec<Contest> {
         }
         contests.extend(exports(bytes));
     }
+    contests.push(Contest::new("nbd-null", Place::TgtNull, &nbd_pairs()));
     contests
 }
 

@@ -29,7 +29,13 @@ pub(crate) fn run(
     Ok(())
 }
 
-fn exchange(stream: &TcpStream, sizes: Sizes, depth: usize, end: Instant) -> Result<u64> {
+/// Gives how many requests were answered.
+pub(super) fn exchange(
+    stream: &TcpStream,
+    sizes: Sizes,
+    depth: usize,
+    end: Instant,
+) -> Result<u64> {
     let sender = Sender::new(sizes.request);
     let mut answers = Counter::new(sizes.answer);
     let (mut under_way, mut ios) = (depth, 0);

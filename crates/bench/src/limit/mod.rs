@@ -125,7 +125,30 @@ impl Counter {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{TcpListener, TcpStream};
+    use std::time::{Duration, Instant};
+
     use super::*;
+
+    #[test]
+    fn every_request_is_answered_both_ways() {
+        for writes in [false, true] {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = listener.local_addr().unwrap();
+            let server = std::thread::spawn(move || {
+                let (stream, _) = listener.accept().unwrap();
+                server::answer(&stream)
+            });
+            let stream = TcpStream::connect(address).unwrap();
+            let sizes = Sizes::new(128 << 10, writes);
+            sizes.send(&stream).unwrap();
+            let end = Instant::now() + Duration::from_millis(50);
+            let ios = client::exchange(&stream, sizes, 32, end).unwrap();
+            assert!(ios >= 32, "{ios}");
+            drop(stream);
+            server.join().unwrap().unwrap();
+        }
+    }
 
     #[test]
     fn sizes_travel() {

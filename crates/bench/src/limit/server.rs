@@ -25,7 +25,8 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-fn answer(stream: &TcpStream) -> io::Result<()> {
+/// Answers requests until the client closes.
+pub(super) fn answer(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let sizes = Sizes::receive(stream)?;
     let sender = Sender::new(sizes.answer);
