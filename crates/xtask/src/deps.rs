@@ -9,7 +9,7 @@
 //! - A crate root starts with the `unsafe_code` level of the plan, or a stricter one.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -91,6 +91,7 @@ const ROOMS: &[Room] = &[
         &["hawser-proto", "hawser-scsi", "hawser-target"],
         Unsafe::Forbid,
     ),
+    room("hawser-bench", &["hawser-testkit"], Unsafe::Forbid),
     room("xtask", &[], Unsafe::Forbid),
 ];
 
@@ -129,6 +130,12 @@ pub(crate) fn metadata(root: &Path) -> Result<Value> {
         );
     }
     serde_json::from_slice(&output.stdout).context("read cargo metadata")
+}
+
+/// Where cargo puts what it builds.
+pub(crate) fn target_directory(root: &Path) -> Result<PathBuf> {
+    let metadata = metadata(root)?;
+    text(&metadata, "target_directory").map(PathBuf::from)
 }
 
 fn offences(packages: &[Value]) -> Result<Vec<String>> {

@@ -1,10 +1,12 @@
 //! Workspace tasks: `cargo xtask WORD`.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod codegen;
 mod deps;
 mod fuzz;
 mod install;
+mod instructions;
 mod limits;
 mod packages;
 mod scale;
@@ -27,6 +29,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   spec                          check that SPECIFICATION.md names what is in the tree
   codegen [--check]             write the generated code, or check that it is up to date
   fuzz [--seconds N] [TARGET]   run the fuzz targets (10 seconds each unless told)
+  bench [bars] [WORDS]          measure side by side with the peers; `bench --help` tells the words
+  instructions [--write]        count the instructions of the hot path; --write: as the numbers to keep to
   vm [lio|volumes]              what needs a kernel of our own, in virtual machines
   install [--prefix DIR] [--libdir DIR] [--destdir DIR] [--debug]
                                 build and install programs, library, manual pages, units
@@ -64,6 +68,9 @@ fn run(words: &[&str]) -> Result<bool> {
         ["fuzz", "--seconds", n] => fuzz::run(root, seconds(n)?, None),
         ["fuzz", "--seconds", n, target] => fuzz::run(root, seconds(n)?, Some(target)),
         ["fuzz", target] => fuzz::run(root, FUZZ_SECONDS, Some(target)),
+        ["bench", ref words @ ..] => return bench::run(root, words),
+        ["instructions"] => instructions::run(root, &mut stage::Counts::default()),
+        ["instructions", "--write"] => instructions::write(root),
         ["vm"] => return vm::run(root, None),
         ["vm", suite] => return vm::run(root, Some(suite)),
         // What it measures is in docs/performance.md.

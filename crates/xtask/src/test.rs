@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use crate::stage::{Stages, cargo, check, check_tests};
-use crate::{codegen, deps, fuzz, limits, packages, spec, thirdparty};
+use crate::{codegen, deps, fuzz, instructions, limits, packages, spec, thirdparty};
 
 /// More than any stage needs on two slow cores; reached only by something that hangs.
 const STAGE_LIMIT: Duration = Duration::from_secs(20 * 60);
@@ -36,6 +36,7 @@ pub(crate) fn run(root: &Path) -> bool {
             Ok(())
         });
     }
+    stages.run("instructions", |counts| instructions::run(root, counts));
     fuzz::stages(root, FUZZ_SECONDS, &mut stages);
     // Elsewhere somebody may be editing meanwhile.
     if is_ci() {

@@ -37,6 +37,10 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "COUNT", default_value = "1",
           value_parser = clap::value_parser!(u16).range(1..=16))]
     pub(crate) connections: u16,
+    /// Sessions side by side, each with as many accesses under way
+    #[arg(long, value_name = "COUNT", default_value = "1",
+          value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) sessions: u16,
     /// ErrorRecoveryLevel to offer instead of the highest that is safe
     #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u8).range(0..=2))]
     pub(crate) error_recovery_level: Option<u8>,
@@ -72,17 +76,28 @@ pub(crate) enum Pattern {
     Randread,
     /// Writes at random places.
     Randwrite,
+    /// Reads and writes at random places: 70 of 100 are reads.
+    Randrw,
 }
 
 impl Pattern {
     /// It writes.
     pub(crate) fn writes(self) -> bool {
-        matches!(self, Self::Write | Self::Randwrite)
+        self.reads_in_hundred() < 100
+    }
+
+    /// How many of a hundred accesses are reads.
+    pub(crate) fn reads_in_hundred(self) -> u8 {
+        match self {
+            Self::Read | Self::Randread => 100,
+            Self::Write | Self::Randwrite => 0,
+            Self::Randrw => 70,
+        }
     }
 
     /// Its places are random.
     pub(crate) fn is_random(self) -> bool {
-        matches!(self, Self::Randread | Self::Randwrite)
+        matches!(self, Self::Randread | Self::Randwrite | Self::Randrw)
     }
 
     /// Its name on the command line.
@@ -92,6 +107,7 @@ impl Pattern {
             Self::Write => "write",
             Self::Randread => "randread",
             Self::Randwrite => "randwrite",
+            Self::Randrw => "randrw",
         }
     }
 }

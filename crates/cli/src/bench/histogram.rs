@@ -50,6 +50,16 @@ impl Histogram {
         (self.total, self.sum_ns, self.longest_ns) = (0, 0, 0);
     }
 
+    /// Adds what another counted.
+    pub(super) fn add(&mut self, other: &Self) {
+        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
+            *count += more;
+        }
+        self.total += other.total;
+        self.sum_ns += other.sum_ns;
+        self.longest_ns = self.longest_ns.max(other.longest_ns);
+    }
+
     /// How many were counted.
     pub(super) fn total(&self) -> u64 {
         self.total
@@ -140,6 +150,19 @@ mod tests {
         }
         assert!((histogram.mean_us() - 500.5).abs() < 1e-6);
         assert!((histogram.longest_us() - 1000.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn two_make_one() {
+        let (mut one, mut other) = (Histogram::new(), Histogram::new());
+        for us in 1..=500 {
+            one.record(Duration::from_micros(us));
+            other.record(Duration::from_micros(us + 500));
+        }
+        one.add(&other);
+        assert_eq!(one.total(), 1000);
+        assert!((one.percentile_us(0.9) - 900.0).abs() <= 9.0);
+        assert!((one.mean_us() - 500.5).abs() < 1e-6 && one.longest_us() > 999.0);
     }
 
     #[test]

@@ -7,22 +7,40 @@ use hawser_block::{BlockDevice, BlockError, Completion, CompletionSink, Operatio
 use tokio::sync::Notify;
 
 use super::histogram::Histogram;
-use super::places::{Places, fill};
+use super::places::{Mix, Places, fill};
 
-/// What one access does.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Access {
-    /// Reading or writing.
-    pub(super) operation: Operation,
-    /// Bytes.
-    pub(super) size: u32,
+/// What was counted.
+#[derive(Debug)]
+pub(super) struct Counted {
+    /// The latencies of all accesses.
+    pub(super) latencies: Histogram,
+    /// How many of them were reads.
+    pub(super) reads: u64,
+}
+
+impl Default for Counted {
+    fn default() -> Self {
+        Self {
+            latencies: Histogram::new(),
+            reads: 0,
+        }
+    }
+}
+
+impl Counted {
+    /// Adds what was counted elsewhere.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.latencies.add(&other.latencies);
+        self.reads += other.reads;
+    }
 }
 
 /// The accesses under way and what is counted of them. Nothing is allocated once it runs: a slot's
 /// buffer travels with its access and comes back with the completion.
 pub(super) struct Load {
     device: Arc<dyn BlockDevice>,
-    access: Access,
+    /// Bytes an access.
+    size: u32,
     state: Mutex<State>,
     /// Itself, for the next request.
     me: Weak<Self>,
@@ -33,9 +51,11 @@ pub(super) struct Load {
 /// What changes with each access.
 struct State {
     places: Places,
-    /// When the access of each slot was started.
-    started: Vec<Instant>,
+    mix: Mix,
+    /// When the access of each slot was started, and what it does.
+    started: Vec<(Instant, Operation)>,
     latencies: Histogram,
+    reads: u64,
     under_way: usize,
     counting: bool,
     stopping: bool,
@@ -43,17 +63,19 @@ struct State {
 }
 
 impl Load {
-    /// A load that does not run yet: `depth` accesses at once.
+    /// A load that does not run yet: `depth` accesses of `size` bytes at once.
     pub(super) fn new(
         device: Arc<dyn BlockDevice>,
-        access: Access,
-        places: Places,
+        size: u32,
+        (places, mix): (Places, Mix),
         depth: u16,
     ) -> Arc<Self> {
         let state = State {
             places,
-            started: vec![Instant::now(); depth.into()],
+            mix,
+            started: vec![(Instant::now(), Operation::Read); depth.into()],
             latencies: Histogram::new(),
+            reads: 0,
             under_way: 0,
             counting: false,
             stopping: false,
@@ -61,7 +83,7 @@ impl Load {
         };
         Arc::new_cyclic(|me| Self {
             device,
-            access,
+            size,
             state: Mutex::new(state),
             me: Weak::clone(me),
             changed: Notify::new(),
@@ -76,11 +98,11 @@ impl Load {
     pub(super) fn start(&self) {
         let depth = self.state().started.len();
         for slot in 0..depth {
-            let mut buffer = vec![0; self.access.size as usize];
+            let mut buffer = vec![0; self.size as usize];
             fill(&mut buffer, slot as u64 + 1);
             let next = self.state().begin(slot, Instant::now());
-            if let Some(offset) = next {
-                self.submit(slot as u64, offset, buffer);
+            if let Some(access) = next {
+                self.submit(slot as u64, access, buffer);
             }
         }
     }
@@ -89,15 +111,19 @@ impl Load {
     pub(super) fn begin_counting(&self) {
         let mut state = self.state();
         state.latencies.clear();
+        state.reads = 0;
         state.counting = true;
     }
 
     /// Counts no more and starts no more; gives what was counted.
-    pub(super) fn stop(&self) -> Histogram {
+    pub(super) fn stop(&self) -> Counted {
         let mut state = self.state();
         state.counting = false;
         state.stopping = true;
-        std::mem::replace(&mut state.latencies, Histogram::new())
+        Counted {
+            latencies: std::mem::replace(&mut state.latencies, Histogram::new()),
+            reads: std::mem::take(&mut state.reads),
+        }
     }
 
     /// Waits until an access fails.
@@ -123,11 +149,10 @@ impl Load {
     }
 
     /// The lock must not be held here: a device may complete before `submit` returns.
-    fn submit(&self, token: u64, offset: u64, buffer: Vec<u8>) {
+    fn submit(&self, token: u64, (operation, offset): (Operation, u64), buffer: Vec<u8>) {
         let Some(sink) = self.me.upgrade() else {
             return;
         };
-        let operation = self.access.operation;
         self.device.submit(Request {
             operation,
             offset,
@@ -139,23 +164,25 @@ impl Load {
 }
 
 impl State {
-    /// Starts the next access of a slot; gives its offset unless there shall be none.
-    fn begin(&mut self, slot: usize, now: Instant) -> Option<u64> {
+    /// Starts the next access of a slot; gives what it does and where, unless there shall be none.
+    fn begin(&mut self, slot: usize, now: Instant) -> Option<(Operation, u64)> {
         if self.stopping || self.failure.is_some() {
             return None;
         }
-        *self.started.get_mut(slot)? = now;
+        let operation = self.mix.next();
+        *self.started.get_mut(slot)? = (now, operation);
         self.under_way += 1;
-        Some(self.places.next())
+        Some((operation, self.places.next()))
     }
 
     /// Ends the access of a slot.
     fn end(&mut self, slot: usize, now: Instant, result: Result<(), BlockError>) {
         self.under_way -= 1;
         match (result, self.started.get(slot)) {
-            (Ok(()), Some(started)) if self.counting => {
+            (Ok(()), Some((started, operation))) if self.counting => {
                 self.latencies
                     .record(now.saturating_duration_since(*started));
+                self.reads += u64::from(*operation == Operation::Read);
             }
             (Ok(()), _) => {}
             (Err(error), _) => {
@@ -179,8 +206,8 @@ impl CompletionSink for Load {
         let next = state.begin(slot, now);
         let changed = state.failure.is_some() || state.under_way == 0;
         drop(state);
-        if let Some(offset) = next {
-            self.submit(token, offset, buffer);
+        if let Some(access) = next {
+            self.submit(token, access, buffer);
         }
         if changed {
             self.changed.notify_waiters();
@@ -236,43 +263,41 @@ mod tests {
         }
     }
 
-    fn load(device: Arc<Deferred>, operation: Operation) -> Arc<Load> {
-        let places = Places::new(device.geometry.size, 4096, true).expect("fits");
-        Load::new(
-            device,
-            Access {
-                operation,
-                size: 4096,
-            },
-            places,
-            8,
-        )
+    fn load(device: Arc<Deferred>, reads_in_hundred: u8) -> Arc<Load> {
+        let places = Places::new(device.geometry.size, 4096, true, 0).expect("fits");
+        Load::new(device, 4096, (places, Mix::new(reads_in_hundred)), 8)
     }
 
     #[tokio::test]
     async fn it_counts_what_was_done_while_counting() {
-        let load = load(Deferred::new(u64::MAX), Operation::Read);
+        let load = load(Deferred::new(u64::MAX), 70);
         load.start();
         load.begin_counting();
         while load.state().latencies.total() < 1000 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         assert!(load.state().under_way > 0);
-        let latencies = load.stop();
-        assert!(latencies.total() >= 1000);
+        let counted = load.stop();
+        let all = counted.latencies.total();
+        assert!(all >= 1000);
+        assert!(
+            counted.reads > all / 2 && counted.reads < all,
+            "{counted:?}"
+        );
         load.drained().await;
         assert_eq!(load.state().under_way, 0);
-        assert_eq!(load.stop().total(), 0, "it counted on");
+        assert_eq!(load.stop().latencies.total(), 0, "it counted on");
     }
 
     #[tokio::test]
     async fn the_first_failure_ends_it() {
-        let load = load(Deferred::new(100), Operation::Write { fua: false });
+        let load = load(Deferred::new(100), 0);
         load.begin_counting();
         load.start();
         let failure = tokio::time::timeout(Duration::from_secs(10), load.failed()).await;
         assert_eq!(failure.expect("in time").kind(), ErrorKind::Io);
         load.drained().await;
-        assert_eq!(load.stop().total(), 100);
+        let counted = load.stop();
+        assert_eq!((counted.latencies.total(), counted.reads), (100, 0));
     }
 }

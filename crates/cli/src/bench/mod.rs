@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use hawser_api::v1::ListDisksRequest;
 use hawser_api::{Failure, Status};
-use hawser_block::{BlockDevice, Operation};
+use hawser_block::{BlockDevice, BlockError};
 use hawser_engine::{
     ChapCredentials, ConnectFailure, DigestPolicy, Hold, Isid, LoginErrorKind, LoginFailure,
     LoginFailureKind, LoginOptions, Lun, Secret, Session, SessionEvent, SessionEvents,
@@ -19,11 +19,11 @@ use hawser_engine::{
 };
 use nix::sys::resource::{UsageWho, getrusage};
 use tokio::sync::broadcast::error::RecvError;
+use tokio::task::JoinSet;
 
-use self::histogram::Histogram;
-use self::load::{Access, Load};
-use self::places::Places;
+use self::load::{Counted, Load};
 pub(crate) use self::places::fill;
+use self::places::{Mix, Places};
 use self::report::Report;
 use crate::args::{BenchArgs, ChapArgs, DigestChoice};
 use crate::commands::Daemon;
@@ -44,14 +44,21 @@ const END_LIMIT: Duration = Duration::from_secs(30);
 /// # Errors
 /// The login failed, the disk cannot be measured so, or an access failed.
 pub(crate) async fn run(daemon: &Daemon, args: BenchArgs) -> Result<(), CliError> {
-    let options = session_options(&args)?;
+    let options: Vec<SessionOptions> = (0..args.sessions)
+        .map(|_| session_options(&args))
+        .collect::<Result<_, _>>()?;
     if args.rw.writes() {
         refuse_if_in_use(daemon, &args).await?;
     }
-    let session = Session::open(options);
-    let measured = measure_in(&session, &args).await;
+    let sessions: Vec<Session> = options.into_iter().map(Session::open).collect();
+    let measured = measure_in(&sessions, &args).await;
     // A target that hangs now cannot change what was measured.
-    drop(tokio::time::timeout(END_LIMIT, session.logout()).await);
+    let logouts = async {
+        for session in &sessions {
+            session.logout().await;
+        }
+    };
+    drop(tokio::time::timeout(END_LIMIT, logouts).await);
     let report = measured?;
     output::print(&if args.output.json {
         report.to_json()
@@ -60,33 +67,37 @@ pub(crate) async fn run(daemon: &Daemon, args: BenchArgs) -> Result<(), CliError
     })
 }
 
-async fn measure_in(session: &Session, args: &BenchArgs) -> Result<Report, CliError> {
-    let mut events = session.events();
+async fn measure_in(sessions: &[Session], args: &BenchArgs) -> Result<Report, CliError> {
+    let events: Vec<_> = sessions.iter().map(Session::events).collect();
+    let mut loads = Vec::with_capacity(sessions.len());
+    for ((session, mut events), number) in sessions.iter().zip(events).zip(0..) {
+        let lun = open_lun(session, &mut events, args).await?;
+        let places = places(&lun, args, number)?;
+        let mix = Mix::new(args.rw.reads_in_hundred());
+        loads.push(Load::new(Arc::new(lun), args.bs, (places, mix), args.qd));
+    }
+    warn_of_writes(args);
+    measure(&loads, args).await
+}
+
+/// The disk, once the session is up with all its connections.
+async fn open_lun(
+    session: &Session,
+    events: &mut broadcast::Receiver<SessionEvent>,
+    args: &BenchArgs,
+) -> Result<Lun, CliError> {
     let what = format!("logging in to {}", args.target);
     let up = progress::during(&what, session.established()).await;
     let up = up.map_err(|failure| login_failed(&failure, args))?;
-    await_connections(session, &up, &mut events, args).await?;
-    let lun = session.lun(args.lun).await.map_err(|error| {
+    await_connections(session, &up, events, args).await?;
+    session.lun(args.lun).await.map_err(|error| {
         CliError::new(
             Exit::Failed,
             format!("LUN {} cannot be opened: {error}", args.lun),
         )
         .with("target", args.target.to_string())
         .with("portal", args.portal.to_string())
-    })?;
-    let places = places(&lun, args)?;
-    warn_of_writes(args);
-    let operation = if args.rw.writes() {
-        Operation::Write { fua: false }
-    } else {
-        Operation::Read
-    };
-    let access = Access {
-        operation,
-        size: args.bs,
-    };
-    let load = Load::new(Arc::new(lun), access, places, args.qd);
-    measure(&load, args).await
+    })
 }
 
 /// Waits until the session has as many connections as are to be measured.
@@ -130,8 +141,8 @@ async fn await_connections(
     }
 }
 
-/// The places to access, if the disk can be accessed so.
-fn places(lun: &Lun, args: &BenchArgs) -> Result<Places, CliError> {
+/// The places that a session accesses, if the disk can be accessed so.
+fn places(lun: &Lun, args: &BenchArgs, session: u16) -> Result<Places, CliError> {
     let geometry = lun.geometry();
     let refuse = |text: String| {
         let name = format!("LUN {} of {}", args.lun, args.target);
@@ -149,48 +160,66 @@ fn places(lun: &Lun, args: &BenchArgs) -> Result<Places, CliError> {
             geometry.block_size
         ));
     }
-    match Places::new(geometry.size, args.bs, args.rw.is_random()) {
+    match Places::new(geometry.size, args.bs, args.rw.is_random(), session) {
         Some(places) => Ok(places),
         None => refuse(format!("it has only {} bytes", geometry.size)),
     }
 }
 
-/// Runs the load: warm-up, measurement, end.
-async fn measure(load: &Arc<Load>, args: &BenchArgs) -> Result<Report, CliError> {
-    let failed = |error: hawser_block::BlockError| {
-        let text = format!("a {} failed: {error}", args.rw.name());
-        CliError::new(Exit::Failed, text)
-            .with("target", args.target.to_string())
-            .with("portal", args.portal.to_string())
-    };
+/// Runs the loads: warm-up, measurement, end.
+async fn measure(loads: &[Arc<Load>], args: &BenchArgs) -> Result<Report, CliError> {
     let spinner = Spinner::start("warming up");
-    load.start();
-    tokio::select! {
-        biased;
-        error = load.failed() => return Err(failed(error)),
-        () = tokio::time::sleep(args.warm_up) => {}
+    let mut failures = JoinSet::new();
+    for load in loads {
+        load.start();
+        let load = Arc::clone(load);
+        failures.spawn(async move { load.failed().await });
     }
+    unless_one_fails(&mut failures, args.warm_up, args).await?;
     spinner.say("measuring");
     // The sign of life costs CPU time of its own: it is shown only where a person looks on.
     let (cpu, begun) = (cpu_time()?, Instant::now());
-    load.begin_counting();
-    tokio::select! {
-        biased;
-        error = load.failed() => return Err(failed(error)),
-        () = tokio::time::sleep(args.time) => {}
+    loads.iter().for_each(|load| load.begin_counting());
+    unless_one_fails(&mut failures, args.time, args).await?;
+    let mut counted = Counted::default();
+    for load in loads {
+        counted.add(&load.stop());
     }
-    let latencies = load.stop();
     let (elapsed, cpu) = (begun.elapsed(), cpu_time()?.saturating_sub(cpu));
     drop(spinner);
-    let drained = tokio::time::timeout(END_LIMIT, load.drained()).await;
+    let drained = async {
+        for load in loads {
+            load.drained().await;
+        }
+    };
+    let drained = tokio::time::timeout(END_LIMIT, drained).await;
     drained.map_err(|_| {
         let text = format!("accesses did not end within {} s", END_LIMIT.as_secs());
         CliError::new(Exit::TimedOut, text)
     })?;
-    Ok(report(args, &latencies, elapsed, cpu))
+    Ok(report(args, &counted, elapsed, cpu))
 }
 
-fn report(args: &BenchArgs, latencies: &Histogram, elapsed: Duration, cpu: Duration) -> Report {
+/// Waits for so long, or until an access fails.
+async fn unless_one_fails(
+    failures: &mut JoinSet<BlockError>,
+    time: Duration,
+    args: &BenchArgs,
+) -> Result<(), CliError> {
+    tokio::select! {
+        biased;
+        Some(Ok(error)) = failures.join_next() => {
+            let text = format!("an access of {} failed: {error}", args.rw.name());
+            Err(CliError::new(Exit::Failed, text)
+                .with("target", args.target.to_string())
+                .with("portal", args.portal.to_string()))
+        }
+        () = tokio::time::sleep(time) => Ok(()),
+    }
+}
+
+fn report(args: &BenchArgs, counted: &Counted, elapsed: Duration, cpu: Duration) -> Report {
+    let latencies = &counted.latencies;
     let ios = latencies.total();
     let per_second = ios as f64 / elapsed.as_secs_f64().max(f64::EPSILON);
     Report {
@@ -200,9 +229,11 @@ fn report(args: &BenchArgs, latencies: &Histogram, elapsed: Duration, cpu: Durat
         rw: args.rw.name(),
         bs: args.bs,
         qd: args.qd,
+        sessions: args.sessions,
         connections: args.connections,
         seconds: elapsed.as_secs_f64(),
         ios,
+        reads: counted.reads,
         iops: thousandths(per_second),
         bytes_per_s: thousandths(per_second * f64::from(args.bs)),
         cpu_s: cpu.as_secs_f64(),

@@ -14,14 +14,18 @@ pub(super) struct Report {
     pub(super) rw: &'static str,
     /// Bytes an access.
     pub(super) bs: u32,
-    /// Accesses at once.
+    /// Accesses at once, in each session.
     pub(super) qd: u16,
-    /// Connections of the session.
+    /// Sessions side by side.
+    pub(super) sessions: u16,
+    /// Connections of each session.
     pub(super) connections: u16,
     /// How long was measured.
     pub(super) seconds: f64,
     /// Accesses that ended while measuring.
     pub(super) ios: u64,
+    /// How many of them were reads.
+    pub(super) reads: u64,
     pub(super) iops: f64,
     pub(super) bytes_per_s: f64,
     /// CPU time of this process while measuring, user and system.
@@ -44,8 +48,12 @@ impl Report {
             1 => String::new(),
             several => format!(" over {several} connections"),
         };
+        let sessions = match self.sessions {
+            1 => String::new(),
+            several => format!(" in each of {several} sessions"),
+        };
         let head = format!(
-            "{} of {}, {} at once{connections}, {:.2} s: LUN {} of {} at {}",
+            "{} of {}, {} at once{sessions}{connections}, {:.2} s: LUN {} of {} at {}",
             self.rw,
             output::bytes(self.bs.into()),
             self.qd,
@@ -86,9 +94,11 @@ mod tests {
             rw: "randread",
             bs: 4096,
             qd: 32,
+            sessions: 1,
             connections: 1,
             seconds: 5.0,
             ios: 500_000,
+            reads: 500_000,
             iops: 100_000.0,
             bytes_per_s: 409_600_000.0,
             cpu_s: 2.5,
@@ -112,11 +122,12 @@ randread of 4.0 KiB, 32 at once, 5.00 s: LUN 1 of iqn.2026-01.example:a at 192.0
         assert_eq!(report().to_text(), expected);
         let over_two = Report {
             connections: 2,
+            sessions: 3,
             ..report()
         };
         let line = over_two.to_text();
         assert!(
-            line.contains("32 at once over 2 connections, 5.00 s"),
+            line.contains("32 at once in each of 3 sessions over 2 connections, 5.00 s"),
             "{line}"
         );
     }

@@ -57,10 +57,18 @@ fn check(report: &Value, bytes: f64) {
 #[test]
 fn every_pattern_on_our_own_target() {
     let target = Embedded::start(&["--target", TARGET, "--lun", "ram:16M"]);
-    for pattern in ["read", "write", "randread", "randwrite"] {
+    for pattern in ["read", "write", "randread", "randwrite", "randrw"] {
         let report = measured(&target.portal(), "0", &["--rw", pattern, "--qd", "8"]);
         assert_eq!(report["connections"], 1);
         assert_eq!(report["rw"], pattern);
+        let reads = report["reads"].as_f64().expect("a number");
+        let share = reads / report["ios"].as_f64().expect("a number");
+        let expected = match pattern {
+            "read" | "randread" => 1.0..=1.0,
+            "write" | "randwrite" => 0.0..=0.0,
+            _ => 0.6..=0.8,
+        };
+        assert!(expected.contains(&share), "{pattern}: {report}");
         check(&report, 4096.0);
     }
     let digests = ["--header-digest", "crc32c", "--data-digest", "crc32c"];
@@ -73,6 +81,10 @@ fn every_pattern_on_our_own_target() {
     let words = ["--connections", "2", "--error-recovery-level", "0"];
     let report = measured(&target.portal(), "0", &words);
     assert_eq!(report["connections"], 2);
+    check(&report, 4096.0);
+    let words = ["--sessions", "3", "--rw", "randrw", "--qd", "4"];
+    let report = measured(&target.portal(), "0", &words);
+    assert_eq!(report["sessions"], 3);
     check(&report, 4096.0);
     let text = bench(&target.portal(), "0", &["--qd", "1"]);
     assert!(
@@ -126,6 +138,7 @@ fn what_cannot_be_measured_is_told() {
         ("2", &["--rw", "write"], 2, "write-protected"),
         ("0", &["--qd", "0"], 2, "--qd"),
         ("0", &["--connections", "17"], 2, "--connections"),
+        ("0", &["--sessions", "65"], 2, "--sessions"),
         (
             "0",
             &["--connections", "9"],
