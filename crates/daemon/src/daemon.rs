@@ -10,6 +10,7 @@ use hawser_export::Exporter;
 use tokio::sync::{OwnedMutexGuard, watch};
 
 use crate::config::Config;
+use crate::data_threads::DataThreads;
 use crate::devices::Disks;
 use crate::discovery::Discovery;
 use crate::events::{self, Events};
@@ -35,6 +36,8 @@ pub(crate) struct Daemon {
     pub(crate) events: Events,
     /// Shows disks.
     pub(crate) exporter: Exporter,
+    /// Carry the sessions' bytes.
+    pub(crate) threads: DataThreads,
     /// Sessions.
     pub(crate) sessions: Sessions,
     /// Disks of the sessions.
@@ -55,13 +58,19 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     /// Puts the parts together.
-    pub(crate) fn new(config: Config, records: Records, exporter: Exporter) -> Self {
+    pub(crate) fn new(
+        config: Config,
+        records: Records,
+        exporter: Exporter,
+        threads: DataThreads,
+    ) -> Self {
         Self {
             config,
             host: Host::new(Path::new("/")),
             records,
             events: Events::new(),
             exporter,
+            threads,
             sessions: Sessions::new(),
             disks: Disks::default(),
             discovery: Discovery::default(),

@@ -14,6 +14,7 @@ mod config;
 mod connections;
 mod convert;
 mod daemon;
+mod data_threads;
 mod device_number;
 mod devices;
 mod discovery;

@@ -273,7 +273,7 @@ async fn log_in_now(
         numbers.check(prepared.origin.mapping.as_ref())?;
     }
     let attempts = prepared.options.portals.len();
-    let session = Session::open(prepared.options);
+    let session = daemon.threads.open(prepared.options);
     let news = session.events();
     if let Err(failure) = outcome(&session, attempts).await {
         session.logout().await;
@@ -649,7 +649,7 @@ async fn reopen(
     let options = effective_options(&wanted, &known);
     let prepared = prepare(daemon, &wanted, &options, &known).await?;
     let attempts = prepared.options.portals.len();
-    let session = Session::open(prepared.options);
+    let session = daemon.threads.open(prepared.options);
     let news = session.events();
     let entry = daemon
         .sessions

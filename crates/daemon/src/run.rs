@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 
 use crate::config::Config;
 use crate::daemon::Daemon;
+use crate::data_threads::DataThreads;
 use crate::events::News;
 use crate::instance::{Instance, InstanceError};
 use crate::records::Records;
@@ -202,8 +203,12 @@ async fn prepare(
         .await
         .map_err(RunError::Refused)?;
     let exporter = Exporter::new(&config.runtime_dir, config.export, Handle::current())?;
+    let threads = DataThreads::start().map_err(|source| RunError::System {
+        what: "start the threads of the sessions",
+        source,
+    })?;
     let listener = instance.listen(&config.socket)?;
-    let daemon = Arc::new(Daemon::new(config, records, exporter));
+    let daemon = Arc::new(Daemon::new(config, records, exporter, threads));
     daemon.events.tell(News::info(
         "started",
         format!("hawserd {}", env!("CARGO_PKG_VERSION")),

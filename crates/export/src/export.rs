@@ -202,7 +202,9 @@ impl Export {
             ),
         };
         let device = Arc::clone(&request.device);
-        let mut server = NbdServer::new(self.shared.handle.clone(), info, device);
+        let runtime = request.runtime.as_ref().unwrap_or(&self.shared.handle);
+        let runtime = runtime.clone();
+        let mut server = NbdServer::new(runtime, info, device);
         if on_socket {
             let socket = self.shared.layout.socket(&self.id);
             server.listen_unix(&socket)?;

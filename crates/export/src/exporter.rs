@@ -72,6 +72,9 @@ pub struct ExportRequest {
     pub also_nbd: bool,
     /// Serve NBD over TCP on this address also. It has no authentication.
     pub nbd_tcp: Option<SocketAddr>,
+    /// The runtime that its NBD clients are served on, best the one that carries the disk's own
+    /// requests; `None` takes the exporter's.
+    pub runtime: Option<Handle>,
 }
 
 impl ExportRequest {
@@ -86,6 +89,7 @@ impl ExportRequest {
             mode: None,
             also_nbd: false,
             nbd_tcp: None,
+            runtime: None,
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use hawser_api::{Failure, Status};
 use hawser_block::BlockDevice;
+use hawser_engine::Lun;
 use hawser_export::{Export, ExportError, ExportRequest};
 use hawser_store::BoundVolume;
 
@@ -28,6 +29,7 @@ async fn export(
         request.identity = disk.identity().map(|identity| identity.as_str().to_owned());
         request.also_nbd = daemon.config.also_nbd;
         request.nbd_tcp = nbd_tcp;
+        request.runtime = disk.handle.as_ref().map(Lun::runtime);
         request
     };
     // Any free port: each disk has a server of its own.

@@ -224,6 +224,13 @@ impl LunState {
 }
 
 impl Lun {
+    /// The runtime that its session runs on and that completions come from: who serves its requests on
+    /// the same, and that has one thread, saves them the way from thread to thread.
+    #[must_use]
+    pub fn runtime(&self) -> tokio::runtime::Handle {
+        self.session.runtime.clone()
+    }
+
     /// Asks the unit who and how large it is.
     pub(crate) async fn open(
         session: &Arc<Handle>,

@@ -32,6 +32,7 @@ use hawser_scsi::{Cdb, DiskIdentity, LongCdb, Lun as LunNumber, Sense, Status};
 pub(crate) use inbox::{Inbox, Message};
 pub use raw::RawCommand;
 pub(crate) use raw::{Urgent, read as read_command, sixteen};
+use tokio::runtime::Handle as Runtime;
 use tokio::sync::watch;
 
 use crate::error::{LoginFailure, SessionError};
@@ -256,6 +257,8 @@ pub(crate) struct Shared {
     pub(crate) events: events::Teller,
     /// Connections that are logged out and that the target has yet to close.
     pub(crate) parting: watch::Sender<usize>,
+    /// What the driver runs on.
+    pub(crate) runtime: Runtime,
 }
 
 impl Session {
@@ -276,6 +279,7 @@ impl Session {
             members: Members::default(),
             events: events::Teller::default(),
             parting: watch::Sender::new(0),
+            runtime: Runtime::current(),
         });
         tokio::spawn(driver::Driver::new(options, Arc::clone(&shared)).run());
         Self {

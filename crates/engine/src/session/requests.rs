@@ -392,6 +392,7 @@ mod tests {
             state: watch::channel(SessionState::Connecting { last_failure: None }).0,
             events: Default::default(),
             parting: watch::Sender::new(0),
+            runtime: tokio::runtime::Handle::current(),
         };
         let options = SessionOptions::new(login, target, Portal::from(portal), isid);
         Driver::new(options, Arc::new(shared))
