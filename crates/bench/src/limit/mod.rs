@@ -1,6 +1,7 @@
 //! The limit: what the sockets alone cost. A client keeps a number of 48-byte requests outstanding over
 //! loopback TCP, a server answers each with 48 + n bytes (for writes the other way round), and neither
-//! does anything else. No initiator can pay less.
+//! does anything else. This is about the least that an initiator can pay. Over loopback the sender also pays
+//! for most of what the receiver's TCP does, so how the scheduler lets the two meet moves it by half.
 //!
 //! As many requests leave in one write, and as many bytes come in one read, as are there. Two processes,
 //! so that the client's CPU is its own.
