@@ -83,7 +83,7 @@ async fn measure_in(sessions: &[Session], args: &BenchArgs) -> Result<Report, Cl
 /// The disk, once the session is up with all its connections.
 async fn open_lun(
     session: &Session,
-    events: &mut broadcast::Receiver<SessionEvent>,
+    events: &mut SessionEvents,
     args: &BenchArgs,
 ) -> Result<Lun, CliError> {
     let what = format!("logging in to {}", args.target);
