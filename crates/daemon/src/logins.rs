@@ -9,7 +9,7 @@ use hawser_api::v1;
 use hawser_api::{Failure, Status};
 use hawser_engine::{
     ChapCredentials, DigestPolicy, IscsiName, Isid, LoginOptions, NameError, Secret, Session,
-    SessionEvent, SessionOptions, SessionState, SessionView, Timeouts,
+    SessionEvents, SessionOptions, SessionState, SessionView, Timeouts,
 };
 use hawser_store::{
     self as store, Change, IsidKey, KeptIsid, PersistentLogin, PersistentLoginKey, Record,
@@ -286,7 +286,7 @@ async fn log_in_now(
 }
 
 /// Follows a session that was just taken in.
-fn start(daemon: &Arc<Daemon>, entry: &Arc<Entry>, news: broadcast::Receiver<SessionEvent>) {
+fn start(daemon: &Arc<Daemon>, entry: &Arc<Entry>, news: SessionEvents) {
     let bound = daemon.volumes.bound_targets(&daemon.records);
     entry.apply_hold(bound.contains(&entry.origin.target), daemon.config.hold);
     sessions::supervise(daemon, entry, news);

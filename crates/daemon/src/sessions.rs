@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use hawser_api::v1::{self, SessionId};
 use hawser_api::{Failure, Status};
-use hawser_engine::{Counters, Hold, Isid, Session, SessionEvent, SessionState, SessionView};
+use hawser_engine::{
+    Counters, Hold, Isid, Session, SessionEvent, SessionEvents, SessionState, SessionView,
+};
 use hawser_store as store;
-use tokio::sync::{Notify, broadcast, watch};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{Notify, watch};
 
 use crate::connections::{self, Member, Members};
 use crate::daemon::Daemon;
@@ -495,11 +498,7 @@ impl Sessions {
 }
 
 /// Starts the tasks that follow a session.
-pub(crate) fn supervise(
-    daemon: &Arc<Daemon>,
-    entry: &Arc<Entry>,
-    news: broadcast::Receiver<SessionEvent>,
-) {
+pub(crate) fn supervise(daemon: &Arc<Daemon>, entry: &Arc<Entry>, news: SessionEvents) {
     tokio::spawn(follow(Arc::clone(daemon), Arc::clone(entry), news));
     if !entry.origin.informational {
         tokio::spawn(devices::keep_scanned(Arc::clone(daemon), Arc::clone(entry)));
@@ -507,11 +506,7 @@ pub(crate) fn supervise(
 }
 
 /// Takes the news of a session until it ends.
-async fn follow(
-    daemon: Arc<Daemon>,
-    entry: Arc<Entry>,
-    mut news: broadcast::Receiver<SessionEvent>,
-) {
+async fn follow(daemon: Arc<Daemon>, entry: Arc<Entry>, mut news: SessionEvents) {
     // The session may have come up before anybody listened.
     let mut seen = entry.view();
     if let Some(view) = &seen {
@@ -520,14 +515,15 @@ async fn follow(
     }
     loop {
         match news.recv().await {
-            Ok(SessionEvent::Closed) | Err(broadcast::error::RecvError::Closed) => break,
+            Ok(SessionEvent::Closed) | Err(RecvError::Closed) => break,
             Ok(SessionEvent::Up(view)) => {
                 if !seen.take().is_some_and(|seen| Arc::ptr_eq(&seen, &view)) {
-                    take_up(&daemon, &entry, &view).await;
+                    Box::pin(take_up(&daemon, &entry, &view)).await;
                 }
             }
-            Ok(event) => take(&daemon, &entry, event).await,
-            Err(broadcast::error::RecvError::Lagged(lost)) => {
+            // Boxed: what an event may lead to would be room that each session takes for ever.
+            Ok(event) => Box::pin(take(&daemon, &entry, event)).await,
+            Err(RecvError::Lagged(lost)) => {
                 entry.note(format!("{lost} events of the session were lost"));
                 entry.scan.notify_one();
             }

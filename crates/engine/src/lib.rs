@@ -32,5 +32,5 @@ pub use options::{
 };
 pub use session::{
     ConnectionView, JoinError, ManagementRequest, RawCommand, ScsiAnswer, ScsiRequest, Session,
-    SessionEvent, SessionState, SessionView, Transfer,
+    SessionEvent, SessionEvents, SessionState, SessionView, Transfer,
 };

@@ -14,11 +14,10 @@ use hawser_api::{Failure, Status};
 use hawser_block::{BlockDevice, Operation};
 use hawser_engine::{
     ChapCredentials, ConnectFailure, DigestPolicy, Hold, Isid, LoginErrorKind, LoginFailure,
-    LoginFailureKind, LoginOptions, Lun, Secret, Session, SessionEvent, SessionOptions,
-    SessionView,
+    LoginFailureKind, LoginOptions, Lun, Secret, Session, SessionEvent, SessionEvents,
+    SessionOptions, SessionView,
 };
 use nix::sys::resource::{UsageWho, getrusage};
-use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use self::histogram::Histogram;
@@ -94,7 +93,7 @@ async fn measure_in(session: &Session, args: &BenchArgs) -> Result<Report, CliEr
 async fn await_connections(
     session: &Session,
     up: &SessionView,
-    events: &mut broadcast::Receiver<SessionEvent>,
+    events: &mut SessionEvents,
     args: &BenchArgs,
 ) -> Result<(), CliError> {
     let refuse = |text: String| {

@@ -4,6 +4,7 @@ mod connections;
 mod counters;
 mod doubts;
 mod driver;
+mod events;
 mod inbox;
 mod news;
 mod raw;
@@ -18,6 +19,7 @@ use std::time::SystemTime;
 
 pub(crate) use connections::Members;
 pub use connections::{ConnectionView, JoinError};
+pub use events::SessionEvents;
 use hawser_proto::login::ChapUsed;
 use hawser_proto::names::{IscsiName, Isid, Portal};
 use hawser_proto::parameters::Parameters;
@@ -27,14 +29,11 @@ use hawser_scsi::{Cdb, DiskIdentity, LongCdb, Lun as LunNumber, Sense, Status};
 pub(crate) use inbox::{Inbox, Message};
 pub use raw::RawCommand;
 pub(crate) use raw::{Urgent, read as read_command, sixteen};
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 
 use crate::error::{LoginFailure, SessionError};
 use crate::lun::{Lun, OpenLuns};
 use crate::options::SessionOptions;
-
-/// Events kept for a subscriber that lags.
-const EVENT_BACKLOG: usize = 256;
 
 /// How a session is.
 #[derive(Debug, Clone)]
@@ -251,7 +250,7 @@ pub(crate) struct Shared {
     pub(crate) counters: counters::Published,
     pub(crate) state: watch::Sender<SessionState>,
     pub(crate) members: Members,
-    pub(crate) events: broadcast::Sender<SessionEvent>,
+    pub(crate) events: events::Teller,
     /// Connections that are logged out and that the target has yet to close.
     pub(crate) parting: watch::Sender<usize>,
 }
@@ -264,7 +263,6 @@ impl Session {
     #[must_use]
     pub fn open(options: SessionOptions) -> Self {
         let (state, _) = watch::channel(SessionState::Connecting { last_failure: None });
-        let (events, _) = broadcast::channel(EVENT_BACKLOG);
         let target = options.target.clone();
         let shared = Arc::new(Shared {
             target,
@@ -273,7 +271,7 @@ impl Session {
             counters: counters::Published::default(),
             state,
             members: Members::default(),
-            events,
+            events: events::Teller::default(),
             parting: watch::Sender::new(0),
         });
         tokio::spawn(driver::Driver::new(options, Arc::clone(&shared)).run());
@@ -308,8 +306,8 @@ impl Session {
 
     /// News from now on.
     #[must_use]
-    pub fn events(&self) -> broadcast::Receiver<SessionEvent> {
-        self.handle.events.subscribe()
+    pub fn events(&self) -> SessionEvents {
+        self.handle.events.listen()
     }
 
     /// Waits until the session is logged in or the first attempt has failed. The session goes on

@@ -8,8 +8,7 @@ use crate::error::LoginFailure;
 impl Shared {
     /// Tells an event to whoever listens.
     pub(super) fn tell(&self, event: SessionEvent) {
-        // An error only says that nobody listens.
-        drop(self.events.send(event));
+        self.events.tell(event);
     }
 
     pub(super) fn login_failed(&self, failure: &LoginFailure) {

@@ -372,7 +372,7 @@ mod tests {
     use hawser_proto::pdu::TaskAttribute;
     use hawser_scsi::Cdb;
     use tokio::sync::oneshot::error::TryRecvError;
-    use tokio::sync::{broadcast, oneshot, watch};
+    use tokio::sync::{oneshot, watch};
 
     use super::super::{Inbox, ScsiRequest, SessionState, Shared, Transfer};
     use super::*;
@@ -393,7 +393,7 @@ mod tests {
             members: crate::session::Members::default(),
             luns: OpenLuns::default(),
             state: watch::channel(SessionState::Connecting { last_failure: None }).0,
-            events: broadcast::channel(1).0,
+            events: Default::default(),
             parting: watch::Sender::new(0),
         };
         let options = SessionOptions::new(login, target, Portal::from(portal), isid);

@@ -2,11 +2,10 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use hawser_engine::{LoginFailureKind, Session, SessionEvent, SessionState};
+use hawser_engine::{LoginFailureKind, Session, SessionEvent, SessionEvents, SessionState};
 use hawser_proto::login::PeerMisbehaved;
 use hawser_testkit::scripted::wire::{LOGIN_REQUEST, SECURITY};
 use hawser_testkit::scripted::{Peer, Target, text};
-use tokio::sync::broadcast;
 
 use super::chap::{self, CHALLENGE, assert_response, challenge, to_challenge};
 use super::support::{TARGET, in_time, login_failure, offence, operational, options, portal};
@@ -79,7 +78,7 @@ async fn sup_l19_ipv6() {
 async fn sup_l19_permanent() {
     let (group, member) = (Target::listen().await, Target::listen().await);
     let session = Session::open(options(&group));
-    let mut events: broadcast::Receiver<SessionEvent> = session.events();
+    let mut events: SessionEvents = session.events();
     let mut asked = group.accept().await;
     redirect(&mut asked, PERMANENT, &member.address().to_string()).await;
     let mut peer = member.accept().await;

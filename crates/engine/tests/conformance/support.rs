@@ -6,12 +6,11 @@ use std::time::Duration;
 use hawser_engine::{
     Hold, IscsiName, Isid, LoginErrorKind, LoginFailure, LoginFailureKind, LoginOptions, LunNumber,
     ManagementRequest, Portal, ScsiAnswer, ScsiRequest, Session, SessionError, SessionEvent,
-    SessionOptions, SessionView, TmfFunction, Transfer,
+    SessionEvents, SessionOptions, SessionView, TmfFunction, Transfer,
 };
 use hawser_proto::login::PeerMisbehaved;
 use hawser_scsi::{Cdb, IoFlags};
 use hawser_testkit::scripted::{LIMIT, Pdu, Peer, Target, wire};
-use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 
 pub(crate) const INITIATOR: &str = "iqn.2026-11.test.hawser:initiator";
@@ -82,7 +81,7 @@ pub(crate) struct Rig {
     pub(crate) target: Target,
     pub(crate) peer: Peer,
     pub(crate) session: Session,
-    pub(crate) events: broadcast::Receiver<SessionEvent>,
+    pub(crate) events: SessionEvents,
 }
 
 impl Rig {

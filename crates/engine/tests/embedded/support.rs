@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use hawser_block::{Operation, submit};
 use hawser_engine::{
-    IscsiName, Isid, LoginOptions, Lun, LunNumber, Portal, Session, SessionEvent, SessionOptions,
-    SessionState,
+    IscsiName, Isid, LoginOptions, Lun, LunNumber, Portal, Session, SessionEvent, SessionEvents,
+    SessionOptions, SessionState,
 };
 use hawser_target::disk::{Backend, LogicalUnit, RamBackend, UnitIdentity};
 use hawser_target::{TargetConfig, TargetHandle, TargetServer};
-use tokio::sync::broadcast;
 
 pub(crate) const TARGET: &str = "iqn.2026-11.test.hawser:embedded";
 pub(crate) const MIB: u64 = 1 << 20;
@@ -90,7 +89,7 @@ pub(crate) async fn logged_in_again(session: &Session, reconnects: u64) {
 
 /// Waits for the event that `wanted` picks.
 pub(crate) async fn event<T>(
-    events: &mut broadcast::Receiver<SessionEvent>,
+    events: &mut SessionEvents,
     mut wanted: impl FnMut(SessionEvent) -> Option<T>,
 ) -> T {
     loop {

@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use hawser_engine::{
     Hold, IscsiName, Isid, LoginErrorKind, LoginFailure, LoginFailureKind, LoginOptions, LunNumber,
-    Portal, ScsiAnswer, ScsiRequest, Session, SessionError, SessionEvent, SessionOptions,
-    SessionView, Transfer,
+    Portal, ScsiAnswer, ScsiRequest, Session, SessionError, SessionEvent, SessionEvents,
+    SessionOptions, SessionView, Transfer,
 };
 use hawser_proto::login::PeerMisbehaved;
 use hawser_scsi::{Cdb, IoFlags, Status};
-use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::peer::{Answers, LIMIT, LOGIN_REQUEST, Pdu, Peer, Target};
@@ -66,7 +65,7 @@ pub(crate) async fn in_time<F: Future>(future: F) -> F::Output {
 /// A session that is logged in.
 pub(crate) struct Rig {
     pub(crate) session: Session,
-    pub(crate) events: broadcast::Receiver<SessionEvent>,
+    pub(crate) events: SessionEvents,
 }
 
 impl Rig {

@@ -2,9 +2,9 @@
 
 use hawser_block::{Operation, submit};
 use hawser_engine::{
-    DigestPolicy, LoginOptions, Lun, LunNumber, Session, SessionError, SessionEvent, SessionOptions,
+    DigestPolicy, LoginOptions, Lun, LunNumber, Session, SessionError, SessionEvent, SessionEvents,
+    SessionOptions,
 };
-use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -95,7 +95,7 @@ pub(crate) async fn connections(session: &Session, count: usize) {
 }
 
 /// The events so far, in words, without those that say nothing of a connection.
-pub(crate) fn heard(events: &mut Receiver<SessionEvent>) -> Vec<String> {
+pub(crate) fn heard(events: &mut SessionEvents) -> Vec<String> {
     let mut heard = Vec::new();
     while let Ok(event) = events.try_recv() {
         match event {
@@ -114,7 +114,7 @@ pub(crate) fn heard(events: &mut Receiver<SessionEvent>) -> Vec<String> {
 }
 
 /// Prints what became of a fault: which means of recovery were used.
-pub(crate) fn told(what: &str, session: &Session, events: &mut Receiver<SessionEvent>) {
+pub(crate) fn told(what: &str, session: &Session, events: &mut SessionEvents) {
     let counters = session.counters();
     println!(
         "{what}: {} digest errors seen, {} SNACKs, {} commands reassigned, {} sent again under a new tag, \

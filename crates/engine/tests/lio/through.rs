@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use hawser_engine::{Counters, DigestPolicy, Hold, Policy, Session, SessionEvent};
+use hawser_engine::{Counters, DigestPolicy, Hold, Policy, Session, SessionEvents};
 use hawser_testkit::proxy::{Direction, Fault, FaultyProxy};
-use tokio::sync::broadcast::Receiver;
 use tokio::time::timeout;
 
 use super::load::{Load, TIME2WAIT, agreed, connections, disk, told, wanting};
@@ -64,7 +63,7 @@ impl Default for Plan<'_> {
 pub(crate) struct Through {
     pub(crate) proxy: FaultyProxy,
     pub(crate) session: Session,
-    pub(crate) events: Receiver<SessionEvent>,
+    pub(crate) events: SessionEvents,
     faults: Vec<(u64, Direction, Fault)>,
 }
 
