@@ -346,15 +346,28 @@ impl Driver {
         drop(reply.send(super::raw::managed(&self.shared, outcome)));
     }
 
-    /// Sleeps until the next deadline; `Ready` when one has passed and was handled.
-    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let due = [
-            self.core.poll_timeout(),
+    /// The next deadline.
+    fn next_due(&self) -> Option<Instant> {
+        let core = self.core.poll_timeout();
+        let own = [
             self.retries.next_due(),
             self.waiting.parked_until(),
             self.doubts.gate_due(),
         ];
-        let Some(due) = due.into_iter().flatten().min() else {
+        match own.into_iter().flatten().min() {
+            None if self.is_at_rest() => core.map(|due| super::rest::wake_for(due, self.now)),
+            own => own.into_iter().chain(core).min(),
+        }
+    }
+
+    /// It is logged in, and nobody waits for anything.
+    fn is_at_rest(&self) -> bool {
+        self.core.is_up() && self.dialing.is_empty() && self.core.counters().in_flight == 0
+    }
+
+    /// Sleeps until the next deadline; `Ready` when one has passed and was handled.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(due) = self.next_due() else {
             return Poll::Pending;
         };
         if self.timer_at != Some(due) {

@@ -9,6 +9,7 @@ mod inbox;
 mod news;
 mod raw;
 mod requests;
+mod rest;
 mod retry;
 mod slots;
 mod socket;
