@@ -7,6 +7,7 @@ mod fuzz;
 mod install;
 mod limits;
 mod packages;
+mod scale;
 mod spec;
 mod stage;
 mod test;
@@ -65,6 +66,8 @@ fn run(words: &[&str]) -> Result<bool> {
         ["fuzz", target] => fuzz::run(root, FUZZ_SECONDS, Some(target)),
         ["vm"] => return vm::run(root, None),
         ["vm", suite] => return vm::run(root, Some(suite)),
+        // What it measures is in docs/performance.md.
+        ["bench-scale", ref words @ ..] => return scale::run(root, words),
         ["install", ref words @ ..] => install::run(root, words),
         ["package-list"] => {
             packages::list();
