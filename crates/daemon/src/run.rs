@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hawser_export::{ExportError, Exporter};
 use hawser_store::{KeySource, Store, StoreError};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use sd_notify::NotifyState;
 use tokio::net::UnixListener;
 use tokio::runtime::Handle;
@@ -22,6 +23,11 @@ use crate::{boot, rpc, security, sessions, volumes};
 
 /// Longest time that calls under way get at the end.
 const LAST_CALLS: Duration = Duration::from_secs(5);
+
+/// Descriptors that the daemon may have open, as far as the system lets it: a session has one for each connection
+/// and each disk that is shown, and one for each client of that. Not all that may be had: there are programs that try
+/// each descriptor that they might have, and what mounts and makes filesystems runs with our limit.
+const DESCRIPTORS: u64 = 65_536;
 
 /// Why the daemon could not start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +88,7 @@ pub async fn run(config: Config) -> Result<(), RunError> {
         what: "listen for signals",
         source,
     };
+    raise_descriptor_limit();
     let mut term = signal(SignalKind::terminate()).map_err(failed)?;
     let mut int = signal(SignalKind::interrupt()).map_err(failed)?;
     let end = async move {
@@ -91,6 +98,21 @@ pub async fn run(config: Config) -> Result<(), RunError> {
         }
     };
     run_until(config, end).await
+}
+
+/// Asks for room for [`DESCRIPTORS`]: the limit that processes start with is 1024 for the sake of programs that
+/// use `select`.
+fn raise_descriptor_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
+        let wanted = DESCRIPTORS.min(hard);
+        if wanted <= soft {
+            return Ok(());
+        }
+        setrlimit(Resource::RLIMIT_NOFILE, wanted, hard)
+    });
+    if let Err(error) = raised {
+        tracing::warn!(%error, "cannot raise the limit of open descriptors");
+    }
 }
 
 /// Runs a daemon until `end`.
