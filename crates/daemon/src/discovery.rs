@@ -1,6 +1,6 @@
 //! How targets become known: portals that are asked, targets added by hand.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hawser_api::v1;
@@ -112,16 +112,24 @@ pub(crate) fn static_targets(daemon: &Daemon) -> Vec<(StaticTarget, bool)> {
     all
 }
 
+/// The static target of this name.
+fn static_target(daemon: &Daemon, name: &str) -> Option<StaticTarget> {
+    let passing = daemon.discovery.passing().get(name).cloned();
+    passing.or_else(|| {
+        let stored = daemon.records.shared::<StaticTarget>();
+        let mut stored = stored.iter();
+        stored.find(|target| target.target_name == name).cloned()
+    })
+}
+
 /// What is known of a target, for a login.
 pub(crate) fn known_target(daemon: &Daemon, name: &str) -> Result<KnownTarget, Failure> {
-    let discovered = daemon.records.all::<DiscoveredTarget>();
+    let discovered = daemon.records.shared::<DiscoveredTarget>();
     let dynamic = discovered.iter().any(|target| target.target_name == name);
-    let fixed = static_targets(daemon)
-        .into_iter()
-        .find(|(target, _)| target.target_name == name);
+    let fixed = static_target(daemon, name);
     let hidden = fixed
         .as_ref()
-        .is_some_and(|(target, _)| target.target_flags & FLAG_HIDDEN != 0);
+        .is_some_and(|target| target.target_flags & FLAG_HIDDEN != 0);
     if !dynamic && (fixed.is_none() || hidden) {
         return Err(not_found(name));
     }
@@ -136,10 +144,7 @@ pub(crate) fn written(normalised: &str, written: Option<&str>) -> Option<IscsiNa
 /// What is known of a target, which may be nothing.
 pub(crate) fn known_or_nothing(daemon: &Daemon, name: &str) -> KnownTarget {
     let mut known = KnownTarget::default();
-    let fixed = static_targets(daemon)
-        .into_iter()
-        .find(|(target, _)| target.target_name == name);
-    let defaults = fixed.map(|(target, _)| {
+    let defaults = static_target(daemon, name).map(|target| {
         known.name = written(&target.target_name, target.written_name.as_deref());
         for portal in &target.portals {
             known.add(portal, None);
@@ -147,7 +152,7 @@ pub(crate) fn known_or_nothing(daemon: &Daemon, name: &str) -> KnownTarget {
         known.mapping = target.mapping;
         target.login_options
     });
-    let discovered = daemon.records.all::<DiscoveredTarget>();
+    let discovered = daemon.records.shared::<DiscoveredTarget>();
     for target in discovered
         .iter()
         .filter(|target| target.target_name == name)
@@ -600,6 +605,20 @@ pub(crate) fn show_names(daemon: &Daemon, include_hidden: bool) -> Vec<v1::Targe
         ..v1::Target::default()
     });
     targets.collect()
+}
+
+/// How many targets [`show_targets`] shows without the hidden ones.
+pub(crate) fn count_targets(daemon: &Daemon) -> usize {
+    let discovered = daemon.records.shared::<DiscoveredTarget>();
+    let fixed = static_targets(daemon);
+    let fixed = fixed.iter().map(|(target, _)| target);
+    let shown = fixed.filter(|target| target.target_flags & FLAG_HIDDEN == 0);
+    discovered
+        .iter()
+        .map(|target| &target.target_name)
+        .chain(shown.map(|target| &target.target_name))
+        .collect::<HashSet<_>>()
+        .len()
 }
 
 /// One known target as the RPC shows it, hidden or not.

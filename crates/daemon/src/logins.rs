@@ -14,7 +14,6 @@ use hawser_engine::{
 use hawser_store::{
     self as store, Change, IsidKey, KeptIsid, PersistentLogin, PersistentLoginKey, Record,
 };
-use tokio::sync::broadcast;
 
 use crate::daemon::Daemon;
 use crate::devices::{self, usage};
@@ -329,7 +328,7 @@ async fn prepare(
 ) -> Result<Prepared, Failure> {
     ipsec::refuse(wanted.security_flags, options.login_flags)?;
     radius::refuse(options.login_flags)?;
-    if daemon.sessions.all().len() >= daemon.config.max_sessions {
+    if daemon.sessions.count() >= daemon.config.max_sessions {
         let message = format!(
             "there are {} sessions, the limit",
             daemon.config.max_sessions

@@ -20,8 +20,22 @@ pub(crate) struct Records {
 #[derive(Debug, Default)]
 struct ReadAlready {
     /// Counts the changes: what was read before one must not be kept after it.
-    changes: u64,
+    changes: Changes,
     kinds: HashMap<&'static str, Arc<dyn Any + Send + Sync>>,
+}
+
+/// Changes of records of any kind, and those that were of one kind only.
+#[derive(Debug, Default)]
+struct Changes {
+    any: u64,
+    own: HashMap<&'static str, u64>,
+}
+
+impl Changes {
+    /// Another number after each change that records of this kind may have had.
+    fn of_kind(&self, kind: &str) -> (u64, u64) {
+        (self.any, self.own.get(kind).copied().unwrap_or_default())
+    }
 }
 
 impl Records {
@@ -48,8 +62,16 @@ impl Records {
 
     fn forget_read(&self) {
         let mut read = self.read();
-        read.changes += 1;
+        read.changes.any += 1;
         read.kinds.clear();
+    }
+
+    /// Only records of this kind have changed: a thousand logins that each store an ISID must not have all the
+    /// rest read a thousand times.
+    fn forget_kind(&self, kind: &'static str) {
+        let mut read = self.read();
+        *read.changes.own.entry(kind).or_default() += 1;
+        read.kinds.remove(kind);
     }
 
     /// Calls the store, unless it is closed.
@@ -67,7 +89,8 @@ impl Records {
     pub(crate) fn shared<R: Record + Send + Sync + 'static>(&self) -> Arc<Vec<R>> {
         let (known, changes) = {
             let read = self.read();
-            (read.kinds.get(R::KIND).cloned(), read.changes)
+            let changes = read.changes.of_kind(R::KIND);
+            (read.kinds.get(R::KIND).cloned(), changes)
         };
         if let Some(known) = known.and_then(|known| known.downcast().ok()) {
             return known;
@@ -75,7 +98,7 @@ impl Records {
         let loaded = self.with(|store| store.load::<R>().0);
         let loaded = Arc::new(loaded.unwrap_or_default());
         let mut read = self.read();
-        if read.changes == changes {
+        if read.changes.of_kind(R::KIND) == changes {
             read.kinds.insert(R::KIND, Arc::<Vec<R>>::clone(&loaded));
         }
         loaded
@@ -92,7 +115,8 @@ impl Records {
     where
         R: Record + Send + 'static,
     {
-        self.change(move |store| store.put(&record)).await
+        self.change(Some(R::KIND), move |store| store.put(&record))
+            .await
     }
 
     /// Removes a record.
@@ -101,7 +125,8 @@ impl Records {
         R: Record + 'static,
         R::Key: Send + 'static,
     {
-        self.change(move |store| store.remove::<R>(&key)).await
+        self.change(None, move |store| store.remove::<R>(&key))
+            .await
     }
 
     /// Removes records, all or none.
@@ -110,7 +135,8 @@ impl Records {
         R: Record + 'static,
         R::Key: Send + 'static,
     {
-        self.change(move |store| store.remove_all::<R>(&keys)).await
+        self.change(None, move |store| store.remove_all::<R>(&keys))
+            .await
     }
 
     /// Makes these the only records of their kind.
@@ -118,7 +144,8 @@ impl Records {
     where
         R: Record + Send + 'static,
     {
-        self.change(move |store| store.replace_all(&records)).await
+        self.change(None, move |store| store.replace_all(&records))
+            .await
     }
 
     /// Makes these the only targets that `source` told of.
@@ -127,8 +154,10 @@ impl Records {
         source: DiscoverySource,
         targets: Vec<DiscoveredTarget>,
     ) -> Result<Change, Failure> {
-        self.change(move |store| store.replace_discovered(&source, &targets))
-            .await
+        self.change(None, move |store| {
+            store.replace_discovered(&source, &targets)
+        })
+        .await
     }
 
     /// Damage that was found and is still there.
@@ -136,15 +165,19 @@ impl Records {
         self.with(Store::damages).unwrap_or_default()
     }
 
-    async fn change<F>(&self, change: F) -> Result<Change, Failure>
+    /// Carries a change out; `kind`: of records of this kind alone.
+    async fn change<F>(&self, kind: Option<&'static str>, change: F) -> Result<Change, Failure>
     where
         F: FnOnce(&Store) -> Result<Change, StoreError> + Send + 'static,
     {
         let records = self.clone();
         let done = tokio::task::spawn_blocking(move || {
             let done = records.with(change);
-            // Whatever came of it: a change that failed may have found damage.
-            records.forget_read();
+            match (&done, kind) {
+                (Some(Ok(_)), Some(kind)) => records.forget_kind(kind),
+                // Whatever came of it: a change that failed may have found damage.
+                _ => records.forget_read(),
+            }
             done
         })
         .await;

@@ -212,8 +212,12 @@ impl Entry {
             store::OnLost::Default if bound => Hold::Forever,
             store::OnLost::Default => limited(),
         };
-        self.life().hold = Some(hold);
-        self.engine.set_hold(hold);
+        let mut life = self.life();
+        // Asked for after each look at any session: only a change wakes the engine, which is told under the
+        // lock, so that the last one to be kept is the last one to be told.
+        if life.hold.replace(hold) != Some(hold) {
+            self.engine.set_hold(hold);
+        }
     }
 
     /// The session as the RPC shows it: all that is known.
@@ -464,6 +468,11 @@ impl Sessions {
         self.entries().values().cloned().collect()
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.entries().len()
+    }
+
     /// All sessions by the target's name.
     pub(crate) fn by_target(&self) -> BTreeMap<String, Vec<Arc<Entry>>> {
         let mut all: BTreeMap<_, Vec<_>> = BTreeMap::new();
@@ -476,9 +485,11 @@ impl Sessions {
 
     /// The sessions with a target.
     pub(crate) fn of_target(&self, target: &str) -> Vec<Arc<Entry>> {
-        let mut all = self.all();
-        all.retain(|entry| entry.origin.target == target);
-        all
+        let entries = self.entries();
+        let all = entries.values();
+        all.filter(|entry| entry.origin.target == target)
+            .cloned()
+            .collect()
     }
 
     /// One session.
@@ -510,7 +521,7 @@ async fn follow(daemon: Arc<Daemon>, entry: Arc<Entry>, mut news: SessionEvents)
     // The session may have come up before anybody listened.
     let mut seen = entry.view();
     if let Some(view) = &seen {
-        take_up(&daemon, &entry, view).await;
+        Box::pin(take_up(&daemon, &entry, view)).await;
         daemon.volumes.look_again();
     }
     loop {
@@ -533,7 +544,7 @@ async fn follow(daemon: Arc<Daemon>, entry: Arc<Entry>, mut news: SessionEvents)
     if !entry.is_ending() {
         // Nobody asked for it: the engine gave the session up.
         entry.ending.send_replace(true);
-        devices::take_away_all(&daemon, &entry).await;
+        Box::pin(devices::take_away_all(&daemon, &entry)).await;
         daemon.sessions.remove(entry.id);
         let what = format!("the session with {} was closed", entry.origin.target);
         let failure =

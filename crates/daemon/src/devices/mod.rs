@@ -224,11 +224,14 @@ impl Disks {
         self.entries().values().cloned().collect()
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.entries().len()
+    }
+
     /// Those of a session.
     pub(crate) fn of_session(&self, session: SessionId) -> Vec<Arc<Disk>> {
-        let mut all = self.all();
-        all.retain(|disk| disk.session == session);
-        all
+        self.filtered(|disk| disk.session == session)
     }
 
     /// The LUNs of all of them, by the half of the session's id that names it.
@@ -242,9 +245,13 @@ impl Disks {
 
     /// Those of a target.
     pub(crate) fn of_target(&self, target: &str) -> Vec<Arc<Disk>> {
-        let mut all = self.all();
-        all.retain(|disk| disk.target == target);
-        all
+        self.filtered(|disk| disk.target == target)
+    }
+
+    fn filtered(&self, is_meant: impl Fn(&Disk) -> bool) -> Vec<Arc<Disk>> {
+        let entries = self.entries();
+        let all = entries.values();
+        all.filter(|disk| is_meant(disk)).cloned().collect()
     }
 
     /// Those that can be bound.
@@ -277,7 +284,8 @@ pub(crate) async fn keep_scanned(daemon: Arc<Daemon>, entry: Arc<Entry>) {
             () = entry.scan.notified() => pause = FIRST_PAUSE,
             () = tokio::time::sleep(pause), if retry => pause = (pause * 2).min(LONGEST_PAUSE),
         }
-        retry = match scan(&daemon, &entry).await {
+        // Boxed, as each session waits here for ever and looks seldom.
+        retry = match Box::pin(scan(&daemon, &entry)).await {
             Ok(all_sound) => !all_sound,
             Err(failure) => {
                 if !entry.is_ending() {
@@ -287,7 +295,7 @@ pub(crate) async fn keep_scanned(daemon: Arc<Daemon>, entry: Arc<Entry>) {
                 true
             }
         };
-        settle_links(&daemon).await;
+        Box::pin(settle_links(&daemon)).await;
         sessions::apply_holds(&daemon);
         daemon.volumes.look_again();
     }

@@ -1,5 +1,6 @@
 //! The service `System`.
 
+use std::collections::HashSet;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -152,14 +153,13 @@ async fn follow_events(
 fn status(daemon: &Daemon, node_name: String) -> v1::GetStatusResponse {
     let sessions = daemon.sessions.all();
     let is_up = |state: SessionState| matches!(state, SessionState::Up(_));
-    let logins = daemon.records.all::<PersistentLogin>();
-    let waiting = logins.iter().filter(|login| {
-        let key = login.key();
-        let mut own = sessions
-            .iter()
-            .filter(|entry| entry.login().as_ref() == Some(&key));
-        !own.any(|entry| is_up(entry.engine.state()))
-    });
+    let connected: Vec<_> = sessions
+        .iter()
+        .filter(|entry| is_up(entry.engine.state()))
+        .collect();
+    let served: HashSet<_> = connected.iter().filter_map(|entry| entry.login()).collect();
+    let logins = daemon.records.shared::<PersistentLogin>();
+    let waiting = logins.iter().filter(|login| !served.contains(&login.key()));
     let bound = daemon.volumes.show_all(&daemon.records);
     let usable = bound
         .iter()
@@ -176,18 +176,13 @@ fn status(daemon: &Daemon, node_name: String) -> v1::GetStatusResponse {
         runtime_dir: daemon.config.runtime_dir.display().to_string(),
         export_mode: daemon.config.export.to_string(),
         export_methods: methods(),
-        portals: count(daemon.records.all::<SendTargetsPortal>().len()),
-        targets: count(discovery::show_targets(daemon, false).len()),
+        portals: count(daemon.records.shared::<SendTargetsPortal>().len()),
+        targets: count(discovery::count_targets(daemon)),
         sessions: count(sessions.len()),
-        sessions_connected: count(
-            sessions
-                .iter()
-                .filter(|entry| is_up(entry.engine.state()))
-                .count(),
-        ),
+        sessions_connected: count(connected.len()),
         persistent_logins: count(logins.len()),
         persistent_logins_waiting: count(waiting.count()),
-        disks: count(daemon.disks.all().len()),
+        disks: count(daemon.disks.count()),
         bound_volumes: count(bound.len()),
         bound_volumes_usable: count(usable),
         chap_secret_set: security::chap_secret(&daemon.records)

@@ -239,7 +239,7 @@ pub struct PersistentLogin {
 }
 
 /// What identifies a persistent login: the same target may have several, one a path.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PersistentLoginKey {
     /// iSCSI name of the target.
