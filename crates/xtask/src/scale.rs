@@ -29,10 +29,13 @@ const REST: Duration = Duration::from_secs(12);
 const IDLE: Duration = Duration::from_secs(10);
 /// Runs of `hawser status`.
 const STATUS_RUNS: usize = 21;
-/// Pairs of runs that read, with and without the idle sessions.
-const READ_PAIRS: usize = 7;
+/// Times that both daemons are started anew to be read from: what a read costs differs by a tenth from one process
+/// to the next of the same program.
+const READ_STARTS: usize = 5;
+/// Pairs of runs after each start.
+const READ_PAIRS: usize = 2;
 /// Reads of a run.
-const READS: u32 = 150_000;
+const READS: u32 = 60_000;
 
 /// What is to be measured.
 struct Plan {
@@ -113,8 +116,11 @@ fn measure(plan: &Plan, mode: &str) -> Result<Report> {
     step("counting the CPU time of rest");
     let idle = idle_cpu(&daemon)?;
     step("reading");
-    let cost = (mode == "nbd").then(|| cost_of_reads(&rig, &beside, &daemon));
-    let report = Report {
+    beside.stop()?;
+    daemon.stop()?;
+    let states = [one.as_path(), many.as_path()];
+    let cost = (mode == "nbd").then(|| cost_of_reads(&rig, states, plan.sessions));
+    Ok(Report {
         sessions: plan.sessions,
         mode: mode.to_owned(),
         logged_in: ready.logged_in,
@@ -123,10 +129,7 @@ fn measure(plan: &Plan, mode: &str) -> Result<Report> {
         status,
         idle,
         cost: cost.transpose()?,
-    };
-    beside.stop()?;
-    daemon.stop()?;
-    Ok(report)
+    })
 }
 
 /// How long a start took, from the start of the process.
@@ -169,25 +172,32 @@ fn idle_cpu(daemon: &Daemon) -> Result<Duration> {
     Ok((daemon.cpu()? - before) / u32::try_from(IDLE.as_secs())?)
 }
 
-/// Reads of the same disk through both daemons in turn: the one has nothing else, the other the idle sessions.
-/// Both have been up for a while, so that no start is counted.
-fn cost_of_reads(rig: &Rig, one: &Daemon, many: &Daemon) -> Result<Cost> {
+/// Reads of the same disk through two daemons in turn: the one has nothing else, the other the idle sessions.
+fn cost_of_reads(rig: &Rig, [one, many]: [&Path; 2], sessions: usize) -> Result<Cost> {
     let mut cost = Cost::default();
-    for daemon in [one, many] {
-        rig.read(daemon, READS / 10)?;
-    }
-    for pair in 0..READ_PAIRS {
-        let mut order = [(one, &mut cost.one), (many, &mut cost.many)];
-        if pair % 2 == 1 {
-            order.reverse();
+    for _ in 0..READ_STARTS {
+        let one = rig.daemon(one, "nbd", 1)?;
+        let many = rig.daemon(many, "nbd", sessions)?;
+        // Listing a thousand disks is work too: not while the CPU time is counted.
+        let (of_one, of_many) = (one.first_disk()?, many.first_disk()?);
+        for disk in [&of_one, &of_many] {
+            rig::read(disk, READS / 3)?;
         }
-        for (daemon, to) in order {
-            let before = daemon.cpu()?;
-            rig.read(daemon, READS)?;
-            to.push((daemon.cpu()? - before).as_secs_f64() * 1e6 / f64::from(READS));
+        for _ in 0..READ_PAIRS {
+            cost.one.push(cost_of_read(&one, &of_one)?);
+            cost.many.push(cost_of_read(&many, &of_many)?);
         }
+        one.stop()?;
+        many.stop()?;
     }
     Ok(cost)
+}
+
+/// CPU microseconds that a read costs the daemon.
+fn cost_of_read(daemon: &Daemon, disk: &str) -> Result<f64> {
+    let before = daemon.cpu()?;
+    rig::read(disk, READS)?;
+    Ok((daemon.cpu()? - before).as_secs_f64() * 1e6 / f64::from(READS))
 }
 
 /// Bytes by which `many` is above `few`, for each of so many sessions.

@@ -5,6 +5,7 @@ mod connections;
 mod full_disk;
 mod instance;
 mod logins;
+mod many;
 mod mounted;
 mod numbers;
 mod secrets;

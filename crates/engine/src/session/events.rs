@@ -40,14 +40,15 @@ pub struct SessionEvents(Arc<Queue>);
 
 impl Teller {
     /// Tells an event to all who listen.
-    pub(super) fn tell(&self, event: &SessionEvent) {
-        self.listeners().retain(|listener| {
-            let listener = listener.upgrade();
-            if let Some(queue) = &listener {
-                queue.push(event.clone());
+    pub(super) fn tell(&self, event: SessionEvent) {
+        let mut listeners = self.listeners();
+        listeners.retain(|listener| listener.strong_count() > 0);
+        let copies = std::iter::repeat_n(event, listeners.len());
+        for (listener, event) in listeners.iter().zip(copies) {
+            if let Some(queue) = listener.upgrade() {
+                queue.push(event);
             }
-            listener.is_some()
-        });
+        }
     }
 
     /// Listens from now on.
@@ -153,11 +154,11 @@ mod tests {
     async fn each_listener_gets_what_comes_after_it_and_then_the_end() {
         let teller = Teller::default();
         let mut early = teller.listen();
-        teller.tell(&told(1));
+        teller.tell(told(1));
         let mut late = teller.listen();
         let waits = tokio::spawn(async move { (late.recv().await, late.recv().await) });
         tokio::task::yield_now().await;
-        teller.tell(&told(2));
+        teller.tell(told(2));
         drop(teller);
         let (first, end) = waits.await.unwrap();
         assert_eq!(number(&first.unwrap()), Some(2));
@@ -174,10 +175,10 @@ mod tests {
         drop(teller.listen());
         assert_eq!(slow.try_recv().unwrap_err(), TryRecvError::Empty);
         for _ in 0..3 {
-            teller.tell(&told(0));
+            teller.tell(told(0));
         }
         for _ in 0..BACKLOG {
-            teller.tell(&told(7));
+            teller.tell(told(7));
         }
         assert_eq!(teller.listeners().len(), 1);
         assert_eq!(slow.try_recv().unwrap_err(), TryRecvError::Lagged(3));

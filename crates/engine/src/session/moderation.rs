@@ -4,9 +4,9 @@
 //! the same for one answer as for ten, and is most of what a small read costs. So the kernel is told to
 //! wake the reader only when a number of bytes is there (`SO_RCVLOWAT`): the *mark*, as network cards
 //! moderate their interrupts. It is set so low that nobody waits for long:
-//! - to a part of what the target owes at most, so that it has commands left while answers wait;
-//! - to what comes within a fraction of a millisecond at the present rate, so that a target that takes
-//!   its time has each of its answers read when it comes;
+//! - to half of what the target owes at most, so that it has commands left while answers wait;
+//! - to what comes within [`WAIT`] at the present rate, so that a target that takes its time has each of
+//!   its answers read when it comes;
 //! - and when it was not reached for [`PATIENCE`], it is taken back for a while.
 //!
 //! A target that works on one command after the other loses nothing when half of its answers wait: it
@@ -47,38 +47,19 @@ const TRIAL: Duration = Duration::from_millis(8);
 /// How long the better way is kept before the other is tried again.
 const TERM: Duration = Duration::from_millis(500);
 
-/// How high a mark is set.
+/// What part of what the target owes may have to come before it is read, at most.
+const PART: u64 = 2;
+
+/// What answers may be collected for.
+const WAIT: Duration = Duration::from_micros(250);
+
+/// Whether answers are collected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Effort {
-    /// So that even a target with nothing else to do is hardly kept waiting.
-    Gentle,
-    /// So that as little as possible is paid for waking up.
-    Strong,
-}
-
-impl Effort {
-    /// What part of what the target owes may have to come before it is read.
-    fn part(self) -> u64 {
-        match self {
-            Self::Gentle => 8,
-            Self::Strong => 2,
-        }
-    }
-
-    /// What answers may be collected for.
-    fn wait(self) -> Duration {
-        match self {
-            Self::Gentle => Duration::from_micros(100),
-            Self::Strong => Duration::from_micros(250),
-        }
-    }
-
-    fn other(self) -> Self {
-        match self {
-            Self::Gentle => Self::Strong,
-            Self::Strong => Self::Gentle,
-        }
-    }
+enum Way {
+    /// Each is read when it comes.
+    Each,
+    /// The reader is woken for many.
+    Collect,
 }
 
 sockopt_impl!(
@@ -160,14 +141,15 @@ impl Moderation {
     fn fitting(&mut self, now: Instant, owed: u64, received: u64) -> u64 {
         let (since, before) = self.since;
         let elapsed = now.saturating_duration_since(since);
-        let effort = self.trials.next(now, received - before, elapsed);
-        if self.paused_until.is_some_and(|until| until > now) {
+        let way = self.trials.next(now, received - before, elapsed);
+        let is_paused = self.paused_until.is_some_and(|until| until > now);
+        if is_paused || way == Way::Each {
             return 1;
         }
         self.paused_until = None;
-        let came = u128::from(received - before) * effort.wait().as_nanos();
+        let came = u128::from(received - before) * WAIT.as_nanos();
         let came = u64::try_from(came / elapsed.as_nanos().max(1)).unwrap_or(HIGHEST);
-        match (owed / effort.part()).min(came).min(HIGHEST) {
+        match (owed / PART).min(came).min(HIGHEST) {
             mark if mark < LOWEST => 1,
             mark => mark,
         }
@@ -219,15 +201,15 @@ impl Moderation {
     }
 }
 
-/// Which way to set the mark lets more come.
+/// Which way lets more come.
 #[derive(Debug)]
 struct Trials {
-    effort: Effort,
+    way: Way,
     /// When the other is tried.
     until: Instant,
     /// Bytes a second, as each way was measured last; 0 before.
-    gentle: u64,
-    strong: u64,
+    each: u64,
+    collect: u64,
     /// What has come since the measurement began, and in what time.
     came: u64,
     elapsed: Duration,
@@ -236,47 +218,51 @@ struct Trials {
 impl Trials {
     fn new(now: Instant) -> Self {
         Self {
-            effort: Effort::Gentle,
+            way: Way::Each,
             until: now,
-            gentle: 0,
-            strong: 0,
+            each: 0,
+            collect: 0,
             came: 0,
             elapsed: Duration::ZERO,
         }
     }
 
     /// `came` bytes came in `elapsed`: how to go on?
-    fn next(&mut self, now: Instant, came: u64, elapsed: Duration) -> Effort {
+    fn next(&mut self, now: Instant, came: u64, elapsed: Duration) -> Way {
         self.came += came;
         self.elapsed += elapsed;
         if self.elapsed < TRIAL {
-            return self.effort;
+            return self.way;
         }
         let nanos = u64::try_from(self.elapsed.as_nanos()).unwrap_or(u64::MAX);
         let rate = self.came.saturating_mul(1_000_000_000) / nanos.max(1);
-        match self.effort {
-            Effort::Gentle => self.gentle = rate,
-            Effort::Strong => self.strong = rate,
-        }
         (self.came, self.elapsed) = (0, Duration::ZERO);
+        let measured = match self.way {
+            Way::Each => &mut self.each,
+            Way::Collect => &mut self.collect,
+        };
+        *measured = rate;
         if self.until <= now {
-            self.effort = self.effort.other();
-            let term = if self.effort == self.better() {
+            self.way = match self.way {
+                Way::Each => Way::Collect,
+                Way::Collect => Way::Each,
+            };
+            let term = if self.way == self.better() {
                 TERM
             } else {
                 TRIAL
             };
             self.until = now.checked_add(term).unwrap_or(now);
         }
-        self.effort
+        self.way
     }
 
     /// A tenth less is within what is measured by chance.
-    fn better(&self) -> Effort {
-        if self.strong >= self.gentle - self.gentle / 10 {
-            Effort::Strong
+    fn better(&self) -> Way {
+        if self.collect >= self.each - self.each / 10 {
+            Way::Collect
         } else {
-            Effort::Gentle
+            Way::Each
         }
     }
 }
@@ -326,63 +312,48 @@ mod tests {
         assert!(moderation.paused_until.is_some());
     }
 
-    /// Bytes a second that come with each effort, measured for `seconds`; the efforts at the end of each.
-    fn try_out(gentle: u64, strong: u64, seconds: u64) -> Vec<Effort> {
+    /// What is chosen where `each` and `collect` bytes a second come: the part of the time in which
+    /// answers are collected.
+    fn collected(each: u64, collect: u64) -> f64 {
         let begun = Instant::now();
         let mut trials = Trials::new(begun);
-        let step = Duration::from_millis(1);
-        (1..=seconds * 1000)
-            .map(|at| {
-                let rate = match trials.effort {
-                    Effort::Gentle => gentle,
-                    Effort::Strong => strong,
-                };
-                trials.next(begun + step * u32::try_from(at).unwrap(), rate / 1000, step)
-            })
-            .collect()
-    }
-
-    fn strong_part(efforts: &[Effort]) -> f64 {
-        let strong = efforts.iter().filter(|effort| **effort == Effort::Strong);
-        strong.count() as f64 / efforts.len() as f64
+        let (steps, step) = (10_000, Duration::from_millis(1));
+        let collects = (1..=steps).filter(|at| {
+            let rate = match trials.way {
+                Way::Each => each,
+                Way::Collect => collect,
+            };
+            trials.next(begun + step * *at, rate / 1000, step) == Way::Collect
+        });
+        collects.count() as f64 / f64::from(steps)
     }
 
     #[test]
     fn a_busy_target_is_not_disturbed() {
-        assert!(strong_part(&try_out(1_000_000, 1_000_000, 10)) > 0.95);
-        assert!(strong_part(&try_out(1_000_000, 950_000, 10)) > 0.95);
+        assert!(collected(1_000_000, 1_000_000) > 0.95);
+        assert!(collected(1_000_000, 950_000) > 0.95);
     }
 
     #[test]
     fn a_target_with_nothing_else_to_do_is_not_kept_waiting() {
-        assert!(strong_part(&try_out(1_000_000, 850_000, 10)) < 0.05);
+        assert!(collected(1_000_000, 850_000) < 0.05);
     }
 
     #[test]
-    fn a_mark_is_a_part_of_what_is_owed_and_comes_soon() {
+    fn a_mark_is_half_of_what_is_owed_or_comes_soon() {
         let begun = Instant::now();
         let millisecond = begun + Duration::from_millis(1);
-        // 1,000 bytes in a millisecond: 100 bytes within the wait of the gentle effort.
-        assert_eq!(
-            Moderation::new(begun).fitting(millisecond, 1_000_000, 1000),
-            100
-        );
-        assert_eq!(
-            Moderation::new(begun).fitting(millisecond, 10_000, 1_000_000),
-            1250
-        );
+        let mark = |owed, received| {
+            let mut moderation = Moderation::new(begun);
+            moderation.trials.way = Way::Collect;
+            moderation.fitting(millisecond, owed, received)
+        };
+        // 1,000 bytes in a millisecond: 250 bytes within the wait.
+        assert_eq!(mark(1_000_000, 1000), 250);
+        assert_eq!(mark(10_000, 1_000_000), 5000);
+        assert_eq!(mark(1 << 40, 1 << 40), HIGHEST);
         // Less than two answers is nothing to wait for.
-        assert_eq!(
-            Moderation::new(begun).fitting(millisecond, 100, 1_000_000),
-            1
-        );
-        assert_eq!(
-            Moderation::new(begun).fitting(millisecond, 1_000_000, 500),
-            1
-        );
-        assert_eq!(
-            Moderation::new(begun).fitting(begun, 1 << 40, 1 << 40),
-            HIGHEST
-        );
+        assert_eq!(mark(100, 1_000_000), 1);
+        assert_eq!(mark(1_000_000, 300), 1);
     }
 }

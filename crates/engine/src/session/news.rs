@@ -8,7 +8,7 @@ use crate::error::LoginFailure;
 impl Shared {
     /// Tells an event to whoever listens.
     pub(super) fn tell(&self, event: SessionEvent) {
-        self.events.tell(&event);
+        self.events.tell(event);
     }
 
     pub(super) fn login_failed(&self, failure: &LoginFailure) {

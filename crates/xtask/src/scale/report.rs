@@ -25,10 +25,9 @@ pub(super) struct Cost {
 }
 
 impl Cost {
-    /// What the idle sessions make of the cost: the median of the pairs' ratios, of runs that were close in time.
+    /// What the idle sessions make of the cost: the ratio of the medians.
     fn growth(&self) -> f64 {
-        let pairs = self.one.iter().zip(&self.many);
-        median(pairs.map(|(one, many)| many / one).collect())
+        median(&self.many) / median(&self.one)
     }
 }
 
@@ -113,14 +112,21 @@ impl fmt::Display for Report {
             };
             writeln!(f, "| CPU µs a read, one session | {} |", runs(&cost.one))?;
             writeln!(f, "| CPU µs a read, all | {} |", runs(&cost.many))?;
-            writeln!(f, "| growth, median of pairs | {:.3} |", cost.growth())?;
+            writeln!(f, "| growth, ratio of the medians | {:.3} |", cost.growth())?;
         }
         let met = if self.is_met() { "met" } else { "missed" };
         writeln!(f, "\nthe bars are {met}\n")
     }
 }
 
-fn median(mut of: Vec<f64>) -> f64 {
-    of.sort_by(f64::total_cmp);
-    of.get(of.len() / 2).copied().unwrap_or(f64::NAN)
+fn median(of: &[f64]) -> f64 {
+    let mut sorted = of.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    let pair = sorted.get(middle.saturating_sub(1)).zip(sorted.get(middle));
+    match pair {
+        Some((below, above)) if sorted.len().is_multiple_of(2) => (below + above) / 2.0,
+        Some((_, middle)) => *middle,
+        None => f64::NAN,
+    }
 }

@@ -176,20 +176,19 @@ impl Rig {
         daemon.heard("ready", 1)?;
         Ok(daemon)
     }
+}
 
-    /// Reads 4 KiB so many times from the first target's disk, through the daemon's NBD server.
-    pub(super) fn read(&self, daemon: &Daemon, reads: u32) -> Result<()> {
-        let uri = daemon.first_disk()?;
-        let (reads, depth) = (reads.to_string(), DEPTH.to_string());
-        let words = [
-            "bench", "-f", "raw", "-s", "4096", "-d", &depth, "-c", &reads, &uri,
-        ];
-        let output = Command::new("qemu-img").args(words).output();
-        let output = output.context("qemu-img, of the Debian package qemu-utils")?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "qemu-img bench: {said}");
-        Ok(())
-    }
+/// Reads 4 KiB so many times from a disk at an NBD address.
+pub(super) fn read(uri: &str, reads: u32) -> Result<()> {
+    let (reads, depth) = (reads.to_string(), DEPTH.to_string());
+    let words = [
+        "bench", "-f", "raw", "-s", "4096", "-d", &depth, "-c", &reads, uri,
+    ];
+    let output = Command::new("qemu-img").args(words).output();
+    let output = output.context("qemu-img, of the Debian package qemu-utils")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "qemu-img bench: {said}");
+    Ok(())
 }
 
 impl Daemon {
@@ -252,7 +251,7 @@ impl Daemon {
     }
 
     /// The NBD address of the first target's disk.
-    fn first_disk(&self) -> Result<String> {
+    pub(super) fn first_disk(&self) -> Result<String> {
         let disks: serde_json::Value =
             serde_json::from_str(&self.hawser(&["disk", "list", "--json"])?)?;
         let disks = disks.as_array().context("a list of disks")?;
