@@ -1,8 +1,6 @@
 //! The CRC32C digests of headers and data (RFC 7143 §13.1), computed by the processor's own
 //! instructions.
 
-use crc_fast::CrcAlgorithm;
-
 /// The bytes a digest takes on the wire.
 pub const DIGEST_LENGTH: usize = 4;
 
@@ -11,7 +9,7 @@ pub const DIGEST_LENGTH: usize = 4;
 /// On the wire it travels little-endian; [`wire_digest`] gives it in that form.
 #[must_use]
 pub fn crc32c(bytes: &[u8]) -> u32 {
-    crc_fast::crc32_iscsi(bytes)
+    ::crc32c::crc32c(bytes)
 }
 
 /// The digest of `bytes` as it stands on the wire.
@@ -23,40 +21,30 @@ pub fn wire_digest(bytes: &[u8]) -> [u8; DIGEST_LENGTH] {
 /// A digest taken piece by piece; how the bytes are cut into pieces makes no difference.
 ///
 /// It lives on the stack and allocates nothing.
-#[derive(Debug, Clone, Copy)]
-pub struct Digest(crc_fast::Digest);
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Digest(u32);
 
 impl Digest {
     /// The digest of nothing yet.
     #[must_use]
     pub fn new() -> Self {
-        Self(crc_fast::Digest::new(CrcAlgorithm::Crc32Iscsi))
+        Self::default()
     }
 
     /// Takes the next bytes in.
     pub fn update(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
+        self.0 = ::crc32c::crc32c_append(self.0, bytes);
     }
 
     /// Begins again, as if new.
     pub fn reset(&mut self) {
-        self.0.reset();
+        *self = Self::default();
     }
 
     /// The digest of all bytes taken in, as it stands on the wire.
     #[must_use]
-    #[allow(
-        clippy::cast_possible_truncation,
-        reason = "the crate gives every CRC as u64; this one has 32 bits"
-    )]
     pub fn finish(&self) -> [u8; DIGEST_LENGTH] {
-        (self.0.finalize() as u32).to_le_bytes()
-    }
-}
-
-impl Default for Digest {
-    fn default() -> Self {
-        Self::new()
+        self.0.to_le_bytes()
     }
 }
 
