@@ -73,7 +73,7 @@ impl Report {
             );
         }
         for bar in ELSEWHERE {
-            let _ = writeln!(text, "| {bar} | | | | | | not measured here |");
+            let _ = writeln!(text, "| {bar} | | | | | | `cargo xtask bench-scale` |");
         }
         text
     }

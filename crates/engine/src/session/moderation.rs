@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_millis(2);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// The highest mark: more does not fit the caches.
-const HIGHEST: u64 = 256 * 1024;
+const HIGHEST: u64 = 512 * 1024;
 
 /// A lower mark does not save anything: it is one answer.
 const LOWEST: u64 = 2 * 48;
@@ -51,7 +51,7 @@ const TERM: Duration = Duration::from_millis(500);
 const PART: u64 = 2;
 
 /// What answers may be collected for.
-const WAIT: Duration = Duration::from_micros(250);
+const WAIT: Duration = Duration::from_micros(400);
 
 /// Whether answers are collected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -348,12 +348,12 @@ mod tests {
             moderation.trials.way = Way::Collect;
             moderation.fitting(millisecond, owed, received)
         };
-        // 1,000 bytes in a millisecond: 250 bytes within the wait.
-        assert_eq!(mark(1_000_000, 1000), 250);
+        // 1,000 bytes in a millisecond: 400 bytes within the wait.
+        assert_eq!(mark(1_000_000, 1000), 400);
         assert_eq!(mark(10_000, 1_000_000), 5000);
         assert_eq!(mark(1 << 40, 1 << 40), HIGHEST);
         // Less than two answers is nothing to wait for.
         assert_eq!(mark(100, 1_000_000), 1);
-        assert_eq!(mark(1_000_000, 300), 1);
+        assert_eq!(mark(1_000_000, 200), 1);
     }
 }
