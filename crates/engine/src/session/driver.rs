@@ -126,7 +126,7 @@ impl Driver {
                 continue;
             }
             for socket in &mut self.sockets {
-                socket.settle(self.now, &self.core);
+                socket.settle(cx, self.now, &self.core);
             }
             if self.poll_timer(cx).is_pending() {
                 return Poll::Pending;

@@ -106,9 +106,11 @@ impl Moderation {
         }
     }
 
-    /// The reader is about to sleep, everything that was there is read: `received` bytes so far.
+    /// The reader is about to sleep, everything that was there is read: `received` bytes so far. The task
+    /// of `cx` is woken when the mark turns out to be too high.
     pub(super) fn settle(
         &mut self,
+        cx: &mut Context<'_>,
         now: Instant,
         (core, cid): (&Core, u16),
         received: u64,
@@ -132,8 +134,14 @@ impl Moderation {
         {
             self.set(mark, stream);
         }
+        self.guard(cx, now, stream);
+    }
+
+    /// Sees to it that a mark has an alarm, of which the task of `cx` hears.
+    fn guard(&mut self, cx: &mut Context<'_>, now: Instant, stream: &TcpStream) {
         if self.mark > 1 && !self.is_set {
             self.set_alarm(PATIENCE, stream);
+            self.poll(cx, now, stream);
         }
     }
 
@@ -141,13 +149,14 @@ impl Moderation {
     fn fitting(&mut self, now: Instant, owed: u64, received: u64) -> u64 {
         let (since, before) = self.since;
         let elapsed = now.saturating_duration_since(since);
-        let way = self.trials.next(now, received - before, elapsed);
+        let received = received.saturating_sub(before);
+        let way = self.trials.next(now, received, elapsed);
         let is_paused = self.paused_until.is_some_and(|until| until > now);
         if is_paused || way == Way::Each {
             return 1;
         }
         self.paused_until = None;
-        let came = u128::from(received - before) * WAIT.as_nanos();
+        let came = u128::from(received) * WAIT.as_nanos();
         let came = u64::try_from(came / elapsed.as_nanos().max(1)).unwrap_or(HIGHEST);
         match (owed / PART).min(came).min(HIGHEST) {
             mark if mark < LOWEST => 1,
@@ -158,23 +167,24 @@ impl Moderation {
     /// Takes the mark down if nothing was read for too long because of it: what is there is read then.
     /// To be called whenever the task of `cx` is woken.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, now: Instant, stream: &TcpStream) {
-        let gone_off = |alarm: &Alarm| alarm.poll(cx).is_ready();
-        if !self.is_set || !self.alarm.as_ref().is_some_and(gone_off) {
-            return;
-        }
-        self.is_set = false;
-        if self.mark == 1 {
-            return;
-        }
-        // It was set when the reader went to sleep some time ago, and is moved on only here.
-        let silent = now.saturating_duration_since(self.heard.0);
-        match PATIENCE.checked_sub(silent).filter(|left| !left.is_zero()) {
-            Some(left) => self.set_alarm(left, stream),
-            None => {
-                self.paused_until = now.checked_add(PAUSE);
-                self.set(1, stream);
+        while self.is_set && self.has_gone_off(cx) {
+            self.is_set = false;
+            // It was set when the reader went to sleep some time ago, and is moved on only here.
+            let silent = now.saturating_duration_since(self.heard.0);
+            match PATIENCE.checked_sub(silent).filter(|left| !left.is_zero()) {
+                _ if self.mark == 1 => {}
+                Some(left) => self.set_alarm(left, stream),
+                None => {
+                    self.paused_until = now.checked_add(PAUSE);
+                    self.set(1, stream);
+                }
             }
         }
+    }
+
+    fn has_gone_off(&self, cx: &mut Context<'_>) -> bool {
+        let gone_off = |alarm: &Alarm| alarm.poll(cx).is_ready();
+        self.alarm.as_ref().is_some_and(gone_off)
     }
 
     /// Without an alarm there is no mark.
@@ -291,15 +301,19 @@ mod tests {
         let mut moderation = Moderation::new(begun);
         moderation.set(1000, &near);
         assert_eq!(moderation.mark, 1000);
-        moderation.set_alarm(PATIENCE, &near);
         // A new socket is taken to be readable until somebody has looked.
         let mut buffer = [0; 16];
         let looked = near.try_read(&mut buffer).map_err(|error| error.kind());
         assert_eq!(looked, Err(ErrorKind::WouldBlock));
         far.write_all(b"an answer").await.unwrap();
+        // In the driver's order: a look at the alarm, a look at the socket, and then to sleep.
         let readable = poll_fn(|cx| {
             moderation.poll(cx, Instant::now(), &near);
-            near.poll_read_ready(cx)
+            let ready = near.poll_read_ready(cx);
+            if ready.is_pending() {
+                moderation.guard(cx, Instant::now(), &near);
+            }
+            ready
         });
         let limit = Duration::from_secs(10);
         tokio::time::timeout(limit, readable)

@@ -64,12 +64,12 @@ impl Socket {
     }
 
     /// The driver is about to sleep: what is to wake it?
-    pub(super) fn settle(&mut self, now: Instant, core: &Core) {
+    pub(super) fn settle(&mut self, cx: &mut Context<'_>, now: Instant, core: &Core) {
         let received = core
             .traffic(self.cid)
             .map_or(0, |traffic| traffic.bytes_received);
         self.moderation
-            .settle(now, (core, self.cid), received, &self.stream);
+            .settle(cx, now, (core, self.cid), received, &self.stream);
     }
 
     /// Reads once and gives the bytes to the core. `Ready(Ok(()))`: there may be more.
