@@ -30,6 +30,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   codegen [--check]             write the generated code, or check that it is up to date
   fuzz [--seconds N] [TARGET]   run the fuzz targets (10 seconds each unless told)
   bench [bars] [WORDS]          measure side by side with the peers; `bench --help` tells the words
+  bench-scale [WORDS]           measure many sessions in one daemon; docs/performance.md tells the words
   instructions [--write]        count the instructions of the hot path; --write: as the numbers to keep to
   vm [lio|volumes]              what needs a kernel of our own, in virtual machines
   install [--prefix DIR] [--libdir DIR] [--destdir DIR] [--debug]

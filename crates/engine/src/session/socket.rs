@@ -116,7 +116,7 @@ impl Socket {
             Ok(read) => read?,
             Err(error) => return Some(Err(transport(&error))),
         };
-        if read == self.room {
+        if place.is_none() && read == self.room {
             self.room = SCRATCH;
         }
         let direct = place.map_or(0, |place| place.len.min(read));
