@@ -47,6 +47,24 @@ async fn status(daemon: &Spawned) -> v1::GetStatusResponse {
     answer.unwrap().into_inner()
 }
 
+/// Asks after each event, for events older than the last thousand are forgotten; a disk that is shown is told of.
+async fn all_up(daemon: &Spawned) -> v1::GetStatusResponse {
+    let request = v1::WatchEventsRequest {
+        follow: true,
+        ..v1::WatchEventsRequest::default()
+    };
+    let events = daemon.client.system().watch_events(request).await;
+    let mut events = events.unwrap().into_inner();
+    loop {
+        let status = status(daemon).await;
+        if status.sessions_connected == SESSIONS && status.disks == SESSIONS {
+            return status;
+        }
+        let event = events.message().await.unwrap();
+        event.expect("the daemon goes on telling");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn many_persistent_logins_come_up_and_idle_sessions_take_little() {
     let target = serve().await;
@@ -65,17 +83,7 @@ async fn many_persistent_logins_come_up_and_idle_sessions_take_little() {
     daemon.terminate().await;
 
     let daemon = place.spawn().await;
-    // Events older than the last thousand are forgotten, so the count is asked for.
-    let up = in_time(async {
-        loop {
-            let status = status(&daemon).await;
-            if status.sessions_connected == SESSIONS && status.disks == SESSIONS {
-                return status;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    });
-    let up = up.await;
+    let up = in_time(all_up(&daemon)).await;
     assert_eq!(
         (
             up.sessions,
