@@ -12,6 +12,7 @@ mod reply;
 mod request;
 mod server;
 mod slots;
+mod unix;
 mod wire;
 
 pub use converse::{Conversation, converse};

@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use hawser_block::BlockDevice;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener, tcp, unix};
+use tokio::net::{TcpListener, UnixListener, tcp};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::connection;
 use super::handshake::ExportInfo;
+use super::unix;
 
 /// Clients of one export at a time, counted until the disk is done with their last request. With the
 /// bytes one client may have in flight it bounds the export's memory (512 MiB when all are hostile).
@@ -185,11 +186,11 @@ trait Listener: Send + Sync + 'static {
 }
 
 impl Listener for UnixListener {
-    type Reader = unix::OwnedReadHalf;
-    type Writer = unix::OwnedWriteHalf;
+    type Reader = unix::ReadHalf;
+    type Writer = unix::WriteHalf;
 
     async fn next(&self) -> io::Result<(Self::Reader, Self::Writer)> {
-        Ok(self.accept().await?.0.into_split())
+        unix::split(self.accept().await?.0.into_std()?)
     }
 }
 
