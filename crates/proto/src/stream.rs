@@ -4,7 +4,11 @@
 //! ends of PDUs. It never owns payload: a run is a part of the input, and payload that the caller
 //! reads straight into its own buffer is only shown to it ([`Receiver::payload_in_place`]).
 
+mod buffer;
+
 use thiserror::Error;
+
+pub use buffer::PageBuffer;
 
 use crate::digest::{DIGEST_LENGTH, Digest, wire_digest};
 use crate::pdu::ahs::MAX_AHS_LENGTH;

@@ -91,7 +91,11 @@ const ROOMS: &[Room] = &[
         &["hawser-proto", "hawser-scsi", "hawser-target"],
         Unsafe::Forbid,
     ),
-    room("hawser-bench", &["hawser-testkit"], Unsafe::Forbid),
+    room(
+        "hawser-bench",
+        &["hawser-proto", "hawser-testkit"],
+        Unsafe::Forbid,
+    ),
     room("xtask", &[], Unsafe::Forbid),
 ];
 

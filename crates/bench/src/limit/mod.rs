@@ -14,6 +14,8 @@ pub(crate) use server::run as server;
 
 use std::io::{self, Read, Write};
 
+use hawser_proto::stream::PageBuffer;
+
 /// A request, or an answer without data: what an iSCSI header takes.
 const HEADER: usize = 48;
 
@@ -73,14 +75,14 @@ impl Sizes {
 
 /// Sends messages that all look the same, many in one write.
 struct Sender {
-    bytes: Vec<u8>,
+    bytes: PageBuffer,
 }
 
 impl Sender {
     fn new(message: usize) -> Self {
-        Self {
-            bytes: vec![0x5a; message.max(SEND)],
-        }
+        let mut bytes = PageBuffer::new(message.max(SEND));
+        bytes.fill(0x5a);
+        Self { bytes }
     }
 
     fn send(&self, mut stream: impl Write, bytes: usize) -> io::Result<()> {
@@ -99,7 +101,7 @@ struct Counter {
     message: usize,
     /// Bytes of a message that is not complete.
     rest: usize,
-    buffer: Vec<u8>,
+    buffer: PageBuffer,
 }
 
 impl Counter {
@@ -107,7 +109,7 @@ impl Counter {
         Self {
             message,
             rest: 0,
-            buffer: vec![0; RECEIVE],
+            buffer: PageBuffer::new(RECEIVE),
         }
     }
 

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use hawser_proto::session::{ConnectionError, DirectRead, MAX_SEGMENTS, Session as Core, Transmit};
+use hawser_proto::stream::PageBuffer;
 use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -22,7 +23,7 @@ const SCRATCH: usize = 128 * 1024;
 thread_local! {
     /// Where what is not known comes to. Nothing stays in it from one read to the next, so one per thread
     /// does for all connections.
-    static SPARE: Cell<Box<[u8]>> = Cell::default();
+    static SPARE: Cell<Option<PageBuffer>> = const { Cell::new(None) };
 }
 
 /// Payload from this size on is read straight into the task's buffer; below it, one large read and
@@ -170,12 +171,9 @@ impl Socket {
 
 /// Calls `work` with this thread's scratch buffer.
 fn with_scratch<T>(work: impl FnOnce(&mut [u8]) -> T) -> T {
-    let mut scratch = SPARE.take();
-    if scratch.is_empty() {
-        scratch = vec![0; SCRATCH].into_boxed_slice();
-    }
+    let mut scratch = SPARE.take().unwrap_or_else(|| PageBuffer::new(SCRATCH));
     let done = work(&mut scratch);
-    SPARE.set(scratch);
+    SPARE.set(Some(scratch));
     done
 }
 

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use hawser_proto::pdu::{BasicHeader, Bhs};
-use hawser_proto::stream::{Item, Offence, Receiver};
+use hawser_proto::stream::{Item, Offence, PageBuffer, Receiver};
 use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::session::{Incoming, Sink};
@@ -48,7 +48,7 @@ struct Current {
 #[derive(Debug)]
 pub(crate) struct Reader {
     receiver: Receiver,
-    buffer: Box<[u8]>,
+    buffer: PageBuffer,
     start: usize,
     end: usize,
     current: Option<Current>,
@@ -61,7 +61,7 @@ impl Reader {
     pub(crate) fn new(limit: u32) -> Self {
         Self {
             receiver: Receiver::new(limit),
-            buffer: vec![0; BUFFER].into_boxed_slice(),
+            buffer: PageBuffer::new(BUFFER),
             start: 0,
             end: 0,
             current: None,
