@@ -36,6 +36,10 @@ const READ_BUFFER: usize = 64 * 1024;
 /// through the read buffer, which brings the next requests along.
 const DIRECT_READ: usize = 16 * 1024;
 
+/// Bytes read at once behind a payload that was read straight into its buffer: what comes next is such a
+/// payload again, most likely, of which little shall have to be copied.
+const BEHIND_PAYLOAD: usize = 4096;
+
 /// Replies in one vectored write; each is at most two slices.
 const REPLY_BATCH: usize = 64;
 
@@ -198,6 +202,8 @@ struct Input<R> {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
+    /// How much of the buffer a read may fill.
+    room: usize,
 }
 
 impl<R: AsyncRead + Unpin> Input<R> {
@@ -211,6 +217,7 @@ impl<R: AsyncRead + Unpin> Input<R> {
             buffer,
             start: 0,
             end,
+            room: READ_BUFFER,
         }
     }
 
@@ -251,6 +258,7 @@ impl<R: AsyncRead + Unpin> Input<R> {
             }
             let direct = rest.len() >= DIRECT_READ;
             let count = if direct {
+                self.room = BEHIND_PAYLOAD;
                 stall_limit(self.reader.read(rest)).await?
             } else {
                 stall_limit(self.fill()).await?
@@ -268,8 +276,12 @@ impl<R: AsyncRead + Unpin> Input<R> {
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
-        let count = self.reader.read(&mut self.buffer[self.end..]).await?;
+        let free = &mut self.buffer[self.end..self.room];
+        let count = self.reader.read(free).await?;
         self.end += count;
+        if self.end == self.room {
+            self.room = READ_BUFFER;
+        }
         Ok(count)
     }
 }
