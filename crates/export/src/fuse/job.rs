@@ -21,8 +21,8 @@ const MAX_IN_FLIGHT: usize = 256;
 /// Buffers up to this capacity are kept for the next request.
 const MAX_POOLED_CAPACITY: usize = 1024 * 1024;
 
-/// Buffers that are kept when nothing is in flight: at most 16 MiB a disk.
-const MAX_POOLED: usize = 16;
+/// Bytes of buffers that are kept when nothing is in flight.
+const MAX_POOLED: usize = 16 * 1024 * 1024;
 
 /// Who waits for a job.
 pub(super) trait Answer: Send + 'static {
@@ -247,6 +247,10 @@ struct State<A> {
     free: Vec<usize>,
     ranges: Ranges,
     pool: Vec<Vec<u8>>,
+    /// Bytes of buffers in the pool.
+    pooled: usize,
+    /// Threads that wait for room: to tell one costs a system call, also when there is none.
+    waiting: usize,
     /// Jobs that may start. Whoever finds `starting` unset starts them all, so that completions that
     /// come inside `submit` do not nest.
     ready: VecDeque<usize>,
@@ -276,6 +280,8 @@ impl<A: Answer> Jobs<A> {
             free: (0..MAX_IN_FLIGHT).rev().collect(),
             ranges: Ranges::new(MAX_IN_FLIGHT),
             pool: Vec::new(),
+            pooled: 0,
+            waiting: 0,
             ready: VecDeque::new(),
             starting: false,
             closed: false,
@@ -298,7 +304,7 @@ impl<A: Answer> Jobs<A> {
 
     /// A buffer of an earlier job, with unspecified contents and length.
     pub(super) fn spare_buffer(&self) -> Vec<u8> {
-        self.lock().pool.pop().unwrap_or_default()
+        self.lock().spare_buffer()
     }
 
     /// Starts a job, waiting for room first. `answer` is told the end, perhaps before this returns.
@@ -308,10 +314,12 @@ impl<A: Answer> Jobs<A> {
         let (steps, wanted) = task.into_steps(block, || self.spare_buffer());
         let mut state = self.lock();
         while state.free.is_empty() && !state.closed {
+            state.waiting += 1;
             state = self
                 .room
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
+            state.waiting -= 1;
         }
         let Some(slot) = state.free.pop().filter(|_| !state.closed) else {
             drop(state);
@@ -374,8 +382,7 @@ impl<A: Answer> Jobs<A> {
         state: &mut State<A>,
         slot: usize,
     ) -> Option<(Operation, u64, Vec<u8>)> {
-        let State { jobs, pool, .. } = state;
-        let job = jobs.get_mut(slot)?.as_mut()?;
+        let job = state.jobs.get_mut(slot)?.as_mut()?;
         match job.steps.pop()? {
             Step::Plain(operation, offset, buffer) => {
                 job.phase = Phase::Last;
@@ -384,14 +391,14 @@ impl<A: Answer> Jobs<A> {
             Step::Patch { offset, patch, fua } => {
                 let block = u64::from(self.device.geometry().block_size);
                 let blocks = around(&(offset..offset + patch.len() as u64), block);
-                let mut buffer = pool.pop().unwrap_or_default();
-                buffer.resize((blocks.end - blocks.start) as usize, 0);
                 job.phase = Phase::Patching {
                     start: blocks.start,
                     offset,
                     patch,
                     fua,
                 };
+                let mut buffer = state.spare_buffer();
+                buffer.resize((blocks.end - blocks.start) as usize, 0);
                 Some((Operation::Read, blocks.start, buffer))
             }
         }
@@ -451,8 +458,11 @@ impl<A: Answer> Jobs<A> {
         let State { ranges, ready, .. } = &mut *state;
         ranges.release(slot, ready);
         state.free.push(slot);
+        let somebody_waits = state.waiting > 0;
         drop(state);
-        self.room.notify_one();
+        if somebody_waits {
+            self.room.notify_one();
+        }
         let data = buffer.get(job.wanted).ok_or_else(short_buffer);
         match result.and(data) {
             Ok(data) => job.answer.done(data),
@@ -471,10 +481,18 @@ fn short_buffer() -> BlockError {
 
 impl<A> State<A> {
     fn keep(&mut self, buffer: Vec<u8>) {
-        let poolable = (1..=MAX_POOLED_CAPACITY).contains(&buffer.capacity());
-        if poolable && self.pool.len() < MAX_POOLED {
+        let bytes = buffer.capacity();
+        let poolable = (1..=MAX_POOLED_CAPACITY).contains(&bytes);
+        if poolable && self.pooled + bytes <= MAX_POOLED {
+            self.pooled += bytes;
             self.pool.push(buffer);
         }
+    }
+
+    fn spare_buffer(&mut self) -> Vec<u8> {
+        let buffer = self.pool.pop().unwrap_or_default();
+        self.pooled -= buffer.capacity();
+        buffer
     }
 }
 
