@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hawser_api::{NoPlace, Places};
+use hawser_engine::BusyPolling;
 use hawser_export::ExportMode;
 use serde::Deserialize;
 
@@ -13,6 +14,8 @@ use serde::Deserialize;
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 /// Longest hold time and wait limit: a day.
 const MAX_SECONDS: u64 = 86_400;
+/// Longest busy polling, in microseconds: whoever wants more wants a processor of its own.
+const MAX_BUSY_POLL: u64 = 1000;
 /// The highest error recovery level (RFC 7143 section 13.20).
 const MAX_LEVEL: u8 = 2;
 /// Sessions at once, by default the limit of the Microsoft initiator.
@@ -63,6 +66,8 @@ pub struct Config {
     pub error_recovery_level: Option<u8>,
     /// How long I/O of disks without bound volumes is held when their session is lost.
     pub hold: Duration,
+    /// Whether a session's thread looks for an answer before it sleeps, when few commands are under way.
+    pub busy_polling: BusyPolling,
     /// How long `wait` waits if it is not said.
     pub wait_timeout: Duration,
     /// Take portals with link-local addresses that discovery tells.
@@ -141,6 +146,7 @@ struct LoginSection {
 #[serde(deny_unknown_fields, default)]
 struct SessionSection {
     hold_seconds: Option<u64>,
+    busy_poll_us: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -219,6 +225,7 @@ impl Config {
             allow_short_secrets: false,
             error_recovery_level: None,
             hold: Duration::from_secs(120),
+            busy_polling: BusyPolling::WherePaid,
             wait_timeout: Duration::from_secs(60),
             link_local: false,
             max_sessions: DEFAULT_MAX_SESSIONS,
@@ -257,6 +264,14 @@ impl Config {
             Some(_) => Err(wrong(format!("{name}: {MAX_SECONDS} at most"))),
         };
         self.hold = seconds("session.hold_seconds", file.session.hold_seconds, self.hold)?;
+        self.busy_polling = match file.session.busy_poll_us {
+            Some(value) if value > MAX_BUSY_POLL => {
+                let what = format!("session.busy_poll_us: {MAX_BUSY_POLL} at most");
+                return Err(wrong(what));
+            }
+            Some(value) => BusyPolling::For(Duration::from_micros(value)),
+            None => self.busy_polling,
+        };
         self.wait_timeout = seconds(
             "wait.timeout_seconds",
             file.wait.timeout_seconds,
@@ -356,7 +371,7 @@ mod tests {
     fn flags_count_more_than_the_file() {
         let text = "state_dir = '/a'\nsocket = '/b/s'\n[export]\nmode = 'nbd'\n[chap]\nallow_md5 = false\n\
                     allow_short_secrets = true\n\
-                    [session]\nhold_seconds = 7\n[wait]\ntimeout_seconds = 9\n[limits]\nsessions = 3\n";
+                    [session]\nhold_seconds = 7\nbusy_poll_us = 50\n[wait]\ntimeout_seconds = 9\n[limits]\nsessions = 3\n";
         let config = with_file(text, Overrides::default()).unwrap();
         assert_eq!(
             (config.state_dir.to_str(), config.export),
@@ -368,6 +383,8 @@ mod tests {
             (config.hold.as_secs(), config.wait_timeout.as_secs()),
             (7, 9)
         );
+        let polling = BusyPolling::For(Duration::from_micros(50));
+        assert_eq!(config.busy_polling, polling);
         let flags = Overrides {
             state_dir: Some("/c".into()),
             export: Some(ExportMode::Fuse),
@@ -389,6 +406,7 @@ mod tests {
             ("[export]\nnbd_tcp = 'localhost'", "nbd_tcp"),
             ("[export]\nnbd_tcp = '127.0.0.1:10809'", "nbd_tcp"),
             ("[session]\nhold_seconds = 90000", "86400"),
+            ("[session]\nbusy_poll_us = 1001", "session.busy_poll_us"),
             ("[limits]\nsessions = 0", "limits.sessions"),
             (
                 "[login]\nerror_recovery_level = 3",

@@ -348,6 +348,7 @@ async fn prepare(
     let mut session = SessionOptions::new(login, target.clone(), first, isid);
     session.portals = portals;
     session.timeouts = timeouts(options);
+    session.busy_polling = daemon.config.busy_polling;
     session.connections = connections::wanted(options);
     let bare = store::LoginOptions {
         secret: None,

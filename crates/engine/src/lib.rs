@@ -27,8 +27,8 @@ pub use hawser_proto::session::{
 pub use hawser_scsi::{Cdb, DiskIdentity, LongCdb, Lun as LunNumber};
 pub use lun::Lun;
 pub use options::{
-    ChapCredentials, ConnectionOptions, DigestPolicy, LoginOptions, Secret, SessionOptions,
-    Timeouts,
+    BusyPolling, ChapCredentials, ConnectionOptions, DigestPolicy, LoginOptions, Secret,
+    SessionOptions, Timeouts,
 };
 pub use session::{
     ConnectionView, JoinError, ManagementRequest, RawCommand, ScsiAnswer, ScsiRequest, Session,

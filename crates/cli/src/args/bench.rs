@@ -44,6 +44,11 @@ pub(crate) struct BenchArgs {
     /// ErrorRecoveryLevel to offer instead of the highest that is safe
     #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u8).range(0..=2))]
     pub(crate) error_recovery_level: Option<u8>,
+    /// Microseconds to look for an answer before the thread sleeps, when one to three are under way; 0:
+    /// never [default: 50, where that costs less CPU than sleeping]
+    #[arg(long, value_name = "MICROSECONDS",
+          value_parser = clap::value_parser!(u64).range(0..=1000))]
+    pub(crate) busy_poll: Option<u64>,
     /// How long to measure
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     pub(crate) time: Duration,

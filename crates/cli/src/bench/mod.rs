@@ -13,9 +13,9 @@ use hawser_api::v1::ListDisksRequest;
 use hawser_api::{Failure, Status};
 use hawser_block::{BlockDevice, BlockError};
 use hawser_engine::{
-    ChapCredentials, ConnectFailure, DigestPolicy, Hold, Isid, LoginErrorKind, LoginFailure,
-    LoginFailureKind, LoginOptions, Lun, Secret, Session, SessionEvent, SessionEvents,
-    SessionOptions, SessionView,
+    BusyPolling, ChapCredentials, ConnectFailure, DigestPolicy, Hold, Isid, LoginErrorKind,
+    LoginFailure, LoginFailureKind, LoginOptions, Lun, Secret, Session, SessionEvent,
+    SessionEvents, SessionOptions, SessionView,
 };
 use nix::sys::resource::{UsageWho, getrusage};
 use tokio::sync::broadcast::error::RecvError;
@@ -277,6 +277,9 @@ fn session_options(args: &BenchArgs) -> Result<SessionOptions, CliError> {
     options.hold = Hold::For(HOLD);
     options.queue_depth = args.qd;
     options.connections = args.connections;
+    if let Some(limit) = args.busy_poll {
+        options.busy_polling = BusyPolling::For(Duration::from_micros(limit));
+    }
     Ok(options)
 }
 

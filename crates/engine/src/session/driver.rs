@@ -13,6 +13,7 @@ use hawser_proto::session::{
 use tokio::sync::oneshot;
 use tokio::time::Sleep;
 
+use super::busy_poll::BusyPoll;
 use super::connections::Newcomer;
 use super::doubts::Doubts;
 use super::requests::Waiting;
@@ -54,6 +55,7 @@ pub(super) struct Driver {
     pub(super) dialing: Vec<Dial>,
     /// Connections that somebody has asked for and waits for.
     pub(super) newcomers: Vec<Newcomer>,
+    pub(super) busy: BusyPoll,
     timer: Pin<Box<Sleep>>,
     timer_at: Option<Instant>,
     /// The number of the present login, or the last one.
@@ -91,6 +93,7 @@ impl Driver {
             dialer: Dialer::new(&options),
             dialing: Vec::new(),
             newcomers: Vec::new(),
+            busy: BusyPoll::new(now),
             timer: Box::pin(tokio::time::sleep(std::time::Duration::ZERO)),
             timer_at: None,
             login: 0,
@@ -122,7 +125,7 @@ impl Driver {
             // Whoever heard of an end may have asked for the next thing: it leaves at once.
             moved |= self.poll_messages();
             moved |= self.poll_send(cx);
-            if moved || !self.shared.inbox.sleep(cx) {
+            if moved || self.busy_poll() || !self.shared.inbox.sleep(cx) {
                 continue;
             }
             for socket in &mut self.sockets {
@@ -233,6 +236,20 @@ impl Driver {
                 Poll::Ready(Ok(())) => moved = true,
                 Poll::Ready(Err(error)) => lost.push((socket.cid, error)),
                 Poll::Pending => {}
+            }
+        }
+        self.lose_all(lost) | moved
+    }
+
+    /// Reads once from each connection, without being woken later. `true`: something came.
+    pub(super) fn receive_now(&mut self) -> bool {
+        let mut moved = false;
+        let mut lost = Vec::new();
+        for socket in &mut self.sockets {
+            match socket.receive_now(self.now, &mut self.core, &mut self.slots) {
+                Some(Ok(())) => moved = true,
+                Some(Err(error)) => lost.push((socket.cid, error)),
+                None => {}
             }
         }
         self.lose_all(lost) | moved

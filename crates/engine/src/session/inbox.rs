@@ -77,6 +77,12 @@ impl Inbox {
         queue.is_asleep = false;
     }
 
+    /// There is something to [`take`](Self::take).
+    pub(super) fn has_messages(&self) -> bool {
+        let queue = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        !queue.messages.is_empty()
+    }
+
     /// Moves all messages to `into`, which is empty.
     pub(super) fn take(&self, into: &mut VecDeque<Message>) {
         let mut queue = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,6 +1,7 @@
 //! A session that stays: [`Session`] is the handle, one task drives it.
 
 mod alarm;
+mod busy_poll;
 mod connections;
 mod counters;
 mod doubts;
@@ -15,6 +16,7 @@ mod rest;
 mod retry;
 mod slots;
 mod socket;
+mod trials;
 mod verify;
 
 use std::sync::Arc;

@@ -22,6 +22,7 @@ use nix::{setsockopt_impl, sockopt_impl};
 use tokio::net::TcpStream;
 
 use super::alarm::Alarm;
+use super::trials::Trials;
 
 /// How long an answer may lie unread because the mark was set too high.
 const PATIENCE: Duration = Duration::from_millis(2);
@@ -41,26 +42,15 @@ const FEW: u64 = 4;
 /// Sleeps after which the mark is thought over.
 const SLEEPS: u32 = 16;
 
-/// What the rate of a way to set the mark is measured over, at least.
-const TRIAL: Duration = Duration::from_millis(8);
-
-/// How long the better way is kept before the other is tried again.
-const TERM: Duration = Duration::from_millis(500);
-
 /// What part of what the target owes may have to come before it is read, at most.
 const PART: u64 = 2;
 
 /// What answers may be collected for.
 const WAIT: Duration = Duration::from_micros(400);
 
-/// Whether answers are collected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
-    /// Each is read when it comes.
-    Each,
-    /// The reader is woken for many.
-    Collect,
-}
+/// How much the target may let come when answers are collected, in tenths of what comes when each is
+/// read, before reading each is better: a tenth less is within what is measured by chance.
+const ENOUGH: u64 = 9;
 
 sockopt_impl!(
     /// Bytes that must be there before the socket is readable.
@@ -81,6 +71,7 @@ pub(super) struct Moderation {
     in_flight: u64,
     /// When it was thought over, and the bytes received until then.
     since: (Instant, u64),
+    /// Whether answers are collected, or each is read when it comes.
     trials: Trials,
     /// Bytes received when the reader went to sleep last, and when they had come.
     heard: (Instant, u64),
@@ -98,7 +89,7 @@ impl Moderation {
             sleeps: 0,
             in_flight: 0,
             since: (now, 0),
-            trials: Trials::new(now),
+            trials: Trials::new(now, ENOUGH),
             heard: (now, 0),
             alarm: None,
             is_set: false,
@@ -150,9 +141,9 @@ impl Moderation {
         let (since, before) = self.since;
         let elapsed = now.saturating_duration_since(since);
         let received = received.saturating_sub(before);
-        let way = self.trials.next(now, received, elapsed);
+        self.trials.next(now, received, elapsed);
         let is_paused = self.paused_until.is_some_and(|until| until > now);
-        if is_paused || way == Way::Each {
+        if is_paused || !self.trials.is_other() {
             return 1;
         }
         self.paused_until = None;
@@ -211,72 +202,6 @@ impl Moderation {
     }
 }
 
-/// Which way lets more come.
-#[derive(Debug)]
-struct Trials {
-    way: Way,
-    /// When the other is tried.
-    until: Instant,
-    /// Bytes a second, as each way was measured last; 0 before.
-    each: u64,
-    collect: u64,
-    /// What has come since the measurement began, and in what time.
-    came: u64,
-    elapsed: Duration,
-}
-
-impl Trials {
-    fn new(now: Instant) -> Self {
-        Self {
-            way: Way::Each,
-            until: now,
-            each: 0,
-            collect: 0,
-            came: 0,
-            elapsed: Duration::ZERO,
-        }
-    }
-
-    /// `came` bytes came in `elapsed`: how to go on?
-    fn next(&mut self, now: Instant, came: u64, elapsed: Duration) -> Way {
-        self.came += came;
-        self.elapsed += elapsed;
-        if self.elapsed < TRIAL {
-            return self.way;
-        }
-        let nanos = u64::try_from(self.elapsed.as_nanos()).unwrap_or(u64::MAX);
-        let rate = self.came.saturating_mul(1_000_000_000) / nanos.max(1);
-        (self.came, self.elapsed) = (0, Duration::ZERO);
-        let measured = match self.way {
-            Way::Each => &mut self.each,
-            Way::Collect => &mut self.collect,
-        };
-        *measured = rate;
-        if self.until <= now {
-            self.way = match self.way {
-                Way::Each => Way::Collect,
-                Way::Collect => Way::Each,
-            };
-            let term = if self.way == self.better() {
-                TERM
-            } else {
-                TRIAL
-            };
-            self.until = now.checked_add(term).unwrap_or(now);
-        }
-        self.way
-    }
-
-    /// A tenth less is within what is measured by chance.
-    fn better(&self) -> Way {
-        if self.collect >= self.each - self.each / 10 {
-            Way::Collect
-        } else {
-            Way::Each
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
@@ -326,40 +251,13 @@ mod tests {
         assert!(moderation.paused_until.is_some());
     }
 
-    /// What is chosen where `each` and `collect` bytes a second come: the part of the time in which
-    /// answers are collected.
-    fn collected(each: u64, collect: u64) -> f64 {
-        let begun = Instant::now();
-        let mut trials = Trials::new(begun);
-        let (steps, step) = (10_000, Duration::from_millis(1));
-        let collects = (1..=steps).filter(|at| {
-            let rate = match trials.way {
-                Way::Each => each,
-                Way::Collect => collect,
-            };
-            trials.next(begun + step * *at, rate / 1000, step) == Way::Collect
-        });
-        collects.count() as f64 / f64::from(steps)
-    }
-
-    #[test]
-    fn a_busy_target_is_not_disturbed() {
-        assert!(collected(1_000_000, 1_000_000) > 0.95);
-        assert!(collected(1_000_000, 950_000) > 0.95);
-    }
-
-    #[test]
-    fn a_target_with_nothing_else_to_do_is_not_kept_waiting() {
-        assert!(collected(1_000_000, 850_000) < 0.05);
-    }
-
     #[test]
     fn a_mark_is_half_of_what_is_owed_or_comes_soon() {
         let begun = Instant::now();
         let millisecond = begun + Duration::from_millis(1);
         let mark = |owed, received| {
             let mut moderation = Moderation::new(begun);
-            moderation.trials.way = Way::Collect;
+            moderation.trials.choose_other();
             moderation.fitting(millisecond, owed, received)
         };
         // 1,000 bytes in a millisecond: 400 bytes within the wait.

@@ -86,7 +86,8 @@ impl Socket {
             if let Err(error) = ready!(self.stream.poll_read_ready(cx)) {
                 return Poll::Ready(Err(transport(&error)));
             }
-            let received = with_scratch(|scratch| self.receive(scratch, now, core, slots));
+            let received =
+                with_scratch(|scratch| self.receive(read_once, scratch, now, core, slots));
             // The readiness may be used up: only asking again registers for more.
             if let Some(result) = received {
                 return Poll::Ready(result);
@@ -94,9 +95,21 @@ impl Socket {
         }
     }
 
+    /// As [`poll_receive`](Self::poll_receive), without asking the runtime whether there is anything, and
+    /// without being woken when there is. `None`: nothing to read.
+    pub(super) fn receive_now(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        slots: &mut Slots,
+    ) -> Option<Result<(), ConnectionError>> {
+        with_scratch(|scratch| self.receive(read_now, scratch, now, core, slots))
+    }
+
     /// One read, and what it brought given to the core. `None`: nothing to read.
     fn receive(
         &mut self,
+        read: ReadOnce,
         scratch: &mut [u8],
         now: Instant,
         core: &mut Core,
@@ -109,11 +122,11 @@ impl Socket {
             self.room = BEHIND_PAYLOAD;
         }
         let scratch = scratch.get_mut(..self.room).unwrap_or_default();
-        let read = match place {
-            Some(place) => read_direct(&self.stream, place, slots, scratch),
-            None => read_once(&self.stream, &mut [IoSliceMut::new(scratch)], self.room),
+        let count = match place {
+            Some(place) => read_direct(read, &self.stream, place, slots, scratch),
+            None => read(&self.stream, &mut [IoSliceMut::new(scratch)], self.room),
         };
-        let read = match read {
+        let read = match count {
             Ok(read) => read?,
             Err(error) => return Some(Err(transport(&error))),
         };
@@ -183,6 +196,7 @@ fn transport(error: &io::Error) -> ConnectionError {
 
 /// Reads the rest of a payload into its task's buffer and what follows it into `scratch`.
 fn read_direct(
+    read: ReadOnce,
     stream: &TcpStream,
     place: DirectRead,
     slots: &mut Slots,
@@ -195,11 +209,32 @@ fn read_direct(
         return Err(io::Error::other("a task without its buffer"));
     };
     let capacity = place.len + scratch.len();
-    read_once(
+    read(
         stream,
         &mut [IoSliceMut::new(to), IoSliceMut::new(scratch)],
         capacity,
     )
+}
+
+/// A way to read once: from the stream into the slices, which have so many bytes. `None`: nothing to read.
+type ReadOnce = fn(&TcpStream, &mut [IoSliceMut<'_>], usize) -> io::Result<Option<usize>>;
+
+/// One read, whatever the runtime knows of the socket.
+fn read_now(
+    stream: &TcpStream,
+    slices: &mut [IoSliceMut<'_>],
+    _: usize,
+) -> io::Result<Option<usize>> {
+    match (&*SockRef::from(stream)).read_vectored(slices) {
+        Ok(0) => Err(closed()),
+        Ok(count) => Ok(Some(count)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn closed() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "closed by the target")
 }
 
 /// One read. A short one has emptied the socket, which is noted without another system call.
@@ -219,10 +254,7 @@ fn read_once(
         Ok(())
     });
     match (result, read) {
-        (_, Some(0)) => Err(io::Error::new(
-            io::ErrorKind::UnexpectedEof,
-            "closed by the target",
-        )),
+        (_, Some(0)) => Err(closed()),
         (_, Some(count)) => Ok(Some(count)),
         (Err(error), None) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
         (Err(error), None) => Err(error),
