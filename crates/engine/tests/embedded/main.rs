@@ -1,6 +1,7 @@
 //! The engine against the embedded target with its faults switched on: what no foreign target can be
 //! made to do on demand.
 
+mod busy_polling;
 mod caches;
 mod checks;
 mod counters;
