@@ -45,7 +45,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u8).range(0..=2))]
     pub(crate) error_recovery_level: Option<u8>,
     /// Microseconds to look for an answer before the thread sleeps, when one to three are under way; 0:
-    /// never [default: 50, where that costs less CPU than sleeping]
+    /// never [default: 50, where that costs no more CPU than sleeping]
     #[arg(long, value_name = "MICROSECONDS",
           value_parser = clap::value_parser!(u64).range(0..=1000))]
     pub(crate) busy_poll: Option<u64>,
