@@ -95,7 +95,6 @@ impl AsyncWrite for WriteHalf {
                 },
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 written => {
-                    drop(room);
                     self.full = None;
                     return Poll::Ready(written);
                 }
@@ -113,5 +112,42 @@ impl AsyncWrite for WriteHalf {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(self.stream.shutdown(Shutdown::Write))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// More than the sockets hold goes both ways at once, in order.
+    #[tokio::test]
+    async fn whoever_is_full_waits_for_the_other_side() {
+        const LENGTH: usize = 3 << 20;
+        let (near, far) = UnixStream::pair().unwrap();
+        let mut ends = Vec::new();
+        for stream in [near, far] {
+            stream.set_nonblocking(true).unwrap();
+            let (mut reader, mut writer) = split(stream).unwrap();
+            ends.push(async move {
+                let sent: Vec<u8> = (0..LENGTH).map(|i| (i % 251) as u8).collect();
+                let mut received = vec![0; LENGTH];
+                let send = async {
+                    writer.write_all(&sent).await.unwrap();
+                    writer.shutdown().await.unwrap();
+                };
+                let receive = async {
+                    reader.read_exact(&mut received).await.unwrap();
+                    assert_eq!(reader.read(&mut [0]).await.unwrap(), 0);
+                };
+                tokio::join!(send, receive);
+                assert!(received == sent);
+            });
+        }
+        let limit = std::time::Duration::from_secs(30);
+        let (far, near) = (ends.pop().unwrap(), ends.pop().unwrap());
+        let both = async { tokio::join!(near, far) };
+        tokio::time::timeout(limit, both).await.expect("in time");
     }
 }
