@@ -203,6 +203,13 @@ fn targets(
     let mut targets = Vec::new();
     let mut starts: Vec<usize> = places("target").collect();
     starts.push(usize::MAX);
+    let first = options.lun.iter().zip(places("lun")).next();
+    if let Some((spec, place)) = first
+        && starts.first().is_some_and(|start| place < *start)
+    {
+        let what = "stands before every --target: put it behind the one it belongs to";
+        return Err(format!("--lun {spec} {what}").into());
+    }
     for (name, bounds) in options.target.iter().zip(starts.windows(2)) {
         let mut target = bare(options, name, chap)?;
         let own = options.lun.iter().zip(places("lun"));
@@ -331,6 +338,15 @@ mod tests {
         );
         let unit = targets[1].device().unit(Lun::ZERO).unwrap();
         assert_eq!(unit.block_size(), 4096);
+        let astray = [
+            "hawser-target",
+            "--lun",
+            "ram:1M",
+            "--target",
+            "iqn.2024-01.test:a",
+        ];
+        let told = read(&astray).unwrap_err();
+        assert!(told.contains("before every --target"), "{told}");
     }
 
     #[test]

@@ -48,8 +48,8 @@ const PART: u64 = 2;
 /// What answers may be collected for.
 const WAIT: Duration = Duration::from_micros(400);
 
-/// How much the target may let come when answers are collected, in tenths of what comes when each is
-/// read, before reading each is better: a tenth less is within what is measured by chance.
+/// How much must come when answers are collected, in tenths of what comes when each is read: a tenth less is
+/// within what is measured by chance.
 const ENOUGH: u64 = 9;
 
 sockopt_impl!(
