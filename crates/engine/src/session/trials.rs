@@ -117,18 +117,19 @@ mod tests {
     fn one_bad_measurement_decides_nothing() {
         let begun = Instant::now();
         let mut trials = Trials::new(begun, 10);
-        let mut sleeps = 0;
-        for at in 1..=10_000 {
-            let is_bad = at % 50 == 0;
-            let rate = match trials.is_other() {
-                false => 800,
-                true if is_bad => 500,
-                true => 1000,
-            };
-            trials.next(begun + TRIAL * at, rate, TRIAL);
-            sleeps += u32::from(!trials.is_other());
+        let mut now = begun;
+        for _ in 0..200 {
+            now += TRIAL;
+            trials.next(now, if trials.is_other() { 1000 } else { 800 }, TRIAL);
         }
-        assert!(sleeps < 600, "{sleeps}");
+        assert!(trials.is_other() && trials.other_is_better());
+        trials.next(now, 500, TRIAL);
+        assert!(trials.other_is_better());
+        // What lasts does.
+        for _ in 0..10 {
+            trials.next(now, 500, TRIAL);
+        }
+        assert!(!trials.other_is_better());
     }
 
     #[test]
