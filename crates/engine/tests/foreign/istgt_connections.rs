@@ -2,10 +2,11 @@
 //! of the session.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hawser_engine::{
     ConnectionOptions, ConnectionView, DigestPolicy, JoinError, MembershipError, Portal, Session,
-    SessionEvent, SessionView,
+    SessionEvent, SessionOptions, SessionView,
 };
 use hawser_testkit::peers::{Istgt, IstgtConfig, IstgtTarget};
 use hawser_testkit::proxy::FaultyProxy;
@@ -24,11 +25,15 @@ fn serve() -> Istgt {
     Istgt::start(IstgtConfig::new().target(target)).expect("istgt starts")
 }
 
-/// A session of one connection that offers so many.
-async fn offering(server: &Istgt, most: u16) -> Session {
+/// Options for a session of one connection that offers so many.
+fn offered(server: &Istgt, most: u16) -> SessionOptions {
     let mut login = login_options();
     login.max_connections = most;
-    established(options(server.portal(), login)).await
+    options(server.portal(), login)
+}
+
+async fn offering(server: &Istgt, most: u16) -> Session {
+    established(offered(server, most)).await
 }
 
 async fn join(
@@ -83,7 +88,7 @@ async fn connections_join_a_session_and_share_its_commands() {
 }
 
 #[tokio::test]
-async fn connections_are_added_and_removed_while_commands_run() {
+async fn connections_are_added_while_commands_run_and_removed_between_them() {
     let server = serve();
     let session = offering(&server, 4).await;
     let own = session.clone();
@@ -93,8 +98,6 @@ async fn connections_are_added_and_removed_while_commands_run() {
             for _ in 0..2 {
                 join(&own, ConnectionOptions::default()).await.unwrap();
             }
-            own.remove_connection(1).await.unwrap();
-            connections(&own, 2).await;
         }));
     })
     .await;
@@ -102,6 +105,8 @@ async fn connections_are_added_and_removed_while_commands_run() {
         .await
         .expect("in time")
         .expect("it went well");
+    session.remove_connection(1).await.unwrap();
+    connections(&session, 2).await;
     let cids: Vec<_> = session.members().iter().map(|member| member.cid).collect();
     assert_eq!(cids, [0, 2]);
     survive(&session, 50, 65_536, 2, || {}).await;
@@ -110,6 +115,43 @@ async fn connections_are_added_and_removed_while_commands_run() {
     survive(&session, 50, 65_536, 3, || {}).await;
     let counters = session.counters();
     assert_eq!((counters.reconnects, counters.failed_reconnects), (0, 0));
+    session.logout().await;
+}
+
+/// When a connection logs out, istgt may forget commands that it has just received on the others: they are
+/// acknowledged and never answered. It answers ABORT TASK for them and still counts them, so that its
+/// command window stays closed, and a new session is the only way on. No write may be lost by it.
+#[tokio::test]
+async fn no_write_is_lost_when_istgt_forgets_commands_as_a_connection_is_removed() {
+    let server = serve();
+    let mut options = offered(&server, 4);
+    options.timeouts.command = Duration::from_secs(2);
+    let session = established(options).await;
+    for _ in 0..2 {
+        join(&session, ConnectionOptions::default()).await.unwrap();
+    }
+    let own = session.clone();
+    let mut removal = None;
+    survive(&session, 200, 65_536, 1, || {
+        removal = Some(tokio::spawn(async move { own.remove_connection(1).await }));
+    })
+    .await;
+    timeout(LIMIT, removal.unwrap())
+        .await
+        .expect("in time")
+        .expect("no panic")
+        .expect("it is removed");
+    connections(&session, 2).await;
+    let counters = session.counters();
+    println!(
+        "commands that istgt forgot: {}, sessions after the first: {}",
+        counters.timeouts, counters.reconnects
+    );
+    assert!(
+        counters.reconnects == 0 || counters.timeouts > 0,
+        "no command was late: {counters:?}"
+    );
+    write_and_read(&session).await;
     session.logout().await;
 }
 
