@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hawser_proto::session::{
     Action, Backoff, ConnectionError, Event, LoginRole, Outcome, Session as Core, SessionConfig,
@@ -33,8 +33,9 @@ pub(super) struct Dial {
     login: Dialing,
 }
 
-/// Rounds of work before the task lets others of its runtime run.
-const ROUNDS_AT_ONCE: u32 = 64;
+/// How long the task works, or looks for answers, before it lets the others of its thread run and those
+/// sockets be looked at that they wait for.
+const TURN: Duration = Duration::from_micros(200);
 
 /// Owns everything of a session that lives between two awaits; nothing in it is shared but the inbox.
 ///
@@ -94,7 +95,7 @@ impl Driver {
             dialing: Vec::new(),
             newcomers: Vec::new(),
             busy: BusyPoll::new(now),
-            timer: Box::pin(tokio::time::sleep(std::time::Duration::ZERO)),
+            timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             timer_at: None,
             login: 0,
             next_manager: 0,
@@ -111,8 +112,9 @@ impl Driver {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.shared.inbox.awake();
-        for _ in 0..ROUNDS_AT_ONCE {
-            self.now = Instant::now();
+        self.now = Instant::now();
+        let over = self.now + TURN;
+        while self.now < over {
             let mut moved = self.poll_dialing(cx);
             moved |= self.poll_receive(cx);
             moved |= self.carry_out_actions();
@@ -125,19 +127,19 @@ impl Driver {
             // Whoever heard of an end may have asked for the next thing: it leaves at once.
             moved |= self.poll_messages();
             moved |= self.poll_send(cx);
-            if moved || self.busy_poll() || !self.shared.inbox.sleep(cx) {
-                continue;
+            if !moved && !self.busy_poll() && self.shared.inbox.sleep(cx) {
+                for socket in &mut self.sockets {
+                    socket.settle(cx, self.now, &self.core);
+                }
+                if self.poll_timer(cx).is_pending() {
+                    return Poll::Pending;
+                }
             }
-            for socket in &mut self.sockets {
-                socket.settle(cx, self.now, &self.core);
-            }
-            if self.poll_timer(cx).is_pending() {
-                return Poll::Pending;
-            }
+            self.now = Instant::now();
         }
         // A target that never lets the session come to rest does not stop its clock.
         let _ = self.poll_timer(cx);
-        cx.waker().wake_by_ref();
+        let_others_run(cx);
         Poll::Pending
     }
 
@@ -427,6 +429,13 @@ impl Driver {
         }
         Poll::Ready(())
     }
+}
+
+/// Has the task polled again after the others, and after the runtime has looked at its sockets and timers:
+/// a mere waking lets it do so after dozens of turns only.
+fn let_others_run(cx: &mut Context<'_>) {
+    let turn = std::pin::pin!(tokio::task::yield_now());
+    let _ = turn.poll(cx);
 }
 
 /// Whoever drops the task that drives a session (a runtime that shuts down, a panic) must not leave
