@@ -37,6 +37,9 @@ pub(super) struct Dial {
 /// sockets be looked at that they wait for.
 const TURN: Duration = Duration::from_micros(200);
 
+/// What part of the commands under way may have been answered before those that follow them are sent.
+const SHARE: u64 = 4;
+
 /// Owns everything of a session that lives between two awaits; nothing in it is shared but the inbox.
 ///
 /// One loop, [`poll`](Self::poll): take messages, move bytes both ways, carry out what the core
@@ -63,6 +66,8 @@ pub(super) struct Driver {
     pub(super) login: u64,
     next_manager: u64,
     closed: bool,
+    /// Reads since something was sent last, while commands were held back.
+    held: u64,
     /// The time of this round of work: asked for once, not for each command.
     pub(super) now: Instant,
 }
@@ -100,6 +105,7 @@ impl Driver {
             login: 0,
             next_manager: 0,
             closed: false,
+            held: 0,
             now,
             options,
             shared,
@@ -116,7 +122,8 @@ impl Driver {
         let over = self.now + TURN;
         while self.now < over {
             let mut moved = self.poll_dialing(cx);
-            moved |= self.poll_receive(cx);
+            let received = self.poll_receive(cx);
+            moved |= received;
             moved |= self.carry_out_actions();
             // Before anybody hears of an end, so that whoever does finds it counted.
             self.shared.counters.publish(self.core.counters());
@@ -126,7 +133,9 @@ impl Driver {
             }
             // Whoever heard of an end may have asked for the next thing: it leaves at once.
             moved |= self.poll_messages();
-            moved |= self.poll_send(cx);
+            if !(received && self.holds_back()) {
+                moved |= self.poll_send(cx);
+            }
             if !moved && !self.busy_poll() && self.shared.inbox.sleep(cx) {
                 for socket in &mut self.sockets {
                     socket.settle(cx, self.now, &self.core);
@@ -137,6 +146,7 @@ impl Driver {
             }
             self.now = Instant::now();
         }
+        self.poll_send(cx);
         // A target that never lets the session come to rest does not stop its clock.
         let _ = self.poll_timer(cx);
         let_others_run(cx);
@@ -257,7 +267,16 @@ impl Driver {
         self.lose_all(lost) | moved
     }
 
+    /// More answers lie there to be read, and the target has enough to do: the commands that follow them may
+    /// leave together, which costs both sides less.
+    fn holds_back(&mut self) -> bool {
+        let enough = self.core.counters().in_flight / SHARE;
+        self.held += 1;
+        self.held <= enough && self.sockets.iter().any(Socket::has_more)
+    }
+
     fn poll_send(&mut self, cx: &mut Context<'_>) -> bool {
+        self.held = 0;
         let mut moved = false;
         let mut lost = Vec::new();
         for socket in &mut self.sockets {

@@ -45,6 +45,8 @@ pub(super) struct Socket {
     moderation: Moderation,
     /// How much of the scratch buffer a read may fill.
     room: usize,
+    /// The last read filled all the room it had.
+    has_more: bool,
 }
 
 impl Socket {
@@ -56,12 +58,18 @@ impl Socket {
             batch: Transmit::default(),
             moderation: Moderation::new(now),
             room: SCRATCH,
+            has_more: false,
         }
     }
 
     /// The bare connection: the session is done with it.
     pub(super) fn into_stream(self) -> TcpStream {
         self.stream
+    }
+
+    /// What came is not all read: another read finds more at once, most likely.
+    pub(super) fn has_more(&self) -> bool {
+        self.has_more
     }
 
     /// The driver is about to sleep: what is to wake it?
@@ -122,6 +130,7 @@ impl Socket {
             self.room = BEHIND_PAYLOAD;
         }
         let scratch = scratch.get_mut(..self.room).unwrap_or_default();
+        self.has_more = false;
         let count = match place {
             Some(place) => read_direct(read, &self.stream, place, slots, scratch),
             None => read(&self.stream, &mut [IoSliceMut::new(scratch)], self.room),
@@ -130,10 +139,12 @@ impl Socket {
             Ok(read) => read?,
             Err(error) => return Some(Err(transport(&error))),
         };
-        if place.is_none() && read == self.room {
+        let length = place.map_or(0, |place| place.len);
+        self.has_more = read == length + self.room;
+        if self.has_more && place.is_none() {
             self.room = SCRATCH;
         }
-        let direct = place.map_or(0, |place| place.len.min(read));
+        let direct = length.min(read);
         if direct > 0 {
             core.handle_direct(self.cid, direct, slots);
         }
