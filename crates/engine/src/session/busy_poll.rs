@@ -25,9 +25,9 @@ const WHERE_PAID: Duration = Duration::from_micros(50);
 /// call.
 const SLEEPS: u32 = 64;
 
-/// What a second of the processor must yield, in tenths of what it yields with sleeping: as much. The time
-/// that is saved comes on top.
-const ENOUGH: u64 = 10;
+/// What a second of the processor must yield, in tenths of what it yields with sleeping: as much, but for what
+/// is measured by chance. The time that is saved comes on top.
+const ENOUGH: u64 = 9;
 
 /// After so many vain attempts in a row the next one is left out, after twice as many two, and so on.
 const PATIENT: u32 = 4;
