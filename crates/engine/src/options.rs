@@ -177,7 +177,7 @@ impl Default for Timeouts {
 /// meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum BusyPolling {
-    /// Look for up to 50 µs, where this costs no more of the processor's time for a command than sleeping
+    /// Look for up to 50 µs, where this costs hardly more of the processor's time for a command than sleeping
     /// does: mostly in a virtual machine, with a fast target. It is found out by trying both from time to time.
     #[default]
     WherePaid,

@@ -1,33 +1,32 @@
 //! How targets become known: portals that are asked, targets added by hand.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+mod listing;
+mod static_targets;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hawser_api::v1;
 use hawser_api::{Failure, Status};
 use hawser_engine::IscsiName;
 use hawser_store::{
-    self as store, Change, DiscoveredTarget, DiscoverySource, PersistentLogin, PortalGroup, Record,
+    self as store, Change, DiscoveredTarget, DiscoverySource, PortalGroup, Record,
     SendTargetsPortal, SendTargetsPortalKey, StaticTarget,
 };
+pub(crate) use listing::{count_targets, show_names, show_portals, show_target, show_targets};
+pub(crate) use static_targets::{WantedStatic, add_static, remove_static};
 use tokio::task::JoinSet;
 
 use crate::daemon::Daemon;
 use crate::events::{self, News};
-use crate::initiators::{self, INSTANCE};
+use crate::initiators;
 use crate::passing::MAX_KEPT;
 use crate::{convert, failures, ipsec, logins, radius, security};
 
 /// `ISCSI_TARGET_FLAGS`: keep a static target out of listings.
 const FLAG_HIDDEN: u32 = 0x2;
-/// `ISCSI_TARGET_FLAGS`: merge with what is stored.
-const FLAG_MERGE: u32 = 0x4;
 /// Portals asked at once.
 const ASKED_AT_ONCE: usize = 16;
-/// Portals of a static target.
-const MAX_PORTALS: usize = 256;
-/// Longest alias, as `MAX_ISCSI_ALIAS_LEN`.
-const MAX_ALIAS_LEN: usize = 255;
 
 /// What is known of portals and targets besides the store.
 #[derive(Debug, Default)]
@@ -446,297 +445,6 @@ fn groups(portals: impl Iterator<Item = (Option<u16>, store::Portal)>) -> Vec<Po
     groups
 }
 
-/// The stored portals as the RPC shows them.
-pub(crate) fn show_portals(daemon: &Daemon) -> Vec<v1::StoredPortal> {
-    let discovered = daemon.records.shared::<DiscoveredTarget>();
-    let mut told: HashMap<&DiscoverySource, Vec<String>> = HashMap::new();
-    for target in discovered.iter() {
-        let names = told.entry(&target.source).or_default();
-        names.push(target.target_name.clone());
-    }
-    let asked = daemon.discovery.asked().clone();
-    let stored = daemon.records.all::<SendTargetsPortal>().into_iter();
-    stored
-        .map(|record| {
-            let source = DiscoverySource::SendTargets(record.key());
-            let asked = asked
-                .get(&asked_key(&record.key()))
-                .cloned()
-                .unwrap_or_default();
-            v1::StoredPortal {
-                initiator: Some(convert::initiator_out(&record.initiator)),
-                portal: Some(convert::portal_out(&record.portal)),
-                login_options: Some(convert::options_out(&record.login_options)),
-                security_flags: record.security_flags,
-                last_answer_ms: asked.answered_at_ms,
-                last_error: asked.error.map(Into::into),
-                targets: told.remove(&source).unwrap_or_default(),
-            }
-        })
-        .collect()
-}
-
-/// A static target that a request asks for.
-#[derive(Debug)]
-pub(crate) struct WantedStatic {
-    /// The target, its name as given.
-    pub(crate) target: StaticTarget,
-    /// Keep it over a restart.
-    pub(crate) persist: bool,
-}
-
-/// Makes a target known by hand, in place of what was known by hand before, or merged with it.
-pub(crate) async fn add_static(
-    daemon: &Arc<Daemon>,
-    wanted: WantedStatic,
-) -> Result<Change, Failure> {
-    let mut target = wanted.target;
-    let name = IscsiName::parse(&target.target_name).map_err(|error| {
-        Failure::new(Status::INVALID_ISCSI_NAME, error.to_string()).with_target(&target.target_name)
-    })?;
-    check_static(&target)?;
-    target.target_name = name.as_str().to_owned();
-    target.written_name = name.written().map(str::to_owned);
-    target.added_at_ms = events::now_ms();
-    let _lock = daemon.lock_target(name.as_str()).await;
-    let present = static_targets(daemon)
-        .into_iter()
-        .find(|(known, _)| known.target_name == target.target_name);
-    let known_before = present.is_some();
-    if let Some((present, _)) = present {
-        target.added_at_ms = present.added_at_ms;
-        if target.target_flags & FLAG_MERGE != 0 {
-            merge(&mut target, present);
-            check_static(&target)?;
-        }
-    }
-    let unchanged = keep_static(daemon, target, wanted.persist).await?;
-    Ok(match (known_before, unchanged) {
-        (false, _) => Change::Created,
-        (true, true) => Change::Unchanged,
-        (true, false) => Change::Updated,
-    })
-}
-
-/// Puts a static target where it belongs and takes it away where it was before; gives whether it was there so already.
-/// The store may refuse and comes first: the target that was known is then known as before.
-async fn keep_static(
-    daemon: &Daemon,
-    target: StaticTarget,
-    persist: bool,
-) -> Result<bool, Failure> {
-    let _moving = daemon.discovery.moving.lock().await;
-    let name = target.target_name.clone();
-    if persist {
-        let change = daemon.records.put(target).await?;
-        let was_passing = daemon.discovery.passing().remove(&name).is_some();
-        return Ok(change == Change::Unchanged && !was_passing);
-    }
-    daemon.discovery.refuse_many(&name)?;
-    daemon.records.remove::<StaticTarget>(name.clone()).await?;
-    let before = daemon.discovery.passing().insert(name, target.clone());
-    Ok(before.as_ref() == Some(&target))
-}
-
-/// Refuses a static target with flags that there are not, or with more than is kept of one.
-fn check_static(target: &StaticTarget) -> Result<(), Failure> {
-    if target.target_flags & !(FLAG_HIDDEN | FLAG_MERGE) != 0 {
-        let flags = target.target_flags;
-        let message = format!("the flags of a static target are 0x2 and 0x4, not {flags:#x}");
-        return Err(
-            Failure::new(Status::ERROR_INVALID_PARAMETER, message).with_target(&target.target_name)
-        );
-    }
-    if target.portals.len() <= MAX_PORTALS && target.alias.len() <= MAX_ALIAS_LEN {
-        return Ok(());
-    }
-    let message = format!("at most {MAX_PORTALS} portals, and an alias of {MAX_ALIAS_LEN} bytes");
-    Err(Failure::new(Status::ERROR_INVALID_PARAMETER, message).with_target(&target.target_name))
-}
-
-/// What was not given stays as it was; portals are united.
-fn merge(target: &mut StaticTarget, present: StaticTarget) {
-    if target.alias.is_empty() {
-        target.alias = present.alias;
-    }
-    target.mapping = target.mapping.take().or(present.mapping);
-    target.login_options = target.login_options.take().or(present.login_options);
-    let mut portals = present.portals;
-    for portal in std::mem::take(&mut target.portals) {
-        if !portals.iter().any(|known| known.key() == portal.key()) {
-            portals.push(portal);
-        }
-    }
-    target.portals = portals;
-}
-
-/// Forgets a static target.
-pub(crate) async fn remove_static(daemon: &Arc<Daemon>, name: &str) -> Result<(), Failure> {
-    let name = logins::target_name(name)?;
-    let _lock = daemon.lock_target(name.as_str()).await;
-    let key = name.as_str().to_owned();
-    let stored = daemon.records.remove::<StaticTarget>(key).await?;
-    let passing = daemon.discovery.passing().remove(name.as_str()).is_some();
-    if !passing && stored == Change::Unchanged {
-        let message = format!("{name} is not a static target");
-        return Err(Failure::new(Status::TARGET_NOT_FOUND, message).with_target(name.as_str()));
-    }
-    Ok(())
-}
-
-/// The known targets as the RPC shows them, sorted by name.
-pub(crate) fn show_targets(daemon: &Daemon, include_hidden: bool) -> Vec<v1::Target> {
-    show_those(daemon, include_hidden, |_| true)
-}
-
-/// The names of the known targets.
-pub(crate) fn show_names(daemon: &Daemon, include_hidden: bool) -> Vec<v1::Target> {
-    let discovered = daemon.records.shared::<DiscoveredTarget>();
-    let mut names: BTreeSet<&str> = discovered
-        .iter()
-        .map(|found| found.target_name.as_str())
-        .collect();
-    let fixed = static_targets(daemon);
-    let shown = |target: &StaticTarget| include_hidden || target.target_flags & FLAG_HIDDEN == 0;
-    let shown = fixed.iter().filter(|(target, _)| shown(target));
-    names.extend(shown.map(|(target, _)| target.target_name.as_str()));
-    let targets = names.into_iter().map(|name| v1::Target {
-        target_name: name.to_owned(),
-        ..v1::Target::default()
-    });
-    targets.collect()
-}
-
-/// How many targets [`show_targets`] shows without the hidden ones.
-pub(crate) fn count_targets(daemon: &Daemon) -> usize {
-    let discovered = daemon.records.shared::<DiscoveredTarget>();
-    let fixed = static_targets(daemon);
-    let fixed = fixed.iter().map(|(target, _)| target);
-    let shown = fixed.filter(|target| target.target_flags & FLAG_HIDDEN == 0);
-    discovered
-        .iter()
-        .map(|target| &target.target_name)
-        .chain(shown.map(|target| &target.target_name))
-        .collect::<HashSet<_>>()
-        .len()
-}
-
-/// One known target as the RPC shows it, hidden or not.
-pub(crate) fn show_target(daemon: &Daemon, name: &str) -> Option<v1::Target> {
-    let mut found = show_those(daemon, true, |known| known == name);
-    found.pop()
-}
-
-/// The known targets that `wanted` takes. What is known of all of them is asked for once: there may be
-/// thousands.
-fn show_those(
-    daemon: &Daemon,
-    include_hidden: bool,
-    wanted: impl Fn(&str) -> bool,
-) -> Vec<v1::Target> {
-    let mut targets: BTreeMap<String, v1::Target> = BTreeMap::new();
-    let discovered = daemon.records.shared::<DiscoveredTarget>();
-    for found in discovered.iter().filter(|found| wanted(&found.target_name)) {
-        let target = targets.entry(found.target_name.clone()).or_default();
-        target.instances.push(show_discovered(found.clone()));
-    }
-    for (fixed, persisted) in static_targets(daemon) {
-        let hidden = fixed.target_flags & FLAG_HIDDEN != 0 && !include_hidden;
-        let name = &fixed.target_name;
-        if !wanted(name) || hidden && !targets.contains_key(name) {
-            continue;
-        }
-        let target = targets.entry(name.clone()).or_default();
-        fixed.alias.clone_into(&mut target.alias);
-        target.instances.push(show_static(fixed, persisted));
-    }
-    for login in daemon.records.shared::<PersistentLogin>().iter() {
-        if let Some(target) = targets.get_mut(&login.target_name) {
-            target.persistent |= !login.informational;
-        }
-    }
-    for entry in daemon.sessions.all() {
-        let Some(target) = targets.get_mut(&entry.origin.target) else {
-            continue;
-        };
-        target.sessions.push(entry.id);
-        if target.alias.is_empty() {
-            let told = entry.view().and_then(|view| view.target_alias.clone());
-            target.alias = told.unwrap_or_default();
-        }
-    }
-    let named = targets.into_iter().map(|(target_name, target)| v1::Target {
-        target_name,
-        ..target
-    });
-    named.collect()
-}
-
-fn show_discovered(found: DiscoveredTarget) -> v1::TargetInstance {
-    let (mechanism, mechanism_text, source) = match &found.source {
-        DiscoverySource::SendTargets(key) => {
-            let (address, port) = (&key.portal.address, key.portal.port);
-            let portal = v1::Portal {
-                address: address.clone(),
-                port: port.into(),
-                symbolic_name: address.clone(),
-            };
-            let source = key.initiator.source.as_deref();
-            let from = source.map_or(String::new(), |source| format!(" {source}"));
-            let text = format!("SendTargets:*{address} {port:07} {INSTANCE}{from}");
-            (v1::DiscoveryMechanism::SendTargets, text, Some(portal))
-        }
-        DiscoverySource::Isns(server) => {
-            let source = server.parse().ok();
-            (
-                v1::DiscoveryMechanism::Isns,
-                format!("iSNS:{server}"),
-                source,
-            )
-        }
-    };
-    v1::TargetInstance {
-        mechanism: mechanism.into(),
-        mechanism_text,
-        source,
-        portal_groups: found.portal_groups.iter().map(show_group).collect(),
-        alias: found.alias,
-        initiator_instance: INSTANCE.to_owned(),
-        ..v1::TargetInstance::default()
-    }
-}
-
-fn show_static(fixed: StaticTarget, persisted: bool) -> v1::TargetInstance {
-    let group = PortalGroup {
-        tag: None,
-        portals: fixed.portals,
-    };
-    let groups = if group.portals.is_empty() {
-        Vec::new()
-    } else {
-        vec![show_group(&group)]
-    };
-    v1::TargetInstance {
-        mechanism: v1::DiscoveryMechanism::Static.into(),
-        mechanism_text: "Static:".to_owned(),
-        source: None,
-        portal_groups: groups,
-        alias: fixed.alias,
-        target_flags: fixed.target_flags,
-        login_options: fixed.login_options.as_ref().map(convert::options_out),
-        mapping: fixed.mapping.as_ref().map(convert::mapping_out),
-        initiator_instance: INSTANCE.to_owned(),
-        persisted,
-    }
-}
-
-fn show_group(group: &PortalGroup) -> v1::PortalGroup {
-    v1::PortalGroup {
-        tag: group.tag.map(u32::from),
-        portals: group.portals.iter().map(convert::portal_out).collect(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -762,65 +470,5 @@ mod tests {
             .map(|group| (group.tag, group.portals.len()))
             .collect();
         assert_eq!(tags, [(Some(2), 2), (Some(1), 1)]);
-    }
-
-    #[test]
-    fn merging_keeps_what_is_not_given() {
-        let present = StaticTarget {
-            written_name: None,
-            alias: "old".into(),
-            login_options: Some(store::LoginOptions::default()),
-            portals: vec![portal("a"), portal("b")],
-            ..StaticTarget::default()
-        };
-        let mut target = StaticTarget {
-            written_name: None,
-            portals: vec![portal("B"), portal("c")],
-            ..StaticTarget::default()
-        };
-        merge(&mut target, present);
-        assert_eq!(target.alias, "old");
-        assert!(target.login_options.is_some());
-        let addresses: Vec<_> = target
-            .portals
-            .iter()
-            .map(|portal| portal.address.as_str())
-            .collect();
-        assert_eq!(addresses, ["a", "b", "c"]);
-    }
-
-    #[test]
-    fn flags_that_there_are_not_are_refused() {
-        let flagged = |target_flags| {
-            let target = StaticTarget {
-                target_flags,
-                ..StaticTarget::default()
-            };
-            check_static(&target).map_err(|failure| failure.status)
-        };
-        for flags in [0, FLAG_HIDDEN, FLAG_HIDDEN | FLAG_MERGE] {
-            assert_eq!(flagged(flags), Ok(()));
-        }
-        for flags in [1, 8, 0x8000_0002] {
-            assert_eq!(flagged(flags), Err(Status::ERROR_INVALID_PARAMETER));
-        }
-    }
-
-    #[test]
-    fn merging_drops_no_portal_without_a_word() {
-        let numbered = |from: usize, count: usize| StaticTarget {
-            written_name: None,
-            portals: (from..from + count)
-                .map(|number| portal(&format!("host-{number}")))
-                .collect(),
-            ..StaticTarget::default()
-        };
-        let mut target = numbered(200, 57);
-        merge(&mut target, numbered(0, 200));
-        assert_eq!(target.portals.len(), 257);
-        let refused = check_static(&target).map_err(|failure| failure.status);
-        assert_eq!(refused, Err(Status::ERROR_INVALID_PARAMETER));
-        target.portals.pop();
-        assert!(check_static(&target).is_ok());
     }
 }
