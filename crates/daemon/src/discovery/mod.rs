@@ -449,7 +449,7 @@ fn groups(portals: impl Iterator<Item = (Option<u16>, store::Portal)>) -> Vec<Po
 mod tests {
     use super::*;
 
-    fn portal(address: &str) -> store::Portal {
+    pub(super) fn portal(address: &str) -> store::Portal {
         store::Portal {
             address: address.into(),
             port: 3260,

@@ -127,24 +127,17 @@ pub(crate) async fn remove_static(daemon: &Arc<Daemon>, name: &str) -> Result<()
 
 #[cfg(test)]
 mod tests {
-    use hawser_store as store;
+    use hawser_store::LoginOptions;
 
+    use super::super::tests::portal;
     use super::*;
-
-    fn portal(address: &str) -> store::Portal {
-        store::Portal {
-            address: address.into(),
-            port: 3260,
-            symbolic_name: String::new(),
-        }
-    }
 
     #[test]
     fn merging_keeps_what_is_not_given() {
         let present = StaticTarget {
             written_name: None,
             alias: "old".into(),
-            login_options: Some(store::LoginOptions::default()),
+            login_options: Some(LoginOptions::default()),
             portals: vec![portal("a"), portal("b")],
             ..StaticTarget::default()
         };

@@ -451,7 +451,8 @@ impl Driver {
 }
 
 /// Has the task polled again after the others, and after the runtime has looked at its sockets and timers:
-/// a mere waking lets it do so after dozens of turns only.
+/// a mere waking lets it do so after dozens of turns only. The runtime keeps the waker when the future, which
+/// has told it to, is dropped.
 fn let_others_run(cx: &mut Context<'_>) {
     let turn = std::pin::pin!(tokio::task::yield_now());
     let _ = turn.poll(cx);

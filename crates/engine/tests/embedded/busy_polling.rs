@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use hawser_block::{BlockDevice, Completion, CompletionSink, Operation, Request};
 use hawser_engine::{BusyPolling, Hold, Lun};
-
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Notify;
 
